@@ -1,0 +1,65 @@
+# Everything one does with Purser. `make help` lists the verbs; nothing here needs root or an account.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.purser-installed
+PACKAGES := protos $(sort $(wildcard services/*)) operator
+# What a change of needs another set-up.
+RECIPE := requirements-dev.txt pyproject.toml $(addsuffix /pyproject.toml,$(PACKAGES)) \
+          protos/hatch_build.py $(shell find protos/purser -name '*.proto')
+
+##@ Use it
+.PHONY: run
+run: $(STAMP) ## start everything on this machine and print the address of the chat page; Ctrl-C stops it
+	@exec $(BIN)/python -m devbox run
+
+.PHONY: status
+status: $(STAMP) ## list each process with its state and memory (PSS), and the sum
+	@$(BIN)/python -m devbox status
+
+.PHONY: stop
+stop: $(STAMP) ## stop what a killed run left behind
+	@$(BIN)/python -m devbox stop
+
+##@ Change it
+.PHONY: test
+test: $(STAMP) ## pass the tests that need neither root nor Go; T=tests/unit/ledger narrows
+	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster -n 2 --dist worksteal)
+
+.PHONY: check
+check: $(STAMP) ## read the code: format, lint, protos, import contracts, types (fastest first)
+	@$(BIN)/ruff format --check --quiet . && echo 'format     ok'
+	@$(BIN)/ruff check --quiet . && echo 'lint       ok'
+	@cd protos && ../$(BIN)/buf lint && echo 'buf lint   ok'
+	@cd protos && ../$(BIN)/buf breaking --against "../.git#ref=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || echo HEAD),subdir=protos" && echo 'buf compat ok'
+	@$(BIN)/lint-imports --no-timings >build.imports.log 2>&1 && echo 'imports    ok' && rm build.imports.log || { cat build.imports.log; rm build.imports.log; exit 1; }
+	@$(BIN)/mypy --no-error-summary && echo 'types      ok'
+
+.PHONY: format
+format: $(STAMP) ## write the code as `make check` wants it
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet . ; cd protos && ../$(BIN)/buf format -w
+
+##@ Keep it
+.PHONY: lock
+lock: $(STAMP) ## resolve the dependencies anew into requirements*.txt (commit both)
+	@.ci/lock
+
+.PHONY: clean
+clean: ## remove the environment, generated code and caches; the data of `make run` stays
+	@rm -rf $(VENV) .cache build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find protos -name '*_pb2*.py*' -delete
+
+.PHONY: setup
+setup: $(STAMP) ## make the environment (the other verbs do it by themselves)
+
+$(STAMP): $(RECIPE)
+	@PYTHON='$(PYTHON)' .ci/setup $(PACKAGES)
+	@touch $@
+
+.PHONY: help
+help: ## show this
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
