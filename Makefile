@@ -11,6 +11,14 @@ PACKAGES := protos $(sort $(wildcard services/*)) operator
 RECIPE := requirements-dev.txt pyproject.toml $(addsuffix /pyproject.toml,$(PACKAGES)) \
           protos/hatch_build.py $(shell find protos/purser -name '*.proto')
 
+# Wire contracts are compared with the newest release, or with the last commit before there is one.
+CONTRACT = $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || echo HEAD)
+
+# Runs a check and says one word; its output is shown when it fails.
+define quiet
+	@out=$$({ $(2); } 2>&1) || { printf '%s\n' "$$out"; echo '$(1): not ok'; exit 1; }; printf '%-14s ok\n' '$(1)'
+endef
+
 ##@ Use it
 .PHONY: run
 run: $(STAMP) ## start everything on this machine and print the address of the chat page; Ctrl-C stops it
@@ -31,12 +39,12 @@ test: $(STAMP) ## pass the tests that need neither root nor Go; T=tests/unit/led
 
 .PHONY: check
 check: $(STAMP) ## read the code: format, lint, protos, import contracts, types (fastest first)
-	@$(BIN)/ruff format --check --quiet . && echo 'format     ok'
-	@$(BIN)/ruff check --quiet . && echo 'lint       ok'
-	@cd protos && ../$(BIN)/buf lint && echo 'buf lint   ok'
-	@cd protos && ../$(BIN)/buf breaking --against "../.git#ref=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || echo HEAD),subdir=protos" && echo 'buf compat ok'
-	@$(BIN)/lint-imports --no-timings >build.imports.log 2>&1 && echo 'imports    ok' && rm build.imports.log || { cat build.imports.log; rm build.imports.log; exit 1; }
-	@$(BIN)/mypy --no-error-summary && echo 'types      ok'
+	$(call quiet,format,$(BIN)/ruff format --check .)
+	$(call quiet,lint,$(BIN)/ruff check .)
+	$(call quiet,proto lint,cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code)
+	$(call quiet,proto compat,cd protos && ../$(BIN)/buf breaking --against "../.git#ref=$(CONTRACT),subdir=protos")
+	$(call quiet,imports,$(BIN)/lint-imports)
+	$(call quiet,types,$(BIN)/mypy)
 
 .PHONY: format
 format: $(STAMP) ## write the code as `make check` wants it

@@ -1,8 +1,9 @@
 """Generates the Python modules from purser/**/*.proto whenever this package is built or installed.
 
-Proto root is Python root: ``purser/ledger/v1/ledger.proto`` becomes ``purser.ledger.v1.ledger_pb2``. The
-modules land beside their sources and are ignored by git, so an editable install, a wheel and a container image all
-hold code made by the locked compiler and never a stale copy.
+Proto root is Python root: ``purser/ledger/v1/ledger.proto`` becomes
+``purser.ledger.v1.ledger_pb2``. The modules land beside their sources and are ignored by git, so an
+editable install, a wheel and a container image all hold code made by the locked compiler and never
+a stale copy.
 """
 
 import sys
