@@ -1,4 +1,4 @@
-"""What can keep the one-machine run from going on, named after what the person in front of it should do.
+"""What can keep the one-machine run from going on, named after what a person should do.
 
 ::
 

@@ -2,23 +2,24 @@
 
     python -I -S launch.py PARENT_PID DEATH_SIGNAL IDENTITY program [argument…]
 
-The devbox starts every program through this file, in a fresh interpreter (10 ms) instead of a function between fork and
-exec: the supervisor holds gRPC's threads, and forking those is asking for a hang. It replaces itself by the program, so
-the pid stays.
+The devbox starts every program through this file, in a fresh interpreter (10 ms) instead of a
+function between fork and exec: the supervisor holds gRPC's threads, and forking those is asking for
+a hang. It replaces itself by the program, so the pid stays.
 
 IDENTITY says whom the program runs as:
 
 ``same``
     as whoever started it.
 ``namespace:NAME``
-    in a user namespace of its own where the starter's uid is called NAME. PostgreSQL refuses to be root, and outside the
-    namespace it still is: files keep their owner, a private home stays readable, no system user is added.
+    in a user namespace of its own where the starter's uid is called NAME. PostgreSQL refuses to be
+    root, and outside the namespace it still is: files keep their owner, a private home stays
+    readable, no system user is added.
 ``user:NAME``
     as the system user NAME, for machines that forbid user namespaces. Only root can do this.
 
-The death signal is set last, because a change of identity clears it. A parent may have died before it was set: hence
-the look at the parent's pid afterwards. Setting it in a thread would tie the program to that thread's life, so the devbox
-starts programs from its main thread only.
+The death signal is set last, because a change of identity clears it. A parent may have died before
+it was set: hence the look at the parent's pid afterwards. Setting it in a thread would tie the
+program to that thread's life, so the devbox starts programs from its main thread only.
 """
 
 import ctypes

@@ -1,14 +1,16 @@
-"""Start programs, wait for their end without polling, stop them within a bound, find what a killed run left behind.
+"""Start programs, wait for their end, stop them within a bound, find what a killed run left.
 
-A program here is a plain `subprocess.Popen`, bound to no event loop, so that a pytest session and a test of its own loop
-can share one. Its end is learnt from a pidfd in the running loop. Each program has a session of its own: Ctrl-C in the
-terminal reaches the devbox only, which then stops the programs in its order.
+A program here is a plain `subprocess.Popen`, bound to no event loop, so that a pytest session and a
+test of its own loop can share one. Its end is learnt from a pidfd in the running loop. Each program
+has a session of its own: Ctrl-C in the terminal reaches the devbox only, which then stops the
+programs in its order.
 
-What a killed run left behind is found by what it *is* (the program file) and where it *works* (its current folder), never
-by a pid from a file alone: pids are given again.
+What a killed run left behind is found by what it *is* (the program file) and where it *works* (its
+current folder), never by a pid from a file alone: pids are given again.
 """
 
 import asyncio
+import contextlib
 import os
 import pwd
 import signal
@@ -18,7 +20,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # carries no types
 
 from devbox.errors import CannotBegin, PortTaken
 
@@ -37,7 +39,8 @@ def start_program(
 ) -> subprocess.Popen[bytes]:
     """Start a program that works in `folder` and appends what it prints to `log`.
 
-    Call it from the main thread only: `death_signal` is sent when the starting *thread* ends. `environ` None means ours.
+    Call it from the main thread only: `death_signal` is sent when the starting *thread* ends.
+    `environ` None means ours.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -58,7 +61,7 @@ def launched(argv: Sequence[str | Path], death_signal: signal.Signals, identity:
 
 
 async def wait_for_end(process: subprocess.Popen[bytes], timeout_seconds: float | None) -> bool:
-    """Wait until the program ended; False when it had not after `timeout_seconds` (None: for ever)."""
+    """Wait until the program ended; False when it had not after `timeout_seconds`."""
     if process.poll() is not None:
         return True
     loop = asyncio.get_running_loop()
@@ -80,7 +83,7 @@ async def wait_for_end(process: subprocess.Popen[bytes], timeout_seconds: float 
 async def stop_program(
     process: subprocess.Popen[bytes], *steps: tuple[signal.Signals, float]
 ) -> None:
-    """Send each signal and wait its seconds until the program has ended; SIGKILL closes the list."""
+    """Send each signal and wait its seconds; SIGKILL closes the list."""
     for step, seconds in steps:
         if process.poll() is not None:
             return
@@ -111,15 +114,14 @@ async def end_leftovers(
 ) -> int:
     """End what a killed run left of a server; returns how many processes that were.
 
-    The oldest process gets `gentle`; whatever lives after `timeout_seconds` is killed, children too.
+    The oldest process gets `gentle`; whatever lives after `timeout_seconds` is killed, children
+    too.
     """
     left = find_leftovers(program, folder)
     if not left:
         return 0
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         left[0].send_signal(gentle)
-    except psutil.NoSuchProcess:
-        pass
     _, alive = await asyncio.to_thread(psutil.wait_procs, left, timeout_seconds)
     for process in [*alive, *find_leftovers(program, folder)]:
         try:
@@ -131,9 +133,10 @@ async def end_leftovers(
 
 
 def choose_port(wanted: int, variable: str) -> int:
-    """Return `wanted` if it is free on the loopback address (0: any free port), or raise `PortTaken`.
+    """Return `wanted` if it is free on the loopback address (0: any free port).
 
-    The port is free when this returns, not reserved: a server that then finds it taken is started again with another one.
+    The port is free when this returns, not reserved: a server that then finds it taken is started
+    again with another one.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -146,7 +149,8 @@ def choose_port(wanted: int, variable: str) -> int:
 
 
 def unprivileged_identity() -> str:
-    """Find an identity that is not root for the launcher: ours, else a user namespace, else a system user."""
+    """Find an identity that is not root for the launcher: ours, else a user namespace, else a
+    system user."""
     if os.geteuid() != 0:
         return "same"
     users = [user.pw_name for user in pwd.getpwall() if user.pw_uid != 0]

