@@ -132,6 +132,18 @@ async def end_leftovers(
     return len(left)
 
 
+def log_mark(log: Path) -> int:
+    """Return where a log ends now, for `log_since`."""
+    return log.stat().st_size if log.exists() else 0
+
+
+def log_since(log: Path, mark: int) -> str:
+    """Return what was logged after `mark`."""
+    with log.open("rb") as file:
+        file.seek(mark)
+        return file.read().decode(errors="replace")
+
+
 def choose_port(wanted: int, variable: str) -> int:
     """Return `wanted` if it is free on the loopback address (0: any free port).
 
