@@ -69,7 +69,8 @@ def exact() -> AbstractContextManager[decimal.Context]:
 def parse_amount(text: str) -> Decimal:
     """Read a plain decimal: at most 38 digits before the point and 18 after it.
 
-    No exponent, no plus sign, no spare zero in front: "0.5", never ".5", "5e-1" or "+0.5". Minus zero reads as zero. Raises MalformedAmount.
+    No exponent, no plus sign, no spare zero in front: "0.5", never ".5", "5e-1" or "+0.5". Minus
+    zero reads as zero. Raises MalformedAmount.
     """
     if not _AMOUNT.fullmatch(text):
         raise MalformedAmount(
@@ -157,7 +158,7 @@ def _rounding_context(rounding: str) -> decimal.Context:
     return context
 
 
-def _checked(value: Decimal) -> Decimal:
+def _checked(value: object) -> Decimal:
     # copy_abs, because abs() would round to whatever context is current.
     if not isinstance(value, Decimal) or not value.is_finite() or value.copy_abs() >= _LIMIT:
         raise MalformedAmount(
