@@ -160,6 +160,15 @@ def choose_port(wanted: int, variable: str) -> int:
         return port
 
 
+def choose_ports(count: int) -> list[int]:
+    """Return that many different free ports of the loopback address; free now, not reserved."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def unprivileged_identity() -> str:
     """Find an identity that is not root for the launcher: ours, else a user namespace, else a
     system user."""

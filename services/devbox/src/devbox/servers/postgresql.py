@@ -51,6 +51,10 @@ START_TIMEOUT_SECONDS = 60.0
 FAST_STOP_TIMEOUT_SECONDS = 10.0
 # SIGQUIT: no checkpoint, recovery at the next start.
 IMMEDIATE_STOP_TIMEOUT_SECONDS = 3.0
+STOP_STEPS = (
+    (signal.SIGINT, FAST_STOP_TIMEOUT_SECONDS),
+    (signal.SIGQUIT, IMMEDIATE_STOP_TIMEOUT_SECONDS),
+)
 READY_POLL_SECONDS = 0.01
 PORT_VARIABLE = "DEVBOX_DATABASE_PORT"
 # A chosen port may be taken between the choice and the start.
@@ -92,16 +96,20 @@ class PostgresServer:
 
     def url(self, user: str, database: str, password: str) -> str:
         """Give a role's address with the password in it: never log it."""
-        # sslmode=disable: this build has no TLS, asking for it would cost a round trip per
-        # connection.
-        return (
-            f"postgresql://{quote(user)}:{quote(password, safe='')}"
-            f"@127.0.0.1:{self.port}/{quote(database)}?sslmode=disable"
-        )
+        return make_url(user, password, self.port, database)
 
     def owner_url(self, database: str = "postgres") -> str:
         """Give the address of the role that owns the cluster."""
         return self.url(OWNER, database, self.owner_password)
+
+
+def make_url(user: str, password: str, port: int, database: str) -> str:
+    """Give a role's address on the loopback with the password in it: never log it."""
+    # sslmode=disable: this build has no TLS, asking for it would cost a round trip per connection.
+    return (
+        f"postgresql://{quote(user)}:{quote(password, safe='')}"
+        f"@127.0.0.1:{port}/{quote(database)}?sslmode=disable"
+    )
 
 
 def postgres_program(name: str) -> Path:
@@ -192,11 +200,7 @@ async def start_postgres(
 
 async def stop_postgres(server: PostgresServer) -> None:
     """Stop it: a fast shutdown, then an immediate one, then SIGKILL, each with its bound."""
-    await stop_program(
-        server.process,
-        (signal.SIGINT, FAST_STOP_TIMEOUT_SECONDS),
-        (signal.SIGQUIT, IMMEDIATE_STOP_TIMEOUT_SECONDS),
-    )
+    await stop_program(server.process, *STOP_STEPS)
 
 
 async def _make_cluster(
