@@ -4,8 +4,9 @@ import asyncio
 import os
 import sys
 
-from chassis import migrations, process, settings
 from chassis.errors import BadSettings
+
+from chassis import migrations, process, settings
 from user_worker import main
 from user_worker.settings import PREFIX, Settings
 

@@ -1,4 +1,5 @@
-"""The services behind gRPC. Each call has a deadline; each failure becomes one of `user_worker.errors`.
+"""The services behind gRPC. Each call has a deadline; each failure becomes one of
+`user_worker.errors`.
 
 No call is repeated here: what to do about an outage is decided per job, in `application.execution`.
 """
@@ -9,10 +10,10 @@ from uuid import UUID
 
 import grpc
 import grpc.aio
-
 from chassis.grpc_client import reason_of
 from kernel.money import parse_amount
 from kernel.sharding import Claim
+
 from purser.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from purser.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from purser.pricing.v1 import pricing_pb2, pricing_pb2_grpc

@@ -2,7 +2,7 @@
 
 WorkerError
 ├── ClaimLost           stop working the shard at once; somebody else owns it
-├── DependencyDown      try again after a pause, for as long as the claim holds; does not count as a try
+├── DependencyDown      try again after a pause while the claim holds; not counted as a try
 ├── JobUnknown          forget the job: the inbox has none such in this shard
 ├── RepliesRefused      end the job without these replies
 └── RequestRefused      counts as a failed try: asking the same again will hardly help

@@ -1,8 +1,9 @@
 """Introduces everybody: opens connections, wires the worker, serves, closes in reverse.
 
-Two halves run side by side: the owner, who claims and gives up shards, and the readers, who bring their jobs. The gRPC server
-only tells operators what is owned. On stop the owner hands everything over first; the readers go on until it has left, since a
-shard that waits for its turn to be released still works.
+Two halves run side by side: the owner, who claims and gives up shards, and the readers, who bring
+their jobs. The gRPC server only tells operators what is owned. On stop the owner hands everything
+over first; the readers go on until it has left, since a shard that waits for its turn to be
+released still works.
 """
 
 import asyncio
@@ -11,8 +12,6 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
-
-from chassis import migrations, telemetry
 from chassis.errors import CannotStart
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import serving
@@ -21,6 +20,8 @@ from chassis.process import ready_line
 from chassis.redis import open_redis
 from kernel.malformed import Malformed
 from kernel.sharding import check_pool
+
+from chassis import migrations, telemetry
 from purser.worker.v1 import worker_pb2_grpc
 from user_worker.application.execution import Execution, Tries
 from user_worker.application.owning import Owner, OwnershipPace
@@ -90,9 +91,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 _tries(settings.work),
             ),
             PostgresPreferences(store),
-            QueueBounds(
-                settings.work.user_waiting_jobs_max, settings.work.shard_waiting_bytes_max
-            ),
+            QueueBounds(settings.work.user_waiting_jobs_max, settings.work.shard_waiting_bytes_max),
             clearer.clear,
         )
         stack.push_async_callback(shards.close)

@@ -1,7 +1,8 @@
 """What the worker needs of the world, as protocols.
 
-Use cases (`application`, `conversation`) know these only; `main` fits the adapters in. Every call raises errors of
-`user_worker.errors`: all may raise DependencyDown, and those that take a claim ClaimLost.
+Use cases (`application`, `conversation`) know these only; `main` fits the adapters in. Every call
+raises errors of `user_worker.errors`: all may raise DependencyDown, and those that take a claim
+ClaimLost.
 """
 
 import enum
@@ -12,6 +13,7 @@ from typing import Protocol
 from uuid import UUID
 
 from kernel.sharding import Claim, ShardKey
+
 from user_worker.domain.jobs import Job
 from user_worker.domain.ownership import Observed
 from user_worker.domain.replies import Reply

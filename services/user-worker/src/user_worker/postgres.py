@@ -1,8 +1,9 @@
-"""The worker's tables and placement, in SQL. Every failure to answer is DependencyDown, a stale claim is ClaimLost.
+"""The worker's tables and placement, in SQL. Every failure to answer is DependencyDown, a stale
+claim is ClaimLost.
 
-Ownership has a pool of connections of its own: a heartbeat must never queue behind users' work. LISTEN needs a
-session, so `listen` holds one connection outside both pools; behind a transaction pooler it hears nothing, and the owner's
-poll each second is what remains.
+Ownership has a pool of connections of its own: a heartbeat must never queue behind users' work.
+LISTEN needs a session, so `listen` holds one connection outside both pools; behind a transaction
+pooler it hears nothing, and the owner's poll each second is what remains.
 """
 
 import asyncio
@@ -12,12 +13,12 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-
 from chassis.errors import StaleClaim, TryAgain
 from chassis.postgres import Connection, Pool, fence, transaction
 from chassis.settings import Secret
 from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
+
 from user_worker.domain.ownership import Observed, ShardSeen
 from user_worker.domain.pauses import Pauses
 from user_worker.errors import ClaimLost, DependencyDown
@@ -29,7 +30,8 @@ log = get_logger(__name__)
 _OBSERVE = """
 SELECT s.shard, s.epoch, s.owner, s.owner_incarnation, s.desired_owner,
        CASE WHEN o.lease_until > clock_timestamp() THEN NULL
-            ELSE extract(epoch FROM clock_timestamp() - coalesce(s.ownerless_since, o.lease_until, '-infinity'))
+            ELSE extract(epoch FROM clock_timestamp()
+                         - coalesce(s.ownerless_since, o.lease_until, '-infinity'))
        END::double precision AS ownerless_seconds,
        coalesce(d.lease_until > clock_timestamp() AND NOT d.draining, false) AS desired_can_own
 FROM placement.shards s

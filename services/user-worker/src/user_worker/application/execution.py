@@ -3,19 +3,22 @@
     answer the user ──► deliver the replies ──► ended
       │ claim lost: raise, the shard is dropped
       │ a dependency is down: rest and try again for as long as the claim holds; not counted
-      │ anything else: rest and try again, three times in all, then set the job aside with an apology
+      │ anything else: rest and try again; after three tries set the job aside with an apology
 
-An attempt holds one of the worker's slots only while it runs, never while it rests: users whose dependency is down
-keep nobody else waiting. A handler may run more than once, so its effects are safe to repeat; the replies
-of exactly one run are delivered, since the gateway lets the first Deliver of a job decide.
+An attempt holds one of the worker's slots only while it runs, never while it rests: users whose
+dependency is down keep nobody else waiting. A handler may run more than once, so its effects are
+safe to repeat; the replies of exactly one run are delivered, since the gateway lets the first
+Deliver of a job decide.
 """
 
 import asyncio
 import enum
 from dataclasses import dataclass
 
-from chassis.telemetry import continue_trace, get_logger, redact
+from chassis.redaction import redact_text
+from chassis.telemetry import continue_trace, get_logger
 from kernel.sharding import Claim
+
 from user_worker import metrics
 from user_worker.conversation.book import Conversation, apology
 from user_worker.domain.jobs import Job
@@ -72,7 +75,7 @@ class Execution:
     async def work(
         self, job: Job, claim: Claim, preferences: Preferences, draining: asyncio.Event
     ) -> Ending:
-        """Bring a job to its end. Raises ClaimLost; `draining` cuts short the rest after an outage."""
+        """Bring a job to its end. Raises ClaimLost; `draining` cuts short a rest."""
         with continue_trace(job.traceparent, "job"), metrics.JOB_SECONDS.time():
             answer = await self._answer(job, claim, preferences, draining)
             if answer is None:
@@ -87,7 +90,10 @@ class Execution:
         self, job: Job, claim: Claim, preferences: Preferences, draining: asyncio.Event
     ) -> _Answer | None:
         failures = 0
-        after_failure, after_outage = iter(self._tries.after_failure), iter(self._tries.after_outage)
+        after_failure, after_outage = (
+            iter(self._tries.after_failure),
+            iter(self._tries.after_outage),
+        )
         while True:
             try:
                 async with self._slots, asyncio.timeout(self._tries.attempt_timeout_seconds):
@@ -98,12 +104,10 @@ class Execution:
                 metrics.OUTAGES.labels(outage.dependency).inc()
                 log.warning("job_waits", job_id=str(job.job_id), reason=str(outage))
                 pause = next(after_outage)
-            except Exception as error:  # noqa: BLE001 (whatever a handler raises counts as a try)
+            except Exception as error:
                 failures += 1
                 metrics.JOB_FAILURES.inc()
-                log.error(
-                    "job_failed", job_id=str(job.job_id), tries=failures, exc_info=error
-                )
+                log.exception("job_failed", job_id=str(job.job_id), tries=failures)
                 if failures >= self._tries.tries_max:
                     return await self._set_aside(job, preferences, error)
                 pause = next(after_failure)
@@ -118,7 +122,7 @@ class Execution:
         return _Answer(
             apology(job, language),
             Outcome.SET_ASIDE,
-            redact(f"{type(error).__name__}: {error}")[:ERROR_CHARACTERS_MAX],
+            redact_text(f"{type(error).__name__}: {error}")[:ERROR_CHARACTERS_MAX],
         )
 
     async def _deliver(self, job: Job, claim: Claim, answer: _Answer) -> Ending:
@@ -133,7 +137,7 @@ class Execution:
                 log.warning("job_unknown", job_id=str(job.job_id), shard=str(claim.key))
                 return Ending.UNKNOWN
             except RepliesRefused as refusal:
-                log.error("replies_refused", job_id=str(job.job_id), reason=str(refusal))
+                log.warning("replies_refused", job_id=str(job.job_id), reason=str(refusal))
                 simpler = _simpler(job, answer, refusal)
                 if simpler is None:
                     return Ending.UNKNOWN
@@ -147,7 +151,7 @@ class Execution:
 
 def _simpler(job: Job, answer: _Answer, refusal: RepliesRefused) -> _Answer | None:
     """Find what to say instead of refused replies: an apology, then nothing at all."""
-    error = redact(f"RepliesRefused: {refusal}")[:ERROR_CHARACTERS_MAX]
+    error = redact_text(f"RepliesRefused: {refusal}")[:ERROR_CHARACTERS_MAX]
     if answer.outcome is Outcome.DONE:
         return _Answer(apology(job, None), Outcome.SET_ASIDE, error)
     return _Answer([], Outcome.SET_ASIDE, answer.error or error) if answer.replies else None

@@ -1,9 +1,10 @@
 """How this worker comes to own shards, keeps them, and gives them up.
 
-One run of `_serve` is one incarnation: registered under an id of its own, kept alive by a heartbeat each second,
-over when a heartbeat is refused or the lease's end on this side's clock has come. Then every shard is dropped at once
-and a new incarnation begins. While it lives, `_converge` observes placement each second, or when woken, and does what
-`plan_ownership` says; a hand-over runs beside it, so a long drain holds up nothing.
+One run of `_serve` is one incarnation: registered under an id of its own, kept alive by a heartbeat
+each second, over when a heartbeat is refused or the lease's end on this side's clock has come. Then
+every shard is dropped at once and a new incarnation begins. While it lives, `_converge` observes
+placement each second, or when woken, and does what `plan_ownership` says; a hand-over runs beside
+it, so a long drain holds up nothing.
 
 On stop the worker asks for no more shards, drains and releases all of them at the same time, and
 deregisters; the heartbeat goes on until then. If the database is away meanwhile, the lease ends it.
@@ -19,6 +20,7 @@ from uuid import UUID
 from chassis.telemetry import get_logger
 from kernel.identifiers import new_uuid7
 from kernel.sharding import ShardKey
+
 from user_worker import metrics
 from user_worker.application.shards import Shards
 from user_worker.domain.lease import Lease
@@ -85,9 +87,7 @@ class Owner:
                 break
             sent_at = time.monotonic()
             try:
-                await self._placement.register(
-                    self.worker, incarnation, self._pace.lease_seconds
-                )
+                await self._placement.register(self.worker, incarnation, self._pace.lease_seconds)
             except DependencyDown as outage:
                 metrics.OUTAGES.labels(outage.dependency).inc()
                 log.warning("cannot_register", reason=str(outage))

@@ -1,15 +1,17 @@
 """Where jobs come from: the streams push them, the inbox is asked.
 
-`StreamReader` keeps one plain XREAD over all streams of the worker. A position begins at the stream's start and
-moves with what was read; an entry stays in the stream until its job has ended, so reading again from the start is cheap and
-always harmless. That happens after an error (the server may have been replaced by one whose ids are lower), when copies were
-dropped and there is room again, and once in a while, so that no entry is left behind for ever.
+`StreamReader` keeps one plain XREAD over all streams of the worker. A position begins at the
+stream's start and moves with what was read; an entry stays in the stream until its job has ended,
+so reading again from the start is cheap and always harmless. That happens after an error (the
+server may have been replaced by one whose ids are lower), when copies were dropped and there is
+room again, and once in a while, so that no entry is left behind for ever.
 
-`InboxReader` asks the gateway for the undone jobs of all shards: with the users' cursors after a claim, every second, and
-soon after a gap was seen. Were Redis gone for good, users would wait a second longer and notice nothing else.
+`InboxReader` asks the gateway for the undone jobs of all shards: with the users' cursors after a
+claim, every second, and soon after a gap was seen. Were Redis gone for good, users would wait a
+second longer and notice nothing else.
 
-`EntryClearer` takes the entries of ended jobs off the streams, many at a time. What it fails to remove is met again on the next
-reading from the start and is removed then.
+`EntryClearer` takes the entries of ended jobs off the streams, many at a time. What it fails to
+remove is met again on the next reading from the start and is removed then.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 
 from chassis.telemetry import get_logger
 from kernel.sharding import ShardKey
+
 from user_worker import metrics
 from user_worker.application.shards import STREAM_START, OwnedShard, Shards
 from user_worker.domain.pauses import Pauses

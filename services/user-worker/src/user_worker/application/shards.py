@@ -1,8 +1,9 @@
 """The shards this worker works, each with its queue and its running jobs.
 
-A shard is opened under a claim and leaves in one of two ways. Dropped: at once, running jobs are cancelled, because
-somebody else owns it (or may soon). Drained: nothing new starts, what runs may finish within a bound, the
-rest is cancelled; then it can be released. Either way the inbox still has every job that did not end.
+A shard is opened under a claim and leaves in one of two ways. Dropped: at once, running jobs are
+cancelled, because somebody else owns it (or may soon). Drained: nothing new starts, what runs may
+finish within a bound, the rest is cancelled; then it can be released. Either way the inbox still
+has every job that did not end.
 
 Whatever offers jobs or ends one calls `_pump`, which starts each user's next job; nobody polls.
 """
@@ -14,6 +15,7 @@ from uuid import UUID
 
 from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
+
 from user_worker import metrics
 from user_worker.application.execution import Ending, Execution
 from user_worker.domain.jobs import Job
@@ -27,7 +29,7 @@ log = get_logger(__name__)
 
 
 class RememberedPreferences:
-    """Preferences of one claim's users, read once: nobody else writes them while the claim holds."""
+    """Preferences of one claim's users, read once: only its holder writes them."""
 
     def __init__(self, preferences: Preferences) -> None:
         self._preferences = preferences
@@ -204,15 +206,13 @@ class Shards:
 
     async def _run(self, shard: OwnedShard, job: Job) -> None:
         try:
-            ending = await self._execution.work(
-                job, shard.claim, shard.preferences, shard.draining
-            )
+            ending = await self._execution.work(job, shard.claim, shard.preferences, shard.draining)
         except ClaimLost:
             if self._shards.get(shard.claim.key) is shard:
                 self.drop(shard.claim.key, "a store knows a newer claim")
             return
-        except Exception as error:  # noqa: BLE001 (a mistake of ours must not stop the user's line)
-            log.error("job_lost_its_way", job_id=str(job.job_id), exc_info=error)
+        except Exception:  # a mistake of ours must not stop the user's line
+            log.exception("job_lost_its_way", job_id=str(job.job_id))
             ending = Ending.UNKNOWN
         if ending is Ending.ABANDONED:
             return

@@ -1,13 +1,15 @@
 """The list of commands and buttons, and who answers what.
 
-A new command is a module with an `answer` beside this one, a line in COMMANDS, and its `help-<name>` in every
-language. A module with buttons gives their data as `<kind>:<rest>` and stands in PRESSES under its kind.
+A new command is a module with an `answer` beside this one, a line in COMMANDS, and its
+`help-<name>` in every language. A module with buttons gives their data as `<kind>:<rest>` and
+stands in PRESSES under its kind.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from kernel.sharding import Claim
+
 from user_worker.conversation import anything_else, language, manual, start
 from user_worker.conversation.context import CommandHandler, Context, PressHandler, Services
 from user_worker.conversation.texts import fitting_language, texts_in

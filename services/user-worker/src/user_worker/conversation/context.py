@@ -1,8 +1,9 @@
 """What a handler of the conversation gets, and what it gives back.
 
-A handler is an async function of a Context and the input it answers; it gives the replies in order. It may run
-more than once for a job (a crash, an outage), so whatever it changes must be safe to repeat; the replies of one
-run only are delivered. Adding a command is one module beside this one and one line in `book`.
+A handler is an async function of a Context and the input it answers; it gives the replies in order.
+It may run more than once for a job (a crash, an outage), so whatever it changes must be safe to
+repeat; the replies of one run only are delivered. Adding a command is one module beside this one
+and one line in `book`.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from kernel.sharding import Claim
+
 from user_worker.conversation.texts import Texts
 from user_worker.domain.jobs import Command, Job, Press
 from user_worker.domain.replies import Reply

@@ -1,7 +1,7 @@
 """/language: buttons to choose a language; a press keeps the choice and changes the message.
 
-The button's data is `language:<language>`. A press counts only under a message this command sent: its key says
-so, and the gateway names only the user's own messages.
+The button's data is `language:<language>`. A press counts only under a message this command sent:
+its key says so, and the gateway names only the user's own messages.
 """
 
 from user_worker.conversation import anything_else

@@ -1,9 +1,9 @@
 """Sentences in the user's language, from the Fluent files in `locales/`.
 
-A language is loaded when the first of its users speaks and kept. Texts come out in the Bot API's HTML
-style: markup stands in the Fluent files only, every argument is escaped here, so nothing a user typed can
-become markup. What a user typed goes through `visible` first, which takes out control characters and keeps
-right-to-left text from turning the sentence around it.
+A language is loaded when the first of its users speaks and kept. Texts come out in the Bot API's
+HTML style: markup stands in the Fluent files only, every argument is escaped here, so nothing a
+user typed can become markup. What a user typed goes through `visible` first, which takes out
+control characters and keeps right-to-left text from turning the sentence around it.
 
 A missing message or argument raises: it is a mistake in this package, which the tests find, never a
 gap shown to a user.
@@ -18,7 +18,6 @@ from importlib import resources
 
 import babel.numbers
 from fluent.runtime import FluentBundle, FluentResource
-
 from kernel.money import PRECISION_DIGITS
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}

@@ -1,9 +1,10 @@
 """How long this worker may believe that it owns its shards.
 
 The database counts the lease from when it worked the heartbeat; this side counts the same length
-from before the heartbeat was sent, on the monotonic clock, and stops a margin earlier. So this side's
-end always comes first, however long the answer took, as long as the two clocks run equally fast
-within the margin. The fence does not rely on it: being late costs refused writes, never a wrong one.
+from before the heartbeat was sent, on the monotonic clock, and stops a margin earlier. So this
+side's end always comes first, however long the answer took, as long as the two clocks run equally
+fast within the margin. The fence does not rely on it: being late costs refused writes, never a
+wrong one.
 """
 
 from dataclasses import dataclass

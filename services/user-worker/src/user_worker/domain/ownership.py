@@ -1,8 +1,8 @@
 """Which shards to claim, hand over or drop: a pure plan from what was observed.
 
 The operator writes wishes (`desired_owner`), workers converge on them. The plan is made anew from
-what stands in the database each time, so that a missed notification, a lost answer or two
-operators change nothing but the time it takes:
+what stands in the database each time, so that a missed notification, a lost answer or two operators
+change nothing but the time it takes:
 
     held, but the database says otherwise     → Drop (at once: a newer claim exists)
     not held, but the database says it is     → Release (the answer to a claim or release was lost)
@@ -10,9 +10,9 @@ operators change nothing but the time it takes:
     not held, wished for here, no live owner  → TakeUp
     not held, orphaned for long enough        → TakeUp, within the soft limit
 
-A shard wished for at a worker that is dead or draining is kept: serving beats the plan. Orphans above
-the soft limit are taken only after a longer wait, one each round: some worker with room goes first, but no
-shard stays unserved because everybody is full.
+A shard wished for at a worker that is dead or draining is kept: serving beats the plan. Orphans
+above the soft limit are taken only after a longer wait, one each round: some worker with room goes
+first, but no shard stays unserved because everybody is full.
 """
 
 from collections.abc import Iterable, Mapping
@@ -102,12 +102,15 @@ def plan_ownership(
 ) -> list[Action]:
     """Decide what to do next.
 
-    `held` maps each shard this worker works to the epoch of its claim, those being drained included;
-    `draining` names the latter. `observed` may leave out shards that are neither this worker's, nor wished
-    for here, nor without a live owner. Drops come first, then releases, hand-overs and claims.
+    `held` maps each shard this worker works to the epoch of its claim, those being drained
+    included; `draining` names the latter. `observed` may leave out shards that are neither this
+    worker's, nor wished for here, nor without a live owner. Drops come first, then releases,
+    hand-overs and claims.
     """
     seen = {shard.key: shard for shard in observed.shards}
-    drops = [Drop(key) for key, epoch in held.items() if not _is_mine(seen.get(key), epoch, observed)]
+    drops = [
+        Drop(key) for key, epoch in held.items() if not _is_mine(seen.get(key), epoch, observed)
+    ]
     dropped = {drop.key for drop in drops}
     hand_overs = [
         HandOver(key)

@@ -1,7 +1,7 @@
 """How long to rest before trying again: doubling, capped, with jitter.
 
-The jitter is full (a random share of the pause, at least half): workers that lost the same dependency do
-not come back to it in step.
+The jitter is full (a random share of the pause, at least half): workers that lost the same
+dependency do not come back to it in step.
 """
 
 import random

@@ -1,8 +1,8 @@
 """The order of one shard's jobs: each user's jobs one after another, each job once.
 
-Jobs come from two sides. The stream pushes them, early but unreliably: an entry may be missing, twice,
-out of order, of another shard or invented. The inbox is asked at the claim and every second, and is
-the truth, though its answer may be older than what has happened here since. A job runs only
+Jobs come from two sides. The stream pushes them, early but unreliably: an entry may be missing,
+twice, out of order, of another shard or invented. The inbox is asked at the claim and every second,
+and is the truth, though its answer may be older than what has happened here since. A job runs only
 when its `user_seq` is the user's next one, so that
 
 - what is below the next number has ended: a late copy is known by its number alone, nothing
@@ -10,11 +10,12 @@ when its `user_seq` is the user's next one, so that
 - what is above it waits, and a hole in front of it (`has_gap`) is a reason to ask the inbox;
 - the inbox's first undone job of a user moves the next number forward, never back.
 
-Until the inbox has told where each user stands (`prime`), nothing runs. A user not named there begins at 1.
+Until the inbox has told where each user stands (`prime`), nothing runs. A user not named there
+begins at 1.
 
 Copies of waiting jobs are bounded per user and, in bytes, per shard. Each user's next job is always
-kept, so a flood of one user takes memory neither from the others nor for ever; what does not fit is dropped
-(`has_dropped`) and read again from the stream or the inbox.
+kept, so a flood of one user takes memory neither from the others nor for ever; what does not fit is
+dropped (`has_dropped`) and read again from the stream or the inbox.
 
 Users take turns: a user whose job has ended goes to the end of the line.
 """
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from kernel.sharding import ShardKey
+
 from user_worker.domain.jobs import Job
 
 USERS_MAX = 4096
@@ -110,7 +112,8 @@ class ShardQueue:
         return verdict
 
     def observe_inbox(self, jobs: Iterable[Job]) -> list[bytes]:
-        """Take notice of the inbox's undone jobs, in each user's order from the first undone one on.
+        """Take notice of the inbox's undone jobs, in each user's order from the first undone one
+        on.
 
         Gives back stream entries of jobs that, as this shows, have ended.
         """
@@ -145,7 +148,7 @@ class ShardQueue:
         return entries + self._advance(job.user_id, job.user_seq + 1)
 
     def unknown(self, job: Job) -> list[bytes]:
-        """The inbox does not know the running job: its number stays open. Gives back its entries."""
+        """The inbox does not know the running job: its number stays open. Gives its entries."""
         self._give_turn(job.user_id, self._stop_running(job))
         return self._entries.pop(job.job_id, [])
 
