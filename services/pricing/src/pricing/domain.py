@@ -121,6 +121,4 @@ def _first(quote: Quote, minute: datetime) -> Candle:
 
 
 def _extended(candle: Candle, price: Decimal) -> Candle:
-    return replace(
-        candle, high=max(candle.high, price), low=min(candle.low, price), close=price
-    )
+    return replace(candle, high=max(candle.high, price), low=min(candle.low, price), close=price)

@@ -6,6 +6,9 @@ fence: a candle belongs to no shard, and its key is its own cause.
 
 from collections.abc import Sequence
 
+import asyncpg
+
+from chassis.errors import TryAgain
 from chassis.postgres import Pool, transaction
 from pricing.domain import Candle
 
@@ -26,15 +29,22 @@ class CandleBook:
 
     async def add(self, candles: Sequence[Candle]) -> None:
         """See application.CandleBook. One statement; sorted, so that replicas cannot deadlock."""
-        async with transaction(self._pool) as connection:
-            await connection.execute(
-                _ADD,
-                [c.symbol for c in candles],
-                [c.currency for c in candles],
-                [c.source.value for c in candles],
-                [c.minute for c in candles],
-                [c.open for c in candles],
-                [c.high for c in candles],
-                [c.low for c in candles],
-                [c.close for c in candles],
-            )
+        try:
+            async with transaction(self._pool) as connection:
+                await connection.execute(_ADD, *_columns(candles))
+        except asyncpg.PostgresError as error:
+            # Prices matter more than their memory: whatever is wrong here must not end pricing.
+            raise TryAgain(f"the database refuses candles ({error.sqlstate})") from error
+
+
+def _columns(candles: Sequence[Candle]) -> tuple[list[object], ...]:
+    return (
+        [c.symbol for c in candles],
+        [c.currency for c in candles],
+        [c.source.value for c in candles],
+        [c.minute for c in candles],
+        [c.open for c in candles],
+        [c.high for c in candles],
+        [c.low for c in candles],
+        [c.close for c in candles],
+    )
