@@ -35,6 +35,7 @@ PAGE_FILES = {
     "": ("index.html", "text/html"),
     "page.css": ("page.css", "text/css"),
     "page.js": ("page.js", "text/javascript"),
+    "column.js": ("column.js", "text/javascript"),
     "text.js": ("text.js", "text/javascript"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
 }
