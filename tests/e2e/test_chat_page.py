@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 -- the page must show real punctuation
 """The chat page in headless Chromium, against a small scripted bot over real HTTP.
 
 The bot polls the simulator as any bot would. Chromium is Debian's, driven by playwright; without
@@ -18,8 +19,9 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from devbox.telegram import Simulator
 from playwright.async_api import Browser, Page, async_playwright, expect
+
+from devbox.telegram import Simulator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -57,10 +59,7 @@ def chart(width: int = 480, height: int = 260) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     packed = zlib.compress(b"".join(rows))
     return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", packed)
-        + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
     )
 
 
@@ -73,12 +72,14 @@ class ScriptedBot:
         self.texts: list[str] = []
 
     async def call(self, method: str, **parameters: Any) -> Any:
+        """The result of a Bot API call, which must be accepted."""
         async with self._client.post(f"{self._base}/{method}", json=parameters) as response:
             content = await response.json()
         assert content["ok"], content
         return content["result"]
 
     async def run(self) -> None:
+        """Poll and answer until cancelled."""
         commands = [
             {"command": "start", "description": "Begin, or begin again"},
             {"command": "price", "description": "What a coin costs now"},
@@ -95,6 +96,7 @@ class ScriptedBot:
                     await self.on_click(update["callback_query"])
 
     async def on_message(self, message: dict[str, Any]) -> None:
+        """Answer what somebody wrote."""
         chat, text = message["chat"]["id"], message["text"]
         self.texts.append(text)
         if text == "/start":
@@ -104,7 +106,9 @@ class ScriptedBot:
                 parse_mode="HTML",
                 text="<b>Welcome aboard.</b>\nYou have <code>10,000.00</code> play money."
                 ' Read <a href="https://example.org/rules">the rules</a> or try /price.',
-                reply_markup=keyboard([("Balance", "balance"), ("Chart", "chart")], [("Help", "?")]),
+                reply_markup=keyboard(
+                    [("Balance", "balance"), ("Chart", "chart")], [("Help", "?")]
+                ),
             )
         elif text == "/price":
             await self.call(
@@ -120,6 +124,7 @@ class ScriptedBot:
             await self.call("sendMessage", chat_id=chat, text=f"You said: {text}")
 
     async def on_click(self, query: dict[str, Any]) -> None:
+        """Answer a click."""
         chat, message_id = query["message"]["chat"]["id"], query["message"]["message_id"]
         if query["data"] == "balance":
             await self.call("answerCallbackQuery", callback_query_id=query["id"], text="Updated")
@@ -146,6 +151,7 @@ class ScriptedBot:
 
 
 def keyboard(*rows: list[tuple[str, str]]) -> dict[str, Any]:
+    """An inline keyboard of (text, data) pairs."""
     return {
         "inline_keyboard": [
             [{"text": text, "callback_data": data} for text, data in row] for row in rows
@@ -155,6 +161,7 @@ def keyboard(*rows: list[tuple[str, str]]) -> dict[str, Any]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
+    """One headless Chromium for all tests here."""
     chromium = shutil.which("chromium")
     if chromium is None:
         sentence = "The chat page needs a browser: apt-get install chromium."
@@ -176,9 +183,11 @@ class Scene:
         self.page = page
 
     def column(self, user_id: int) -> Any:
+        """The part of the page that shows this user's chat."""
         return self.page.locator(f'.column[data-user-id="{user_id}"]')
 
     async def say(self, user_id: int, text: str) -> None:
+        """Type into the user's field and press Enter."""
         field = self.column(user_id).get_by_role("textbox")
         await field.fill(text)
         await field.press("Enter")

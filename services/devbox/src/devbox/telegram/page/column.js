@@ -332,7 +332,7 @@ export class Column {
     const { field } = this;
     this.find(".send").disabled = !field.value.trim();
     field.style.height = "auto";
-    field.style.height = `${field.scrollHeight}px`;
+    field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`;
     const match = /^\/(\w*)$/.exec(field.value);
     const fitting = match ? this.commands.filter((c) => c.command.startsWith(match[1])) : [];
     if (fitting.length) this.openMenu(fitting);
