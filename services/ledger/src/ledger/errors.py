@@ -5,15 +5,16 @@ chassis.errors
 │   └── MalformedRequest   mend the named field; the same request again cannot help
 ├── NotFound
 │   └── UnknownAssets      leave these assets out, or register them by a migration
-└── StaleClaim             drop the shard: another worker owns it now (raised by the fence)
-    └── ShardMismatch      the user lives in another shard: ask the directory anew
+└── Refused
+    ├── StaleClaim         drop the shard: another worker owns it now (raised by the fence)
+    └── ShardMismatch      the user belongs to another shard: ask the directory anew
 
 `chassis.grpc_server` translates them at the door.
 """
 
 from collections.abc import Sequence
 
-from chassis.errors import CallerMistake, NotFound, StaleClaim
+from chassis.errors import CallerMistake, NotFound, Refused
 
 
 class MalformedRequest(CallerMistake):
@@ -32,7 +33,7 @@ class UnknownAssets(NotFound):
         self.asset_ids = tuple(asset_ids)
 
 
-class ShardMismatch(StaleClaim):
+class ShardMismatch(Refused):
     """The claim is valid, and the user belongs to another shard."""
 
     reason = "SHARD_MISMATCH"

@@ -3,8 +3,9 @@
 chassis.errors
 ├── CallerMistake
 │   └── MalformedRequest   mend the named field; the same request again cannot help
-├── StaleClaim             drop the shard: another worker owns it now (raised by the fence)
-│   └── ShardMismatch      the user lives in another shard: ask the directory anew
+├── Refused
+│   ├── StaleClaim         drop the shard: another worker owns it now (raised by the fence)
+│   └── ShardMismatch      the user belongs to another shard: ask the directory anew
 └── CannotStart            read the sentence, do what it says, start again
     ├── KeyFileRefused     the key-encryption key's file is missing, open to others or malformed
     ├── WrongKey           it is not the key this database's wallets are sealed under
@@ -15,7 +16,7 @@ Exception
 `chassis.grpc_server` translates them at the door.
 """
 
-from chassis.errors import CallerMistake, CannotStart, StaleClaim
+from chassis.errors import CallerMistake, CannotStart, Refused
 
 
 class MalformedRequest(CallerMistake):
@@ -26,7 +27,7 @@ class MalformedRequest(CallerMistake):
         self.field = field
 
 
-class ShardMismatch(StaleClaim):
+class ShardMismatch(Refused):
     """The claim is valid, and the user belongs to another shard."""
 
     reason = "SHARD_MISMATCH"

@@ -67,7 +67,9 @@ class FileKeyEncryption:
     async def unwrap(self, wrapped: bytes, associated_data: bytes) -> bytes:
         """Decrypt what `wrap` made. Raises CannotUnwrap."""
         try:
-            return self._cipher.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], associated_data)
+            return self._cipher.decrypt(
+                wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], associated_data
+            )
         except (InvalidTag, ValueError):
             # "from None": the chain would carry nothing but this frame.
             raise CannotUnwrap(self._key_id) from None

@@ -6,7 +6,7 @@ commit, inserts nothing, and reads the winner in a statement of its own, whose s
 
 from uuid import UUID
 
-from chassis.postgres import Connection, Pool, fence, retry_transaction
+from chassis.postgres import Connection, Pool, fence, retry_transaction, transaction
 from kernel.sharding import Claim
 from wallet.domain import SealedKey, Wallet
 from wallet.errors import ShardMismatch
@@ -60,8 +60,9 @@ class Vault:
 
     async def ensure_canary(self, key_id: str, canary: bytes) -> tuple[str, bytes]:
         """See application.Vault."""
-        await self._pool.execute(_ADD_CANARY, key_id, canary)
-        row = await self._pool.fetchrow(_FIND_CANARY)
+        async with transaction(self._pool) as connection:
+            await connection.execute(_ADD_CANARY, key_id, canary)
+            row = await connection.fetchrow(_FIND_CANARY)
         if row is None:
             raise RuntimeError("the canary was there and is gone: rows are never deleted")
         return row["key_id"], row["canary"]
