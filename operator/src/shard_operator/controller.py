@@ -1,4 +1,4 @@
-"""One pool's control loop: observe → plan → apply, safe to run again at any moment and beside another.
+"""One pool's control loop: observe → plan → apply, safe to repeat and to run beside another.
 
 `reconcile` looks at the scale target, the placement tables and the streams, decides in pure
 functions (`scaling.plan_replicas`, `planning.plan_assignments`), and writes what differs: the
@@ -16,30 +16,18 @@ Nothing here imports kopf, kubernetes, asyncpg or redis: the world is behind the
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import msgspec
-from chassis.telemetry import get_logger
+import structlog
 
 from shard_operator import metrics
-from shard_operator.conditions import Situation, merge_conditions, say_conditions
 from shard_operator.errors import PlacementAway
 from shard_operator.planning import AssignmentPlan, plan_assignments
-from shard_operator.scaling import (
-    Backlog,
-    ScalingDecision,
-    ScalingHistory,
-    WorkerCounts,
-    plan_replicas,
-)
-from shard_operator.usershard import (
-    WORKERS_IN_STATUS_MAX,
-    UserShard,
-    UserShardStatus,
-    WorkerStatus,
-)
+from shard_operator.scaling import ScalingDecision, ScalingHistory, WorkerCounts, plan_replicas
+from shard_operator.status import Observation, PoolPlan, say_status, without_figures
+from shard_operator.usershard import UserShard, UserShardStatus
 from shard_operator.workloads import (
     BacklogSource,
     PlacementObserved,
@@ -47,7 +35,6 @@ from shard_operator.workloads import (
     Reporter,
     WorkersObserved,
     Workloads,
-    shards_by_owner,
 )
 
 CONTEST_HOLD_SECONDS = 300.0
@@ -73,25 +60,6 @@ class PoolMemory:
     written: UserShardStatus | None = None
     written_at: float = 0.0
     forgot_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One pool's world at one moment; None where it could not be seen, or is not there."""
-
-    workers: WorkersObserved | None
-    placement: PlacementObserved | None
-    backlog: Backlog | None
-
-
-@dataclass(frozen=True, slots=True)
-class PoolPlan:
-    """What one round decided."""
-
-    decision: ScalingDecision | None
-    assignment: AssignmentPlan | None
-    scale_to: int | None
-    """The count to write now: on the way in it trails the decision until workers are empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +91,7 @@ class Controller:
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._memories: dict[str, PoolMemory] = {}
-        self._log = get_logger("shard_operator")
+        self._log = structlog.get_logger("shard_operator")
 
     def forget(self, pool: str) -> None:
         """Drop what was remembered of a pool whose UserShard is gone. Its users and workers
@@ -136,7 +104,14 @@ class Controller:
         observation = await self._observe(user_shard)
         plan = self._plan(user_shard, observation, memory)
         await self._apply(user_shard, observation, plan, memory)
-        status = self._say_status(user_shard, observation, plan, memory)
+        status = say_status(
+            user_shard,
+            observation,
+            plan,
+            previous=memory.written or user_shard.status,
+            last_scale_time=memory.last_scale_time,
+            now=self._now(),
+        )
         await self._report(user_shard, status, memory)
         return Reconciled(observation, plan, status)
 
@@ -209,17 +184,21 @@ class Controller:
             return
         pool = user_shard.pool
         if await self._store.ensure_policy(user_shard):
-            self._log.info("policy_written", pool=pool,
-            users_per_shard=user_shard.spec.users_per_shard) if plan.assignment is not None and
-            plan.assignment.changes: await self._apply_assignment(user_shard, plan.assignment) if
-            plan.scale_to is not None and plan.decision is not None and seen.workers is not None:
-            await self._workloads.scale( user_shard.namespace, user_shard.spec.scale_target_ref,
-            plan.scale_to ) memory.counted = (seen.workers.uid, plan.scale_to)
-            memory.last_scale_time = self._now() await self._tell_scaling(user_shard,
-            seen.workers.asked, plan.scale_to, plan.decision) now = self._monotonic() if now -
-            memory.forgot_at >= FORGET_PERIOD_SECONDS: memory.forgot_at = now if forgotten := await
-            self._store.forget_workers(pool): self._log.info("workers_forgotten", pool=pool,
-            workers=forgotten)
+            self._log.info("policy_written", pool=pool)
+        if plan.assignment is not None and plan.assignment.changes:
+            await self._apply_assignment(user_shard, plan.assignment)
+        if plan.scale_to is not None and plan.decision is not None and seen.workers is not None:
+            await self._workloads.scale(
+                user_shard.namespace, user_shard.spec.scale_target_ref, plan.scale_to
+            )
+            memory.counted = (seen.workers.uid, plan.scale_to)
+            memory.last_scale_time = self._now()
+            await self._tell_scaling(user_shard, seen.workers.asked, plan.scale_to, plan.decision)
+        now = self._monotonic()
+        if now - memory.forgot_at >= FORGET_PERIOD_SECONDS:
+            memory.forgot_at = now
+            if forgotten := await self._store.forget_workers(pool):
+                self._log.info("workers_forgotten", pool=pool, workers=forgotten)
 
     async def _apply_assignment(self, user_shard: UserShard, assignment: AssignmentPlan) -> None:
         pool = user_shard.pool
@@ -257,38 +236,6 @@ class Controller:
         reason = "ScaledOut" if after > before else "ScaledIn"
         await self._reporter.record_event(user_shard, reason, what)
 
-    def _say_status(
-        self, user_shard: UserShard, seen: Observation, plan: PoolPlan, memory: PoolMemory
-    ) -> UserShardStatus:
-        target = user_shard.spec.scale_target_ref
-        situation = Situation(
-            placement=seen.placement,
-            workers=seen.workers,
-            target=f"{target.kind} {target.name}",
-            decision=plan.decision,
-            assignment=plan.assignment,
-            shards_per_worker_max=user_shard.spec.workers.shards_per_worker_max,
-        )
-        previous = memory.written or user_shard.status
-        oldest = seen.backlog.oldest_seconds if seen.backlog else None
-        return UserShardStatus(
-            observed_generation=user_shard.generation,
-            replicas=seen.workers.asked if seen.workers else None,
-            ready_replicas=seen.workers.ready if seen.workers else None,
-            shards=len(seen.placement.shards) if seen.placement else None,
-            backlog=seen.backlog.jobs if seen.backlog else None,
-            oldest_job_seconds=None if oldest is None else int(oldest),
-            selector=seen.workers.selector or None if seen.workers else None,
-            last_scale_time=memory.last_scale_time or user_shard.status.last_scale_time,
-            workers=_say_workers(seen) if seen.placement else None,
-            conditions=merge_conditions(
-                previous.conditions,
-                say_conditions(situation),
-                generation=user_shard.generation,
-                now=self._now(),
-            ),
-        )
-
     async def _report(
         self, user_shard: UserShard, status: UserShardStatus, memory: PoolMemory
     ) -> None:
@@ -298,7 +245,7 @@ class Controller:
         written = memory.written or user_shard.status
         if status == written:
             return
-        is_decision = _without_figures(status) != _without_figures(written)
+        is_decision = without_figures(status) != without_figures(written)
         if is_decision or now - memory.written_at >= STATUS_REFRESH_SECONDS:
             await self._reporter.write_status(user_shard, status)
             memory.written, memory.written_at = status, now
@@ -317,52 +264,26 @@ def open_workers(
     """
     if seen.placement is None:
         return [], []
-    able = {worker.name for worker in seen.placement.workers if worker.alive and not
-    worker.draining} if seen.workers is None: return sorted(able), [] staying =
-    len(seen.workers.names) if decision is None else decision.replicas workers = [name for name in
-    seen.workers.names[:staying] if name in able] if not workers: return sorted(able), [] return
-    workers, [name for name in seen.workers.names[staying:] if name in able]
+    able = {
+        worker.name for worker in seen.placement.workers if worker.alive and not worker.draining
+    }
+    if seen.workers is None:
+        return sorted(able), []
+    staying = len(seen.workers.names) if decision is None else decision.replicas
+    workers = [name for name in seen.workers.names[:staying] if name in able]
+    if not workers:
+        return sorted(able), []
+    return workers, [name for name in seen.workers.names[staying:] if name in able]
 
 
 def emptied_down_to(workers: WorkersObserved, placement: PlacementObserved, wanted: int) -> int:
     """The count that may be written now: `wanted`, or what keeps every worker that has shards."""
     if wanted >= workers.asked:
         return wanted
-    busy = {
-        name for shard in placement.shards for name in (shard.owner, shard.desired) if name
-    } & {worker.name for worker in placement.workers if worker.alive}
+    busy = {name for shard in placement.shards for name in (shard.owner, shard.desired) if name} & {
+        worker.name for worker in placement.workers if worker.alive
+    }
     count = workers.asked
     while count > wanted and workers.names[count - 1] not in busy:
         count -= 1
     return count
-
-
-def _say_workers(seen: Observation) -> tuple[WorkerStatus, ...]:
-    if seen.placement is None:
-        return ()
-    owned = shards_by_owner(seen.placement.shards)
-    depths = seen.backlog.depths if seen.backlog else None
-    alive = sorted(worker.name for worker in seen.placement.workers if worker.alive)
-    return tuple(
-        WorkerStatus(
-            name=name,
-            shards=len(owned.get(name, ())),
-            backlog=None if depths is None else _sum_depths(depths, owned.get(name, ())),
-        )
-        for name in alive[:WORKERS_IN_STATUS_MAX]
-    )
-
-
-def _sum_depths(depths: Mapping[int, int], shards: Sequence[int]) -> int:
-    return sum(depths.get(shard, 0) for shard in shards)
-
-
-def _without_figures(status: UserShardStatus) -> UserShardStatus:
-    """The status without what changes by itself from second to second."""
-    conditions = tuple(msgspec.structs.replace(c, message="") for c in status.conditions)
-    workers = status.workers and tuple(
-        msgspec.structs.replace(worker, backlog=None) for worker in status.workers
-    )
-    return msgspec.structs.replace(
-        status, backlog=None, oldest_job_seconds=None, conditions=conditions, workers=workers
-    )

@@ -12,6 +12,8 @@ The reconcile loop is the door where all of them become a condition and a log li
 ends the process but `LeadershipLost`.
 """
 
+# ruff: noqa: N818 (errors are named after what the caller should do)
+
 
 class OperatorError(Exception):
     """Anything this package raises on purpose."""

@@ -1,4 +1,4 @@
-"""The one task that reconciles: every pool at its own period, and all of them when something happened.
+"""The one task that reconciles: every pool at its own period, and all when something happened.
 
 Events only wake; what to do is always found by looking. A storm of events costs at most one pass
 per `PASS_SPACING_SECONDS`. A pool that fails is logged, counted and tried at its next period; it
@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 
-from chassis.telemetry import get_logger
+import structlog
 
 from shard_operator import metrics
 from shard_operator.controller import Controller
@@ -37,7 +37,7 @@ class ReconcileLoop:
         self._list_pools = list_pools
         self._wake = wake
         self._due: dict[str, float] = {}
-        self._log = get_logger("shard_operator")
+        self._log = structlog.get_logger("shard_operator")
         self.passed_at = time.monotonic()
         """When the last pass ended; liveness looks at it."""
 
@@ -78,7 +78,7 @@ class ReconcileLoop:
         except ApiRefused as error:
             outcome = "failed"
             self._log.error("reconcile_refused", pool=pool, problem=str(error))
-        except Exception:  # the door: one pool's defect must not stop the others
+        except Exception:  # noqa: BLE001 (the door: one pool's defect must not stop the others)
             outcome = "failed"
             self._log.exception("reconcile_failed", pool=pool)
         metrics.note_reconcile(pool, outcome, time.monotonic() - begun)

@@ -141,7 +141,8 @@ def plan_replicas(
     wanted = max(_wanted_by_backlog(spec, backlog), _wanted_by_age(spec, counts, backlog))
     recommended, limited = _limit(spec, wanted, shards, backlog)
     history = _remember(history, now, recommended, spec.scaling.scale_down_stabilization_seconds)
-    replicas = _stabilize(history, counts.asked, recommended)
+    # A lowered maxReplicas holds at once: the window is about measurements, not about words.
+    replicas = min(_stabilize(history, counts.asked, recommended), high)
     if replicas > within_bounds and _is_stalled(history, now):
         replicas = within_bounds
         limited = Verdict(

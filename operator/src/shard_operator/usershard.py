@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from kernel.sharding import MalformedPool, pool_name
 
+from kernel.sharding import MalformedPool, pool_name
 from shard_operator.errors import InvalidUserShard
 
 GROUP = "purser.dev"
