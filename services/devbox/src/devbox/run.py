@@ -13,6 +13,7 @@ bound.
 import asyncio
 import contextlib
 import logging
+import secrets
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
