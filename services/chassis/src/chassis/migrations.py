@@ -76,7 +76,7 @@ async def migrate(url: str, room: str, folder: Path) -> list[int]:
         for migration in migrations:
             if await _apply(connection, room, migration):
                 applied.append(migration.number)
-                structlog.get_logger(__name__).info(
+                structlog.get_logger(source=__name__).info(
                     "migrated", room=room, number=migration.number, name=migration.name
                 )
     finally:

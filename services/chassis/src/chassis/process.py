@@ -39,7 +39,7 @@ def ready_line(service: str, **addresses: object) -> None:
     """Log the event `ready` with where the service listens; who started the process may wait for
     it.
     """
-    structlog.get_logger(service).info("ready", **addresses)
+    structlog.get_logger(source=service).info("ready", **addresses)
 
 
 async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -62,7 +62,7 @@ def _report(error: Exception) -> int:
         if isinstance(leaf, CannotStart):
             print(leaf, file=sys.stderr)  # noqa: T201 (for a person, before or beside any log)
             return EXIT_BAD_SETTINGS if isinstance(leaf, BadSettings) else EXIT_CANNOT_START
-    structlog.get_logger("chassis.process").critical("crashed", exc_info=error)
+    structlog.get_logger(source="chassis.process").critical("crashed", exc_info=error)
     return EXIT_CRASHED
 
 
