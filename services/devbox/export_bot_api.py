@@ -1,3 +1,4 @@
+# ruff: noqa: INP001, T201 -- a tool run by hand that tells what it wrote, outside the package
 """Write down the shapes of Telegram's Bot API, as aiogram knows them, for the simulator.
 
 aiogram holds one pydantic model per Bot API method and type, but importing it takes seconds and
@@ -20,7 +21,7 @@ A field with one possible value counts as required: aiogram fills it in, so the 
 The test `tests/unit/devbox/test_shapes.py` fails when the file and the installed aiogram differ.
 """
 
-import datetime
+import datetime as dt
 import enum
 import inspect
 import json
@@ -41,10 +42,13 @@ SCALARS: dict[object, str] = {
     str: "str",
     bool: "bool",
     float: "float",
-    datetime.datetime: "int",
-    datetime.timedelta: "int",
+    dt.datetime: "int",
+    dt.timedelta: "int",
 }
 """aiogram reads times into datetime; over the wire they are Unix seconds."""
+
+TEXT_WILL_DO = {"KeyboardButton": "KeyboardButton|str"}
+"""Telegram documents that a plain string can stand for such an object; aiogram never does it."""
 
 
 class Shapes:
@@ -66,7 +70,7 @@ class Shapes:
             return "InputFile"
         if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
             self._record(annotation)
-            return annotation.__name__
+            return TEXT_WILL_DO.get(annotation.__name__, annotation.__name__)
         if inspect.isclass(annotation) and issubclass(annotation, enum.Enum):
             return "str"
         return self._generic(annotation)

@@ -5,12 +5,14 @@
     ├── TryLater             keep the last placement, reconcile again at the next poll
     │   ├── PlacementAway    PostgreSQL did not answer
     │   └── ApiAway          the Kubernetes API did not answer, or asked for patience
-    ├── ApiRefused           the Kubernetes API said no (status, reason): a right or an object is missing
+    ├── ApiRefused           the Kubernetes API said no: a right or an object is missing
     └── LeadershipLost       end this process: another one may be acting already
 
-The reconcile loop is the door where all of them become a condition and a log line; none of them ends the
-process but `LeadershipLost`.
+The reconcile loop is the door where all of them become a condition and a log line; none of them
+ends the process but `LeadershipLost`.
 """
+
+# ruff: noqa: N818 (errors are named after what the caller should do)
 
 
 class OperatorError(Exception):

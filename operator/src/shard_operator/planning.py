@@ -1,16 +1,18 @@
 """Which worker shall own which shard: a pure function from what is to what shall be.
 
-The holder of a shard is the worker it is promised to (its desired owner) or, failing that, the one that owns it, if
-that worker may stay. Quotas differ by at most one, and the larger quotas go to the workers that hold most: then the
-shards above a quota are exactly the moves no balanced plan can avoid (`sum(max(0, held - quota))` is least when the
-larger quotas meet the larger loads). Everything below a quota takes what is without a holder, what is leaving, and
-those surplus shards. So a plan is complete, balanced within one, changes nothing when applied twice, and never
-moves a shard that an optimal plan would have left alone (tests/unit/shard_operator/test_planning.py computes that
-bound by trying every assignment).
+The holder of a shard is the worker it is promised to (its desired owner) or, failing that, the one
+that owns it, if that worker may stay. Quotas differ by at most one, and the larger quotas go to the
+workers that hold most: then the shards above a quota are exactly the moves no balanced plan can
+avoid (`sum(max(0, held - quota))` is least when the larger quotas meet the larger loads).
+Everything below a quota takes what is without a holder, what is leaving, and those surplus shards.
+So a plan is complete, balanced within one, changes nothing when applied twice, and never moves a
+shard that an optimal plan would have left alone (tests/unit/shard_operator/test_planning.py
+computes that bound by trying every assignment).
 
-Two things are urgent and never wait: a shard nobody holds, and a shard whose holder is going by itself. Moves away
-from a worker that serves are interruptions and are paced: at most `moves_max` hand-overs under way at once.
-The limit of shards per worker is soft: serving beats it, and the plan says so (`overloaded`).
+Two things are urgent and never wait: a shard nobody holds, and a shard whose holder is going by
+itself. Moves away from a worker that serves are interruptions and are paced: at most `moves_max`
+hand-overs under way at once. The limit of shards per worker is soft: serving beats it, and the plan
+says so (`overloaded`).
 """
 
 import heapq
@@ -30,7 +32,7 @@ class ShardPlacement:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Write `desired`, provided `expected` still stands. `holder` is who gives the shard up, if anyone."""
+    """Write `desired` if `expected` still stands; `holder` is who gives the shard up, if anyone."""
 
     shard: int
     expected: str | None
@@ -39,7 +41,7 @@ class Change:
 
     @property
     def is_move(self) -> bool:
-        """Whether the shard passes from one worker to another (not: placed, or its owner confirmed)."""
+        """Whether one worker gives the shard to another (not: placed, or its owner confirmed)."""
         return self.holder is not None and self.holder != self.desired
 
 
@@ -73,8 +75,9 @@ def plan_assignments(
 ) -> AssignmentPlan:
     """Plan owners for `shards` among `workers`.
 
-    `workers` are open: alive, neither draining nor leaving; earlier ones are preferred where it makes no
-    difference. `leaving` are alive but to be emptied at the pace of `moves_max`. Whoever is in neither is gone.
+    `workers` are open: alive, neither draining nor leaving; earlier ones are preferred where it
+    makes no difference. `leaving` are alive but to be emptied at the pace of `moves_max`. Whoever
+    is in neither is gone.
     """
     if not workers:
         return AssignmentPlan((), 0, len(shards), 0, overloaded=False)
@@ -100,8 +103,7 @@ def plan_assignments(
         for shard in shards
         if (holder := holders[shard.shard]) in rank and shard.desired != holder
     ]
-    for shard in homeless:
-        changes.append(Change(shard.shard, shard.desired, room.take(shard.owner), None))
+    changes += [Change(s.shard, s.desired, room.take(s.owner), None) for s in homeless]
     budget = moves_max - sum(_is_under_way(shard, rank) for shard in shards)
     deferred = 0
     for shard in (*evacuees, *_surplus(held, quotas)):
@@ -149,7 +151,7 @@ def _quotas(
 
 
 def _surplus(held: dict[str, list[ShardPlacement]], quotas: dict[str, int]) -> list[ShardPlacement]:
-    """The shards above their holder's quota, from the fullest worker first; unserved ones before served ones."""
+    """What is above its holder's quota: the fullest worker's first, unserved before served."""
     donors: dict[int, list[ShardPlacement]] = defaultdict(list)
     for worker, mine in held.items():
         excess = len(mine) - quotas[worker]

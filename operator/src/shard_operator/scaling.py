@@ -1,20 +1,25 @@
-"""How many workers a pool shall have: a pure function of its backlog, with the reasons a person asks for.
+"""How many workers a pool shall have: a pure function of its backlog that gives its reasons.
 
 The rule, in the order it is applied:
 
-1. what the backlog needs: `ceil(jobs / target_backlog_per_replica)`. Jobs are waiting plus running ones.
-2. what the oldest job needs: when its age is above `target_oldest_job_seconds`, more workers in that ratio, at most
-   twice as many, and only once every worker asked for earlier is serving (their effect is not in the age yet).
-   While the age is above half the target nothing shrinks, so that the step just taken is not undone.
-3. never more than the shards that have work (a shard has one owner; another worker would idle), never fewer than
-   the shards need at `shards_per_worker_max`, and within minReplicas and maxReplicas.
-4. growing at once; shrinking only to the highest of the recommendations of the last stabilisation window.
-5. when no job ended for `STALLED_AFTER_SECONDS` although some wait, a dependency is down and more workers would
-   only press harder on it: growing freezes.
+1. what the backlog needs: `ceil(jobs / target_backlog_per_replica)`. Jobs are waiting plus running
+   ones.
+2. what the oldest job needs: when its age is above `target_oldest_job_seconds`, more workers in
+   that ratio, at most twice as many, and only once every worker asked for earlier is serving (their
+   effect is not in the age yet). While the age is above half the target nothing shrinks, so that
+   the step just taken is not undone.
+3. never more than the shards that have work (a shard has one owner; another worker would idle),
+   never fewer than the shards need at `shards_per_worker_max`, and within minReplicas and
+   maxReplicas.
+4. growing at once; shrinking only to the highest of the recommendations of the last stabilisation
+   window.
+5. when no job ended for `STALLED_AFTER_SECONDS` although some wait, a dependency is down and more
+   workers would only press harder on it: growing freezes.
 
-An unknown backlog is None and never scales: the count stays (the bounds hold, they are a person's words and not a
-measurement). `spec.replicas` pins; `paused` stops one direction or both, the bounds and the pin excepted. The
-vocabulary of reasons is the HorizontalPodAutoscaler's where it has a word.
+An unknown backlog is None and never scales: the count stays (the bounds hold, they are a person's
+words and not a measurement). `spec.replicas` pins; `paused` stops one direction or both, the bounds
+and the pin excepted. The vocabulary of reasons is the HorizontalPodAutoscaler's where it has a
+word.
 """
 
 import math
@@ -24,21 +29,22 @@ from dataclasses import dataclass, field, replace
 from shard_operator.usershard import Paused, UserShardSpec
 
 STALLED_AFTER_SECONDS = 15.0
-"""Some job of some user ends every few milliseconds in a pool that works; a single job is cut off before this."""
+"""In a pool that works some job ends every few milliseconds; a single job is cut off earlier."""
 
 GROWTH_FACTOR_MAX = 2.0
-"""The age of a job says that workers are missing, not how many: double, wait for them, look again."""
+"""The age of a job says that workers are missing, not how many: double and look again."""
 
 AGE_TOLERANCE = 0.1
-"""An age this close above its target (a tenth) changes nothing, as in the HorizontalPodAutoscaler."""
+"""An age this close above its target changes nothing, as in the HorizontalPodAutoscaler."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """The work of one pool at one moment.
 
-    `depths`: jobs waiting or running per shard, shards without work left out. `finished`: per shard with work, how
-    many jobs ever ended there. `oldest_seconds`: age of the oldest job, None when there is none.
+    `depths`: jobs waiting or running per shard, shards without work left out. `finished`: per shard
+    with work, how many jobs ever ended there. `oldest_seconds`: age of the oldest job, None when
+    there is none.
     """
 
     depths: Mapping[int, int]
@@ -58,7 +64,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class ScalingHistory:
-    """What the next decision must remember of the earlier ones. Times are of one monotonic clock."""
+    """What the next decision must remember of earlier ones; times are of one monotonic clock."""
 
     recommendations: tuple[tuple[float, int], ...] = ()
     """The highest recommendations still in the window: times rise, counts fall."""
@@ -135,7 +141,8 @@ def plan_replicas(
     wanted = max(_wanted_by_backlog(spec, backlog), _wanted_by_age(spec, counts, backlog))
     recommended, limited = _limit(spec, wanted, shards, backlog)
     history = _remember(history, now, recommended, spec.scaling.scale_down_stabilization_seconds)
-    replicas = _stabilize(history, counts.asked, recommended)
+    # A lowered maxReplicas holds at once: the window is about measurements, not about words.
+    replicas = min(_stabilize(history, counts.asked, recommended), high)
     if replicas > within_bounds and _is_stalled(history, now):
         replicas = within_bounds
         limited = Verdict(

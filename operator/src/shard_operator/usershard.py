@@ -1,9 +1,10 @@
 """A UserShard as the rest of the operator sees it: typed, defaulted, checked.
 
-The CRD (charts/purser-crds) is the contract and the API server enforces it; this module reads an object that
-passed it and stays honest when one did not (an older CRD, a laptop's settings): `parse_user_shard` either returns
-a complete value or raises `InvalidUserShard` with a sentence naming the field. The defaults here equal the CRD's;
-a test compares them. `UserShardStatus` is the status as it is written; None means "not known" and is left out.
+The CRD (charts/purser-crds) is the contract and the API server enforces it; this module reads an
+object that passed it and stays honest when one did not (an older CRD, a laptop's settings):
+`parse_user_shard` either returns a complete value or raises `InvalidUserShard` with a sentence
+naming the field. The defaults here equal the CRD's; a test compares them. `UserShardStatus` is the
+status as it is written; None means "not known" and is left out.
 
 Kubernetes writes camelCase, Python snake_case; msgspec renames between them.
 """
@@ -13,8 +14,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from kernel.sharding import MalformedPool, pool_name
 
+from kernel.sharding import MalformedPool, pool_name
 from shard_operator.errors import InvalidUserShard
 
 GROUP = "purser.dev"
@@ -23,7 +24,7 @@ KIND = "UserShard"
 PLURAL = "usershards"
 
 WORKERS_IN_STATUS_MAX = 100
-"""Workers listed in a status. An object in etcd is limited to 1.5 MB and is sent to every watcher."""
+"""Workers listed in a status: the object in etcd is limited to 1.5 MB and goes to every watcher."""
 
 _Replicas = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 

@@ -9,6 +9,8 @@
     └── CannotBegin             change what the sentence says (a variable, a folder, a right)
 """
 
+# ruff: noqa: N818  # errors are named after what the caller should do
+
 
 class DevboxError(Exception):
     """Its text is one whole sentence, fit to be shown as it is."""

@@ -132,6 +132,18 @@ async def end_leftovers(
     return len(left)
 
 
+def log_mark(log: Path) -> int:
+    """Return where a log ends now, for `log_since`."""
+    return log.stat().st_size if log.exists() else 0
+
+
+def log_since(log: Path, mark: int) -> str:
+    """Return what was logged after `mark`."""
+    with log.open("rb") as file:
+        file.seek(mark)
+        return file.read().decode(errors="replace")
+
+
 def choose_port(wanted: int, variable: str) -> int:
     """Return `wanted` if it is free on the loopback address (0: any free port).
 
@@ -146,6 +158,15 @@ def choose_port(wanted: int, variable: str) -> int:
             raise PortTaken(wanted, variable) from error
         port: int = probe.getsockname()[1]
         return port
+
+
+def choose_ports(count: int) -> list[int]:
+    """Return that many different free ports of the loopback address; free now, not reserved."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def unprivileged_identity() -> str:

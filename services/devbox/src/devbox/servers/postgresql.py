@@ -34,6 +34,8 @@ from devbox.programs import (
     choose_port,
     end_leftovers,
     launched,
+    log_mark,
+    log_since,
     start_program,
     stop_program,
     unprivileged_identity,
@@ -49,7 +51,12 @@ START_TIMEOUT_SECONDS = 60.0
 FAST_STOP_TIMEOUT_SECONDS = 10.0
 # SIGQUIT: no checkpoint, recovery at the next start.
 IMMEDIATE_STOP_TIMEOUT_SECONDS = 3.0
+STOP_STEPS = (
+    (signal.SIGINT, FAST_STOP_TIMEOUT_SECONDS),
+    (signal.SIGQUIT, IMMEDIATE_STOP_TIMEOUT_SECONDS),
+)
 READY_POLL_SECONDS = 0.01
+PORT_VARIABLE = "DEVBOX_DATABASE_PORT"
 # A chosen port may be taken between the choice and the start.
 PORT_ATTEMPTS_MAX = 5
 
@@ -89,16 +96,20 @@ class PostgresServer:
 
     def url(self, user: str, database: str, password: str) -> str:
         """Give a role's address with the password in it: never log it."""
-        # sslmode=disable: this build has no TLS, asking for it would cost a round trip per
-        # connection.
-        return (
-            f"postgresql://{quote(user)}:{quote(password, safe='')}"
-            f"@127.0.0.1:{self.port}/{quote(database)}?sslmode=disable"
-        )
+        return make_url(user, password, self.port, database)
 
     def owner_url(self, database: str = "postgres") -> str:
         """Give the address of the role that owns the cluster."""
         return self.url(OWNER, database, self.owner_password)
+
+
+def make_url(user: str, password: str, port: int, database: str) -> str:
+    """Give a role's address on the loopback with the password in it: never log it."""
+    # sslmode=disable: this build has no TLS, asking for it would cost a round trip per connection.
+    return (
+        f"postgresql://{quote(user)}:{quote(password, safe='')}"
+        f"@127.0.0.1:{port}/{quote(database)}?sslmode=disable"
+    )
 
 
 def postgres_program(name: str) -> Path:
@@ -117,14 +128,20 @@ async def embedded_postgres(
     port: int = 0,
     durable: bool = True,
     identity: str | None = None,
+    log: Path | None = None,
 ) -> AsyncIterator[PostgresServer]:
     """Run a PostgreSQL whose cluster lives in `folder`; stopped at the end of the context.
 
-    `port` 0 takes a free one. `identity` None finds one that is not root (see `devbox.launch`).
-    Raises `PortTaken`, `ServerFailed`, `CannotBegin`.
+    `port` 0 takes a free one; `log` None writes beside the data. `identity` None finds one that is
+    not root (see `devbox.launch`). Raises `PortTaken`, `ServerFailed`, `CannotBegin`.
     """
     server = await start_postgres(
-        folder, owner_password=owner_password, port=port, durable=durable, identity=identity
+        folder,
+        owner_password=owner_password,
+        port=port,
+        durable=durable,
+        identity=identity,
+        log=log,
     )
     try:
         yield server
@@ -139,13 +156,14 @@ async def start_postgres(
     port: int = 0,
     durable: bool = True,
     identity: str | None = None,
+    log: Path | None = None,
 ) -> PostgresServer:
     """Start the server, after stopping one that a killed run left in the same folder."""
     identity = identity or unprivileged_identity()
     _ensure_folder(folder)
     _hand_over(folder, identity)
     _require_reach(folder, identity)
-    cluster, log = folder / "cluster", folder / "postgres.log"
+    cluster, log = folder / "cluster", log or folder / "postgres.log"
     if not cluster.exists():
         await _make_cluster(cluster, log, owner_password, durable, identity)
     version = (cluster / "PG_VERSION").read_text().strip()
@@ -160,12 +178,12 @@ async def start_postgres(
     # Nobody of that cluster is alive any more; a pid in this file now belongs to a stranger.
     (cluster / "postmaster.pid").unlink(missing_ok=True)
     for _ in range(PORT_ATTEMPTS_MAX):
-        log.unlink(missing_ok=True)
+        mark = log_mark(log)
         server = _launch(
             cluster,
             log,
             owner_password,
-            choose_port(port, "PURSER_DEVBOX_POSTGRES_PORT"),
+            choose_port(port, PORT_VARIABLE),
             durable,
             identity,
         )
@@ -175,18 +193,14 @@ async def start_postgres(
         except BaseException:
             await stop_postgres(server)
             raise
-        if "could not bind" not in log.read_text(errors="replace"):
+        if "could not bind" not in log_since(log, mark):
             break
     raise ServerFailed(f"PostgreSQL did not start; its log says why: {log}")
 
 
 async def stop_postgres(server: PostgresServer) -> None:
     """Stop it: a fast shutdown, then an immediate one, then SIGKILL, each with its bound."""
-    await stop_program(
-        server.process,
-        (signal.SIGINT, FAST_STOP_TIMEOUT_SECONDS),
-        (signal.SIGQUIT, IMMEDIATE_STOP_TIMEOUT_SECONDS),
-    )
+    await stop_program(server.process, *STOP_STEPS)
 
 
 async def _make_cluster(

@@ -22,6 +22,8 @@ from devbox.errors import CannotBegin, ServerFailed
 from devbox.programs import (
     choose_port,
     end_leftovers,
+    log_mark,
+    log_since,
     start_program,
     stop_program,
     wait_for_end,
@@ -30,6 +32,7 @@ from devbox.programs import (
 START_TIMEOUT_SECONDS = 20.0
 STOP_TIMEOUT_SECONDS = 5.0
 READY_POLL_SECONDS = 0.01
+PORT_VARIABLE = "DEVBOX_REDIS_PORT"
 # A chosen port may be taken between the choice and the start.
 PORT_ATTEMPTS_MAX = 5
 # Streams and quotes of a machine's worth of users take a few megabytes; beyond this an append fails
@@ -81,13 +84,14 @@ def valkey_binary() -> Path:
 
 @contextlib.asynccontextmanager
 async def embedded_valkey(
-    folder: Path, *, password: str, port: int = 0, durable: bool = True
+    folder: Path, *, password: str, port: int = 0, durable: bool = True, log: Path | None = None
 ) -> AsyncIterator[ValkeyServer]:
     """Run a Valkey whose data lives in `folder`; stopped at the end of the context.
 
-    `port` 0 takes a free one. Raises `PortTaken`, `ServerFailed`, `CannotBegin`.
+    `port` 0 takes a free one; `log` None writes beside the data. Raises `PortTaken`,
+    `ServerFailed`, `CannotBegin`.
     """
-    server = await start_valkey(folder, password=password, port=port, durable=durable)
+    server = await start_valkey(folder, password=password, port=port, durable=durable, log=log)
     try:
         yield server
     finally:
@@ -95,24 +99,22 @@ async def embedded_valkey(
 
 
 async def start_valkey(
-    folder: Path, *, password: str, port: int = 0, durable: bool = True
+    folder: Path, *, password: str, port: int = 0, durable: bool = True, log: Path | None = None
 ) -> ValkeyServer:
     """Start the server, after stopping one that a killed run left in the same folder."""
     _ensure_folder(folder)
     await end_leftovers(valkey_binary(), folder, signal.SIGTERM, STOP_TIMEOUT_SECONDS)
-    log = folder / "valkey.log"
+    log = log or folder / "valkey.log"
     for _ in range(PORT_ATTEMPTS_MAX):
-        log.unlink(missing_ok=True)
-        server = _launch(
-            folder, log, password, choose_port(port, "PURSER_DEVBOX_REDIS_PORT"), durable
-        )
+        mark = log_mark(log)
+        server = _launch(folder, log, password, choose_port(port, PORT_VARIABLE), durable)
         try:
             if await _ready(server):
                 return server
         except BaseException:
             await stop_valkey(server)
             raise
-        if "Address already in use" in log.read_text(errors="replace"):
+        if "Address already in use" in log_since(log, mark):
             continue
         broken = folder / "appendonlydir"
         if not broken.exists():

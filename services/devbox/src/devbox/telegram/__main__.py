@@ -13,10 +13,11 @@ import sys
 from devbox.telegram.server import Simulator
 from devbox.telegram.world import SIMULATOR_TOKEN
 
-TOKEN_VARIABLE = "SIMULATOR_TOKEN"
+TOKEN_VARIABLE = "SIMULATOR_TOKEN"  # noqa: S105 -- the name of a variable, no token
 
 
 def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The options; none of them is a secret."""
     parser = argparse.ArgumentParser(prog="python -m devbox.telegram", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8081, help="port; 0 takes a free one")
@@ -34,11 +35,12 @@ async def run(arguments: argparse.Namespace) -> None:
         host=arguments.host, port=arguments.port, token=token, seed=arguments.seed
     )
     async with simulator:
-        print(f"Telegram simulator: {simulator.url}", flush=True)
+        print(f"Telegram simulator: {simulator.url}", flush=True)  # noqa: T201 -- a command line
         await stop.wait()
 
 
 def main() -> None:
+    """Serve, or say in one sentence why that is impossible."""
     arguments = read_arguments()
     try:
         asyncio.run(run(arguments))

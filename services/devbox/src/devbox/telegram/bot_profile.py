@@ -29,6 +29,7 @@ BOT_ABILITIES = {
 
 
 def get_me(world: World, call: Call) -> Json:
+    """Who the bot is."""
     return {**world.bot, **BOT_ABILITIES}
 
 
@@ -41,6 +42,7 @@ def commands_key(parameters: Json) -> str:
 
 
 def set_my_commands(world: World, call: Call) -> bool:
+    """Set the commands of a scope and language. Raises BadRequest beyond the limits."""
     commands = call.parameters.get("commands")
     if commands is None:
         raise BadRequest("commands are not specified")
@@ -56,10 +58,12 @@ def set_my_commands(world: World, call: Call) -> bool:
 
 
 def delete_my_commands(world: World, call: Call) -> bool:
+    """Forget the commands of a scope and language."""
     return replace_commands(world, call.parameters, [])
 
 
 def replace_commands(world: World, parameters: Json, commands: list[Json]) -> bool:
+    """Put these commands in place of the old ones; the page hears of it."""
     world.commands[commands_key(parameters)] = commands
     world.chats.version += 1
     world.commands_version = world.chats.version
@@ -67,6 +71,7 @@ def replace_commands(world: World, parameters: Json, commands: list[Json]) -> bo
 
 
 def get_my_commands(world: World, call: Call) -> list[Json]:
+    """The commands of a scope and language, none if there are none."""
     return world.commands.get(commands_key(call.parameters), [])
 
 
@@ -79,6 +84,7 @@ def commands_for(world: World, user: Json) -> list[Json]:
 
 
 def get_file(world: World, call: Call) -> Json:
+    """Where a file can be downloaded."""
     stored = world.files.get(call.parameters.get("file_id") or "")
     if stored is None:
         raise BadRequest("invalid file_id")
@@ -86,6 +92,7 @@ def get_file(world: World, call: Call) -> Json:
 
 
 def leave_chat(world: World, call: Call) -> bool:
+    """Leave a group or channel; the simulator only looks whether Telegram would let the bot."""
     chat = world.chats.reachable(call.parameters.get("chat_id"))
     if chat.profile["type"] == "private":
         raise BadRequest("chat member status can't be changed in private chats")
@@ -99,6 +106,7 @@ def take_allowed_updates(world: World, parameters: Json) -> None:
 
 
 async def get_updates(world: World, call: Call) -> bytes:
+    """Long polling. Raises Conflict while a webhook is set."""
     if world.webhook.settings is not None:
         raise Conflict(WEBHOOK_IS_SET)
     take_allowed_updates(world, call.parameters)
@@ -110,6 +118,7 @@ async def get_updates(world: World, call: Call) -> bytes:
 
 
 async def set_webhook(world: World, call: Call) -> bool:
+    """Set the webhook, or remove it when the address is empty."""
     parameters = call.parameters
     url = parameters.get("url") or ""
     if not url:
@@ -130,6 +139,7 @@ async def set_webhook(world: World, call: Call) -> bool:
 
 
 async def delete_webhook(world: World, call: Call) -> bool:
+    """Remove the webhook; what waits is kept for polling unless it is to be dropped."""
     await world.webhook.stop()
     if call.parameters.get("drop_pending_updates"):
         world.updates.drop_all()
@@ -137,4 +147,5 @@ async def delete_webhook(world: World, call: Call) -> bool:
 
 
 def get_webhook_info(world: World, call: Call) -> Json:
+    """The webhook and what is wrong with it."""
     return world.webhook.info()

@@ -34,7 +34,7 @@ async def read_parameters(request: web.Request) -> tuple[Json, dict[str, Upload]
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise TooLarge() from None
+        raise TooLarge from None
     try:
         if kind == "application/json":
             content = msgspec.json.decode(body) if body else {}
@@ -80,5 +80,5 @@ async def read_part(part: BodyPartReader, bytes_max: int) -> bytes:
     while chunk := await part.read_chunk(64 * 1024):
         content += chunk
         if len(content) > bytes_max:
-            raise TooLarge()
+            raise TooLarge
     return bytes(content)

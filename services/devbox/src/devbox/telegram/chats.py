@@ -36,6 +36,7 @@ class StoredMessage:
 
     @property
     def message_id(self) -> int:
+        """The id in the content."""
         return int(self.content["message_id"])
 
 

@@ -3,7 +3,7 @@
     POST /sim/messages  {"user_id", "text"}             → {"update_id", "message_id"}
                         also first_name, username, language_code: what is known of the user
     POST /sim/clicks    {"user_id", "message_id", "data"}
-                                                        → {"update_id", "callback_query_id", "answer"}
+                        → {"update_id", "callback_query_id", "answer"}
                         with "wait": the answer is waited for that many seconds
     GET  /sim/clicks?id=&wait=                          → {"answer": {text, show_alert, url} | null}
     GET  /sim/messages?user_id=&after=&wait=            → the chat, oldest first
@@ -43,6 +43,8 @@ INLINE_MEDIA_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/w
 
 
 class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /sim/messages`."""
+
     user_id: int
     text: str
     first_name: str | None = None
@@ -51,6 +53,8 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewClick(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /sim/clicks`."""
+
     user_id: int
     message_id: int
     data: str
@@ -58,6 +62,8 @@ class NewClick(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewBlock(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /sim/block`."""
+
     user_id: int
     blocked: bool
 
@@ -149,7 +155,7 @@ class Control:
     async def _file(self, request: web.Request) -> web.Response:
         stored = self._world.files.get(request.match_info["file_id"])
         if stored is None:
-            raise web.HTTPNotFound()
+            raise web.HTTPNotFound
         media_type = stored.upload.media_type
         headers = {"X-Content-Type-Options": "nosniff"}
         if media_type not in INLINE_MEDIA_TYPES:

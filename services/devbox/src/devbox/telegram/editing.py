@@ -23,6 +23,7 @@ NOT_MODIFIED = (
 
 
 def edit_message_text(world: World, call: Call) -> Json:
+    """Replace the text of a text message."""
     body = text_body(call.parameters)
     chat, message = message_to_edit(world, call)
     if "text" not in message.content:
@@ -31,6 +32,7 @@ def edit_message_text(world: World, call: Call) -> Json:
 
 
 def edit_message_caption(world: World, call: Call) -> Json:
+    """Replace the caption of a message with media."""
     body = caption_body(call.parameters)
     chat, message = message_to_edit(world, call)
     if "text" in message.content:
@@ -39,6 +41,7 @@ def edit_message_caption(world: World, call: Call) -> Json:
 
 
 def edit_message_media(world: World, call: Call) -> Json:
+    """Replace the picture or document of a message, caption included."""
     media = call.parameters.get("media") or {}
     kind = media.get("type")
     if kind not in ("photo", "document"):
@@ -52,6 +55,7 @@ def edit_message_media(world: World, call: Call) -> Json:
 
 
 def edit_message_reply_markup(world: World, call: Call) -> Json:
+    """Replace only the inline keyboard."""
     chat, message = message_to_edit(world, call)
     return edit(world, call, chat, message, (), {})
 
@@ -99,6 +103,7 @@ def edit(
 
 
 def delete_message(world: World, call: Call) -> bool:
+    """Delete one message, anybody's."""
     chat = world.chats.reachable(call.parameters.get("chat_id"))
     message_id = call.parameters.get("message_id")
     if not message_id:
@@ -124,6 +129,7 @@ def delete_messages(world: World, call: Call) -> bool:
 
 
 def answer_callback_query(world: World, call: Call) -> bool:
+    """Answer a click, once and in time."""
     parameters = call.parameters
     text = parameters.get("text") or ""
     if len(text) > CALLBACK_ANSWER_CHARACTERS_MAX:

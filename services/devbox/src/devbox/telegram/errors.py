@@ -1,3 +1,4 @@
+# ruff: noqa: N818 -- the names are those of HTTP and Telegram, which end in no Error
 """What can go wrong with a call, named after what the caller should do.
 
     SimulatorError
@@ -41,26 +42,38 @@ class BotApiError(SimulatorError):
 
 
 class BadRequest(BotApiError):
+    """Telegram refuses the call as it is."""
+
     code, prefix = 400, "Bad Request"
 
 
 class Unauthorized(BotApiError):
+    """The token in the address is not the bot's."""
+
     code, prefix = 401, "Unauthorized"
 
 
 class Forbidden(BotApiError):
+    """The user does not want to hear from the bot."""
+
     code, prefix = 403, "Forbidden"
 
 
 class NotFound(BotApiError):
+    """Telegram has no such method or file."""
+
     code, prefix = 404, "Not Found"
 
 
 class Conflict(BotApiError):
+    """Two ways of getting updates exclude each other."""
+
     code, prefix = 409, "Conflict"
 
 
 class TooLarge(BotApiError):
+    """The request is larger than Telegram takes."""
+
     code, prefix = 413, "Request Entity Too Large"
 
 
@@ -74,10 +87,14 @@ class TooManyRequests(BotApiError):
 
 
 class InternalError(BotApiError):
+    """Telegram failed; the call had no effect."""
+
     code, prefix = 500, "Internal Server Error"
 
 
 class NotSimulated(BotApiError):
+    """Telegram has this, the simulator has not."""
+
     code, prefix = 501, "Not Implemented"
 
 
@@ -88,16 +105,24 @@ class ControlError(SimulatorError):
 
 
 class InvalidControl(ControlError):
+    """The request is not of the right shape, or a value out of its range."""
+
     status = 400
 
 
 class NoSuchThing(ControlError):
+    """What the request names does not exist."""
+
     status = 404
 
 
 class NotPossibleNow(ControlError):
+    """The state of things does not allow it."""
+
     status = 409
 
 
 class SimulatorFull(ControlError):
+    """A limit of the simulator is met."""
+
     status = 503

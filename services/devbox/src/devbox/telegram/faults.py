@@ -66,7 +66,7 @@ class Faults:
 
     def __init__(self, seed: int) -> None:
         self.settings = FaultSettings()
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 -- must be the same in every run
         self._striking: frozenset[str] | None = None
 
     def set(self, settings: FaultSettings) -> None:
@@ -104,7 +104,7 @@ class Faults:
         if self._happens(settings.status_429):
             raise TooManyRequests(settings.retry_after)
         if self._happens(settings.status_500):
-            raise InternalError()
+            raise InternalError
         if self._happens(settings.drop_connection):
             return Drop.BEFORE if self._random.random() < 0.5 else Drop.AFTER
         return Drop.NEVER
@@ -114,5 +114,6 @@ class Faults:
 
 
 def check_range(name: str, value: Any, maximum: float) -> None:
+    """Raise InvalidControl unless 0 <= value <= maximum."""
     if not 0 <= value <= maximum:
         raise InvalidControl(f"{name} must be between 0 and {maximum:g}")

@@ -84,7 +84,7 @@ class Files:
         if size == 0:
             raise BadRequest("file must be non-empty")
         if size > FILE_BYTES_MAX:
-            raise TooLarge()
+            raise TooLarge
         extension, width, height = picture_size(upload.content)
         if kind == "photo":
             if size > PHOTO_BYTES_MAX:

@@ -141,4 +141,5 @@ def offset(source: str, token: re.Match[str]) -> int:
 
 
 def refused(why: str) -> BadRequest:
+    """The error for markup that cannot be read."""
     return BadRequest(f"can't parse entities: {why}")

@@ -158,7 +158,7 @@ class Reader:
         if entity.kind == "pre":
             self._take_language(entity, fields)
         length = len(self.text) - entity.start
-        if length and fields.get("url", "://").find(":") > 0:
+        if length and ":" in fields.get("url", ":"):
             self.entities.append(
                 {"type": entity.kind, "offset": entity.start, "length": length, **fields}
             )
@@ -185,4 +185,5 @@ def parse(source: str) -> tuple[str, list[Json]]:
 
 
 def refused(why: str) -> BadRequest:
+    """The error for markup that cannot be read."""
     return BadRequest(f"can't parse entities: {why}")

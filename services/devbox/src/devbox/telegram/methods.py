@@ -58,7 +58,7 @@ def find_method(world: World, name: str) -> Method:
     """The method of this name, in any case. Raises NotFound if Telegram has none."""
     method = world.shapes.methods.get(name.lower())
     if method is None:
-        raise NotFound()
+        raise NotFound
     return method
 
 
@@ -82,8 +82,8 @@ async def carry_out(world: World, method: Method, raw: Json, uploads: dict[str, 
         return result
     try:
         world.shapes.check_result(method.returns, result)
-    except ShapeError as error:
-        logger.error("%s would answer what Telegram never does: %s", method.name, error)
+    except ShapeError:
+        logger.exception("%s would answer what Telegram never does", method.name)
         raise InternalError("the simulator made a wrong answer") from None
     return msgspec.json.encode(result)
 

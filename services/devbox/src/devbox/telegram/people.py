@@ -16,18 +16,29 @@ USER_ID_MAX = (1 << 52) - 1
 """Telegram's user ids have at most 52 significant bits."""
 
 MESSAGE_KINDS = frozenset(
-    "message edited_message channel_post edited_channel_post business_message"
-    " edited_business_message guest_message".split()
+    {
+        "message",
+        "edited_message",
+        "channel_post",
+        "edited_channel_post",
+        "business_message",
+        "edited_business_message",
+        "guest_message",
+    }
 )
 """Updates that carry a message."""
 
 
 class Said(NamedTuple):
+    """What came of a message."""
+
     update_id: int
     message_id: int
 
 
 class Clicked(NamedTuple):
+    """What came of a click."""
+
     update_id: int
     callback_query_id: str
 

@@ -27,8 +27,8 @@ class Polling:
         self._updates = updates
         self._waiting: asyncio.Future[str | None] | None = None
 
-    async def get_updates(self, offset: int, limit: int, timeout: int) -> bytes:
-        """The next updates as a JSON list, after at most `timeout` seconds.
+    async def get_updates(self, offset: int, limit: int, wait_seconds: int) -> bytes:
+        """The next updates as a JSON list, after at most `wait_seconds`.
 
         Numbers out of their range are moved into it. Raises Conflict when another poller comes
         or a webhook is set meanwhile.
@@ -40,8 +40,8 @@ class Polling:
             self._updates.confirm(offset)
         count_max = limit if 1 <= limit <= UPDATES_PER_POLL_MAX else UPDATES_PER_POLL_MAX
         batch = self._updates.take(count_max)
-        if not batch and timeout > 0:
-            await self._wait(min(timeout, POLL_SECONDS_MAX))
+        if not batch and wait_seconds > 0:
+            await self._wait(min(wait_seconds, POLL_SECONDS_MAX))
             batch = self._updates.take(count_max)
         return b"[" + b",".join(entry.body for entry in batch) + b"]"
 

@@ -122,13 +122,13 @@ def from_utf16(text: str, entity: Json) -> Json:
     """
     units = text.encode("utf-16-le")
     start, end = entity["offset"] * 2, (entity["offset"] + entity["length"]) * 2
-    try:
-        if not 0 <= start <= end <= len(units):
-            raise ValueError
-        before, inside = units[:start].decode("utf-16-le"), units[start:end].decode("utf-16-le")
-    except ValueError:
+    if not 0 <= start <= end <= len(units):
         raise BadRequest(
             f"entity beginning at UTF-16 offset {entity['offset']} ends after the end of the text"
             f" at UTF-16 offset {len(units) // 2}"
-        ) from None
+        )
+    try:
+        before, inside = units[:start].decode("utf-16-le"), units[start:end].decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise BadRequest("entity begins or ends in the middle of a symbol") from None
     return {**entity, "offset": len(before), "length": len(inside)}

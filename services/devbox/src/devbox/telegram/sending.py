@@ -17,8 +17,19 @@ CHAT_ACTION_SECONDS = 5.0
 """How long "typing" is shown."""
 
 CHAT_ACTIONS = frozenset(
-    "typing upload_photo record_video upload_video record_voice upload_voice upload_document"
-    " choose_sticker find_location record_video_note upload_video_note".split()
+    {
+        "typing",
+        "upload_photo",
+        "record_video",
+        "upload_video",
+        "record_voice",
+        "upload_voice",
+        "upload_document",
+        "choose_sticker",
+        "find_location",
+        "record_video_note",
+        "upload_video_note",
+    }
 )
 
 
@@ -92,18 +103,22 @@ def media_body(stored: StoredFile) -> Json:
 
 
 def send_message(world: World, call: Call) -> Json:
+    """Send a text."""
     return send(world, call, text_body(call.parameters))
 
 
 def send_photo(world: World, call: Call) -> Json:
+    """Send a picture, uploaded or by its file id."""
     return send_media(world, call, "photo")
 
 
 def send_document(world: World, call: Call) -> Json:
+    """Send a file, uploaded or by its file id."""
     return send_media(world, call, "document")
 
 
 def send_media(world: World, call: Call, kind: str) -> Json:
+    """Send a file of this kind with its caption."""
     caption = caption_body(call.parameters)
     stored = media_file(world, call, kind, call.parameters.get(kind))
     return send(world, call, {**media_body(stored), **caption})

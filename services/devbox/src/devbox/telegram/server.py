@@ -35,6 +35,7 @@ PAGE_FILES = {
     "": ("index.html", "text/html"),
     "page.css": ("page.css", "text/css"),
     "page.js": ("page.js", "text/javascript"),
+    "column.js": ("column.js", "text/javascript"),
     "text.js": ("text.js", "text/javascript"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
 }
@@ -154,7 +155,7 @@ class Simulator:
     def _check_token(self, request: web.Request) -> None:
         given = request.match_info["token"].encode()
         if not hmac.compare_digest(given, self.world.token.encode()):
-            raise Unauthorized()
+            raise Unauthorized
 
     async def _download(self, request: web.Request) -> web.Response:
         """A file by the path getFile told."""
@@ -162,7 +163,7 @@ class Simulator:
             self._check_token(request)
             stored = self.world.files.at_path(request.match_info["path"])
             if stored is None:
-                raise NotFound()
+                raise NotFound
         except BotApiError as error:
             return refusal(error)
         name = quote(stored.upload.name)
@@ -176,7 +177,7 @@ class Simulator:
         """A file of the chat page."""
         found = PAGE_FILES.get(request.match_info["file"])
         if found is None:
-            raise web.HTTPNotFound()
+            raise web.HTTPNotFound
         name, media_type = found
         content = resources.files(__package__).joinpath("page", name).read_bytes()
         return web.Response(

@@ -102,9 +102,16 @@ class Shapes:
         if expression.startswith("["):
             return self._compile_list(expression[1:-1], exact)
         if expression in self._unions:
-            union = self._unions[expression]
-            return lambda value: self._check(union, exact=exact)(value)
+            return self._compile_named_union(self._unions[expression], exact)
         return self._compile_object(expression, exact)
+
+    def _compile_named_union(self, union: str, exact: bool) -> Check:
+        """A union may contain itself, so it is compiled when it is first met."""
+
+        def check(value: Any) -> None:
+            self._check(union, exact=exact)(value)
+
+        return check
 
     def _compile_list(self, inner: str, exact: bool) -> Check:
         def check(value: Any) -> None:

@@ -115,4 +115,5 @@ def document_view(document: Json | None) -> Json | None:
 
 
 def file_address(file: Any) -> str:
+    """Where the control API serves a file."""
     return f"/sim/files/{file['file_id']}"

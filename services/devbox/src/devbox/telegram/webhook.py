@@ -18,7 +18,7 @@ from devbox.telegram.limits import WEBHOOK_CONNECTIONS_DEFAULT, Limits
 from devbox.telegram.shapes import Json
 from devbox.telegram.updates import Pending, Updates
 
-SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
+SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 -- the name of a header
 
 
 @dataclass(slots=True)
@@ -109,14 +109,16 @@ class Webhook:
 
     async def _post(self, entry: Pending) -> tuple[str | None, float]:
         """One attempt: (what went wrong or None, seconds the bot asked to wait or 0)."""
-        assert self._client is not None and self.settings is not None
+        client, settings = self._client, self.settings
+        if client is None or settings is None:
+            return "Webhook was deleted", 0.0
         headers = {"Content-Type": "application/json"}
-        if self.settings.secret_token is not None:
-            headers[SECRET_HEADER] = self.settings.secret_token
+        if settings.secret_token is not None:
+            headers[SECRET_HEADER] = settings.secret_token
         self._updates.mark_delivered(entry)
         try:
-            async with self._client.post(
-                self.settings.url, data=entry.body, headers=headers, allow_redirects=False
+            async with client.post(
+                settings.url, data=entry.body, headers=headers, allow_redirects=False
             ) as response:
                 await response.read()
         except TimeoutError:

@@ -16,7 +16,7 @@ from devbox.telegram.shapes import Json, Method, Shapes
 from devbox.telegram.updates import Pending, Updates
 from devbox.telegram.webhook import Webhook
 
-SIMULATOR_TOKEN = "1000000001:simulator-token-is-no-secret-000000"
+SIMULATOR_TOKEN = "1000000001:simulator-token-is-no-secret-000000"  # noqa: S105 -- it is none
 """The token of the simulated bot unless another is given. It opens nothing outside a simulator."""
 
 FIRST_ID_MAX = 1 << 30
@@ -104,4 +104,5 @@ class World:
 
 
 def random_first_id() -> int:
+    """Where a counter of ids begins."""
     return 1 + secrets.randbelow(FIRST_ID_MAX)
