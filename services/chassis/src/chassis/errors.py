@@ -1,0 +1,76 @@
+"""What can go wrong, named after what the caller should do about it.
+
+ServiceError                     has a gRPC status; `chassis.grpc_server` translates it at the door
+├── CallerMistake                INVALID_ARGUMENT     mend the call; the same again cannot succeed
+├── NotFound                     NOT_FOUND            what was named is not there ├── AlreadyExists
+ALREADY_EXISTS       what was named is there and is something else ├── Refused
+FAILED_PRECONDITION  allowed in another state; the reason says which │   └── StaleClaim
+... STALE_EPOCH      stop writing for the shard: a newer claim is out ├── LimitReached
+RESOURCE_EXHAUSTED   ask for less, or later └── TryAgain(delay_seconds)      UNAVAILABLE
+the same call may succeed after the delay CannotStart                      one sentence for the
+person who starts the program; exit status 1 └── BadSettings                  the same about
+settings; exit status 2
+
+A message is shown to whoever called: it holds no secret and no text of another exception. `reason`
+is a word in capitals for programs (`STALE_EPOCH`); it travels as the trailing metadata
+`purser-reason`.
+"""
+
+# ruff: noqa: N818 (errors are named after what the caller should do)
+
+
+class ServiceError(Exception):
+    """The root of what a door translates."""
+
+    reason: str = ""
+
+    def __init__(self, message: str = "", *, reason: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").partition("\n")[0])
+        if reason:
+            self.reason = reason
+
+
+class CallerMistake(ServiceError):
+    """The call is malformed; the same again cannot succeed."""
+
+
+class NotFound(ServiceError):
+    """What the call names is not there."""
+
+
+class AlreadyExists(ServiceError):
+    """What the call names is there already and is something else."""
+
+
+class Refused(ServiceError):
+    """The state of things forbids it; the reason says what would have to change."""
+
+
+class StaleClaim(Refused):
+    """A newer claim of the shard is out; stop writing for it."""
+
+    reason = "STALE_EPOCH"
+
+
+class LimitReached(ServiceError):
+    """A named limit is reached; ask for less, or later."""
+
+
+class TryAgain(ServiceError):
+    """Something the service needs is away; the same call may succeed later."""
+
+    def __init__(self, message: str = "", *, delay_seconds: float = 1.0, reason: str = "") -> None:
+        super().__init__(message, reason=reason)
+        self.delay_seconds = delay_seconds
+
+
+class CannotStart(Exception):
+    """The program cannot run as things are; the message is one sentence for a person."""
+
+
+class BadSettings(CannotStart):
+    """Settings are missing or malformed; every problem is one sentence."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

@@ -1,0 +1,185 @@
+"""Schema changes: numbered files of plain SQL that only go forward.
+
+A room's folder holds `0001_name.sql`, `0002_name.sql` and so on without a gap. Each file runs in
+one transaction together with its row in `public.purser_migrations`, so it is applied wholly or not
+at all. The first statement of each such transaction is an advisory lock, so that any number of
+programs may migrate at the same moment; being a transaction's lock it works behind a transaction
+pooler too. A file that was applied must stay as it was: its checksum is compared each time. A
+database that is ahead of the folder is left alone: the version before must go on working while the
+next one comes.
+"""
+
+import hashlib
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import structlog
+
+from chassis.errors import CannotStart
+from chassis.postgres import Connection, Pool, describe, transaction
+
+LOCK_TIMEOUT_SECONDS = 60
+"""How long to wait while another program migrates."""
+CONNECT_TIMEOUT_SECONDS = 10
+
+_LOCK_KEY = 0x50555253_45520001  # "PURSER", 1
+_FILE = re.compile(r"(?P<number>\d{4})_(?P<name>[a-z0-9_]+)\.sql")
+_TABLE = """
+CREATE TABLE IF NOT EXISTS public.purser_migrations (
+    room text NOT NULL,
+    number integer NOT NULL,
+    name text NOT NULL,
+    checksum bytea NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (room, number)
+);
+GRANT SELECT ON public.purser_migrations TO PUBLIC;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> bytes:
+        """SHA-256 of the file's text."""
+        return hashlib.sha256(self.sql.encode()).digest()
+
+
+async def migrate(url: str, room: str, folder: Path) -> list[int]:
+    """Apply what `room` has not applied yet; return the numbers applied.
+
+    Raises CannotStart with one sentence.
+
+    `url` is that of a role that may create schemas and roles (`PURSER_MIGRATION_DATABASE_URL`).
+    """
+    migrations = read_folder(folder)
+    try:
+        connection = await asyncpg.connect(
+            url, timeout=CONNECT_TIMEOUT_SECONDS, statement_cache_size=0
+        )
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CannotStart(
+            f"cannot connect to PostgreSQL to migrate {room} ({describe(error)}): "
+            "look at PURSER_MIGRATION_DATABASE_URL and at whether the server is up."
+        ) from None
+    applied: list[int] = []
+    try:
+        for migration in migrations:
+            if await _apply(connection, room, migration):
+                applied.append(migration.number)
+                structlog.get_logger(source=__name__).info(
+                    "migrated", room=room, number=migration.number, name=migration.name
+                )
+    finally:
+        await connection.close()
+    return applied
+
+
+async def newest_applied(pool: Pool, room: str) -> int:
+    """Give the number of the newest migration `room` has applied; 0 when there is none."""
+    try:
+        async with transaction(pool, readonly=True) as connection:
+            number: int | None = await connection.fetchval(
+                "SELECT max(number) FROM public.purser_migrations WHERE room = $1", room
+            )
+    except asyncpg.UndefinedTableError:
+        return 0
+    return number or 0
+
+
+async def require_applied(pool: Pool, room: str, folder: Path) -> None:
+    """Raise CannotStart unless the schema of `room` is as new as the files of `folder`; newer is
+    fine.
+    """
+    needed = read_folder(folder)[-1].number
+    newest = await newest_applied(pool, room)
+    if newest < needed:
+        raise CannotStart(
+            f"the schema of {room} is at migration {newest:04d} and this program needs "
+            f"{needed:04d}: run `python -m {room} migrate` first."
+        )
+
+
+def folder_of(package: str) -> Path:
+    """Find the migrations of a package without importing it: beside its `src` in the tree, inside
+    it in a wheel.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise CannotStart(f"the package {package} is not installed.")
+    inside = Path(spec.origin).parent
+    for folder in (inside / "migrations", inside.parent.parent / "migrations"):
+        if folder.is_dir():
+            return folder
+    raise CannotStart(f"the package {package} came without its folder of migrations.")
+
+
+def read_folder(folder: Path) -> list[Migration]:
+    """Read a folder of migrations in order.
+
+    Raises CannotStart about a gap, a duplicate or a stray file.
+    """
+    migrations: list[Migration] = []
+    for path in sorted(folder.glob("*.sql")):
+        match = _FILE.fullmatch(path.name)
+        if match is None:
+            raise CannotStart(f"{path.name} in {folder} is not named like 0001_what_it_does.sql.")
+        number = int(match["number"])
+        if number != len(migrations) + 1:
+            raise CannotStart(
+                f"{path.name} in {folder} should be number {len(migrations) + 1:04d}: "
+                "migrations are numbered from 0001 without gaps or duplicates."
+            )
+        migrations.append(Migration(number, match["name"], path.read_text(encoding="utf-8")))
+    if not migrations:
+        raise CannotStart(f"{folder} holds no migrations.")
+    return migrations
+
+
+async def _apply(connection: Connection, room: str, migration: Migration) -> bool:
+    """Apply one file unless it is applied already."""
+    file = f"{migration.number:04d}_{migration.name}.sql"
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_KEY)
+            if await connection.fetchval("SELECT to_regclass('public.purser_migrations')") is None:
+                await connection.execute(_TABLE)
+            checksum = await connection.fetchval(
+                "SELECT checksum FROM public.purser_migrations WHERE room = $1 AND number = $2",
+                room,
+                migration.number,
+            )
+            if checksum is not None:
+                if checksum != migration.checksum:
+                    raise CannotStart(
+                        f"{file} of {room} was changed after it had been applied: "
+                        "undo the change and write a new migration."
+                    )
+                return False
+            await connection.execute(migration.sql)
+            await connection.execute(
+                "INSERT INTO public.purser_migrations (room, number, name, checksum) "
+                "VALUES ($1, $2, $3, $4)",
+                room,
+                migration.number,
+                migration.name,
+                migration.checksum,
+            )
+    except asyncpg.LockNotAvailableError:
+        raise CannotStart(
+            f"another program has been migrating for {LOCK_TIMEOUT_SECONDS} s: "
+            "wait for it, then try again."
+        ) from None
+    except asyncpg.PostgresError as error:
+        raise CannotStart(f"{file} of {room} failed and changed nothing: {error}") from error
+    return True

@@ -1,0 +1,75 @@
+"""The life of one process: an event loop, a stop event, an exit status.
+
+SIGTERM and SIGINT set the stop event that `main` was given; `main` drains and returns. A second
+signal ends the process at once, by the signal's own default. What the person who starts the program
+can mend (`CannotStart`, `BadSettings`) is one sentence on stderr and no stack trace; anything else
+that escapes `main` is a bug and is logged with its trace.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+
+import structlog
+import uvloop
+
+from chassis.errors import BadSettings, CannotStart
+
+EXIT_CANNOT_START = 1
+EXIT_BAD_SETTINGS = 2
+EXIT_CRASHED = 70
+"""BSD's EX_SOFTWARE: a bug, told apart from a refusal to start."""
+
+
+def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run `main(stop)` to its end on uvloop.
+
+    Raises SystemExit with a status other than 0 when it failed.
+    """
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_with_signals(main))
+    except Exception as error:  # noqa: BLE001 (the last door: every failure becomes an exit status)
+        sys.exit(_report(error))
+
+
+def ready_line(service: str, **addresses: object) -> None:
+    """Log the event `ready` with where the service listens; who started the process may wait for
+    it.
+    """
+    structlog.get_logger(source=service).info("ready", **addresses)
+
+
+async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    await main(stop)
+
+
+def _report(error: Exception) -> int:
+    for leaf in _leaves(error):
+        if isinstance(leaf, CannotStart):
+            print(leaf, file=sys.stderr)  # noqa: T201 (for a person, before or beside any log)
+            return EXIT_BAD_SETTINGS if isinstance(leaf, BadSettings) else EXIT_CANNOT_START
+    structlog.get_logger(source="chassis.process").critical("crashed", exc_info=error)
+    return EXIT_CRASHED
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions inside (nested) groups: a TaskGroup wraps what its tasks raised."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
