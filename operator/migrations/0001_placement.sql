@@ -1,8 +1,8 @@
 -- Which worker owns which shard, and the fence every store asks before it writes.
 --
--- The operator writes desired_owner; workers claim and release; nobody else changes a row. Every transition is one
--- function here, so that a role needs no right on the tables beyond reading them. Time is this database's
--- (clock_timestamp()). A lease is one row per worker, never one per shard.
+-- The operator writes desired_owner and the pools' policy; workers claim and release; nobody else changes a row. Every
+-- transition of a shard or a worker is one function here, so that a role needs no right on those tables beyond reading
+-- them. Time is this database's (clock_timestamp()). A lease is one row per worker, never one per shard.
 
 DO $$ BEGIN CREATE ROLE purser_operator NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 -- A member may ask the fence. Each store's own migration makes its role a member.
@@ -69,7 +69,8 @@ BEGIN
     END IF;
     PERFORM pg_advisory_xact_lock_shared(placement.lock_key(p_pool, p_shard));
     SELECT epoch INTO v_epoch FROM placement.shards WHERE pool = p_pool AND shard = p_shard;
-    IF v_epoch IS DISTINCT FROM p_epoch OR p_epoch < 1 THEN
+    -- A missing epoch is refused first: compared with a missing shard, NULL would equal NULL.
+    IF p_epoch IS NULL OR p_epoch < 1 OR v_epoch IS DISTINCT FROM p_epoch THEN
         RAISE EXCEPTION 'stale epoch % of shard %/%', p_epoch, p_pool, p_shard
             USING ERRCODE = 'PF001', DETAIL = format('newest epoch is %s', coalesce(v_epoch::text, 'none'));
     END IF;
@@ -108,12 +109,22 @@ BEGIN
     END IF;
 END $$;
 
+-- A lease outlives its worker by at most this; a longer one would keep a dead worker's shards from everybody.
+CREATE FUNCTION placement.lease_end(p_lease_seconds double precision) RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF p_lease_seconds IS NULL OR NOT p_lease_seconds BETWEEN 0.01 AND 60 THEN
+        RAISE EXCEPTION 'a lease lasts 0.01 to 60 seconds, not %', p_lease_seconds USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN clock_timestamp() + make_interval(secs => p_lease_seconds);
+END $$;
+
 -- Register a run of a worker and begin its lease. A younger run of the same name replaces the older one, whose shards are then free.
 CREATE FUNCTION placement.register_worker(p_pool text, p_worker text, p_incarnation uuid, p_lease_seconds double precision) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO placement.workers AS w (pool, worker, incarnation, lease_until)
-    VALUES (p_pool, p_worker, p_incarnation, clock_timestamp() + make_interval(secs => p_lease_seconds))
+    VALUES (p_pool, p_worker, p_incarnation, placement.lease_end(p_lease_seconds))
     ON CONFLICT (pool, worker) DO UPDATE
     SET incarnation = excluded.incarnation, lease_until = excluded.lease_until, draining = false,
         registered_at = clock_timestamp();
@@ -124,7 +135,7 @@ END $$;
 CREATE FUNCTION placement.heartbeat(p_pool text, p_worker text, p_incarnation uuid, p_lease_seconds double precision) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    UPDATE placement.workers SET lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds)
+    UPDATE placement.workers SET lease_until = placement.lease_end(p_lease_seconds)
     WHERE pool = p_pool AND worker = p_worker AND incarnation = p_incarnation AND lease_until > clock_timestamp();
     RETURN FOUND;
 END $$;
@@ -156,6 +167,10 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
     v_epoch bigint;
 BEGIN
+    -- Under a snapshot from before the wait, a lease extended meanwhile would look over.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'a claim needs READ COMMITTED' USING ERRCODE = 'PF002';
+    END IF;
     -- Waits for the writes under way (each at most its role's transaction_timeout); later ones wait for this claim.
     PERFORM pg_advisory_xact_lock(placement.lock_key(p_pool, p_shard));
     UPDATE placement.shards s
@@ -210,15 +225,30 @@ BEGIN
     RETURN false;
 END $$;
 
+-- Forget the workers of a pool whose lease has been over for p_seconds and that own nothing; how many.
+CREATE FUNCTION placement.forget_workers(p_pool text, p_seconds double precision) RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_forgotten integer;
+BEGIN
+    DELETE FROM placement.workers w
+    WHERE w.pool = p_pool AND w.lease_until < clock_timestamp() - make_interval(secs => greatest(p_seconds, 60))
+      AND NOT EXISTS (
+          SELECT FROM placement.shards s
+          WHERE s.pool = w.pool AND s.owner = w.worker AND s.owner_incarnation = w.incarnation
+      );
+    GET DIAGNOSTICS v_forgotten = ROW_COUNT;
+    RETURN v_forgotten;
+END $$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA placement FROM PUBLIC;
 GRANT USAGE ON SCHEMA placement TO purser_operator, purser_store, purser_shard_owner, purser_shard_maker;
 GRANT EXECUTE ON FUNCTION placement.fence, placement.fence_batch TO purser_store;
 GRANT EXECUTE ON FUNCTION placement.register_worker, placement.heartbeat, placement.drain_worker,
     placement.deregister_worker, placement.claim_shard, placement.release_shard TO purser_shard_owner;
 GRANT EXECUTE ON FUNCTION placement.ensure_shard TO purser_shard_maker;
-GRANT EXECUTE ON FUNCTION placement.assign_shard TO purser_operator;
+GRANT EXECUTE ON FUNCTION placement.assign_shard, placement.forget_workers TO purser_operator;
 GRANT SELECT ON placement.pools, placement.workers, placement.shards TO purser_operator, purser_shard_owner;
 GRANT SELECT ON placement.pools TO purser_shard_maker;
-GRANT INSERT, UPDATE, DELETE ON placement.pools TO purser_operator;
--- Long dead workers are forgotten by the operator.
-GRANT DELETE ON placement.workers TO purser_operator;
+-- No DELETE: a pool outlives its UserShard, as its users do.
+GRANT INSERT, UPDATE ON placement.pools TO purser_operator;

@@ -1,0 +1,1 @@
+"""The one-machine run of Purser: embedded servers, process supervisor, Telegram simulator."""

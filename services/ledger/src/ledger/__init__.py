@@ -1,0 +1,1 @@
+"""Double-entry books: the only authority on who has what."""

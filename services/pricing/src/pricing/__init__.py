@@ -1,0 +1,1 @@
+"""One upstream call per symbol, however many users ask."""

@@ -1,0 +1,1 @@
+"""Custody: the only process that can ever see a private key."""

@@ -1,0 +1,53 @@
+"""What can go wrong in the operator, named after what its caller should do.
+
+    OperatorError
+    ├── InvalidUserShard     show the sentence to the person who wrote the object; wait for an edit
+    ├── TryLater             keep the last placement, reconcile again at the next poll
+    │   ├── PlacementAway    PostgreSQL did not answer
+    │   └── ApiAway          the Kubernetes API did not answer, or asked for patience
+    ├── ApiRefused           the Kubernetes API said no: a right or an object is missing
+    └── LeadershipLost       end this process: another one may be acting already
+
+The reconcile loop is the door where all of them become a condition and a log line; none of them
+ends the process but `LeadershipLost`.
+"""
+
+# ruff: noqa: N818 (errors are named after what the caller should do)
+
+
+class OperatorError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class InvalidUserShard(OperatorError):
+    """The object says something that cannot be meant; `problem` is a sentence for its author."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"UserShard {name}: {problem}")
+        self.name = name
+        self.problem = problem
+
+
+class TryLater(OperatorError):
+    """Something is away that will come back; nothing was decided."""
+
+
+class PlacementAway(TryLater):
+    """PostgreSQL cannot be asked who owns what."""
+
+
+class ApiAway(TryLater):
+    """The Kubernetes API cannot be asked."""
+
+
+class ApiRefused(OperatorError):
+    """The Kubernetes API answered with a refusal."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+
+
+class LeadershipLost(OperatorError):
+    """The Lease is another's, or could not be renewed in time."""

@@ -1,0 +1,84 @@
+"""The one task that reconciles: every pool at its own period, and all when something happened.
+
+Events only wake; what to do is always found by looking. A storm of events costs at most one pass
+per `PASS_SPACING_SECONDS`. A pool that fails is logged, counted and tried at its next period; it
+never stops the others, and only `LeadershipLost` ends the task.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from shard_operator import metrics
+from shard_operator.controller import Controller
+from shard_operator.errors import ApiRefused, LeadershipLost, TryLater
+from shard_operator.usershard import UserShard
+
+PASS_SPACING_SECONDS = 0.25
+"""Least time between two passes: one placement change makes a burst of notifications."""
+
+IDLE_PERIOD_SECONDS = 3.0
+"""How often to look for pools when there are none."""
+
+
+class ReconcileLoop:
+    """Runs a controller over the pools that `list_pools` names at each pass."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        list_pools: Callable[[], Sequence[UserShard]],
+        wake: asyncio.Event,
+    ) -> None:
+        self._controller = controller
+        self._list_pools = list_pools
+        self._wake = wake
+        self._due: dict[str, float] = {}
+        self._log = structlog.get_logger("shard_operator")
+        self.passed_at = time.monotonic()
+        """When the last pass ended; liveness looks at it."""
+
+    async def run(self) -> None:
+        """Reconcile until cancelled."""
+        while True:
+            all_due = self._wake.is_set()
+            self._wake.clear()
+            await self._pass(all_due=all_due)
+            self.passed_at = time.monotonic()
+            await asyncio.sleep(PASS_SPACING_SECONDS)
+            pause = min(self._due.values(), default=self.passed_at + IDLE_PERIOD_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(0.0, pause - time.monotonic()))
+
+    async def _pass(self, *, all_due: bool) -> None:
+        pools = {user_shard.pool: user_shard for user_shard in self._list_pools()}
+        for gone in self._due.keys() - pools.keys():
+            del self._due[gone]
+            self._controller.forget(gone)
+            self._log.info("pool_left_alone", pool=gone, why="its UserShard was deleted")
+        for pool, user_shard in pools.items():
+            if all_due or time.monotonic() >= self._due.get(pool, 0.0):
+                await self._reconcile(user_shard)
+                period = user_shard.spec.scaling.poll_period_seconds
+                self._due[pool] = time.monotonic() + period
+
+    async def _reconcile(self, user_shard: UserShard) -> None:
+        pool, begun = user_shard.pool, time.monotonic()
+        outcome = "done"
+        try:
+            await self._controller.reconcile(user_shard)
+        except LeadershipLost:
+            raise
+        except TryLater as error:
+            outcome = "later"
+            self._log.warning("reconcile_later", pool=pool, problem=str(error))
+        except ApiRefused as error:
+            outcome = "failed"
+            self._log.error("reconcile_refused", pool=pool, problem=str(error))
+        except Exception:  # noqa: BLE001 (the door: one pool's defect must not stop the others)
+            outcome = "failed"
+            self._log.exception("reconcile_failed", pool=pool)
+        metrics.note_reconcile(pool, outcome, time.monotonic() - begun)

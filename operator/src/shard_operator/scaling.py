@@ -1,0 +1,237 @@
+"""How many workers a pool shall have: a pure function of its backlog that gives its reasons.
+
+The rule, in the order it is applied:
+
+1. what the backlog needs: `ceil(jobs / target_backlog_per_replica)`. Jobs are waiting plus running
+   ones.
+2. what the oldest job needs: when its age is above `target_oldest_job_seconds`, more workers in
+   that ratio, at most twice as many, and only once every worker asked for earlier is serving (their
+   effect is not in the age yet). While the age is above half the target nothing shrinks, so that
+   the step just taken is not undone.
+3. never more than the shards that have work (a shard has one owner; another worker would idle),
+   never fewer than the shards need at `shards_per_worker_max`, and within minReplicas and
+   maxReplicas.
+4. growing at once; shrinking only to the highest of the recommendations of the last stabilisation
+   window.
+5. when no job ended for `STALLED_AFTER_SECONDS` although some wait, a dependency is down and more
+   workers would only press harder on it: growing freezes.
+
+An unknown backlog is None and never scales: the count stays (the bounds hold, they are a person's
+words and not a measurement). `spec.replicas` pins; `paused` stops one direction or both, the bounds
+and the pin excepted. The vocabulary of reasons is the HorizontalPodAutoscaler's where it has a
+word.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from shard_operator.usershard import Paused, UserShardSpec
+
+STALLED_AFTER_SECONDS = 15.0
+"""In a pool that works some job ends every few milliseconds; a single job is cut off earlier."""
+
+GROWTH_FACTOR_MAX = 2.0
+"""The age of a job says that workers are missing, not how many: double and look again."""
+
+AGE_TOLERANCE = 0.1
+"""An age this close above its target changes nothing, as in the HorizontalPodAutoscaler."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The work of one pool at one moment.
+
+    `depths`: jobs waiting or running per shard, shards without work left out. `finished`: per shard
+    with work, how many jobs ever ended there. `oldest_seconds`: age of the oldest job, None when
+    there is none.
+    """
+
+    depths: Mapping[int, int]
+    finished: Mapping[int, int]
+    oldest_seconds: float | None
+
+    @property
+    def jobs(self) -> int:
+        """Jobs waiting or running in the whole pool."""
+        return sum(self.depths.values())
+
+    @property
+    def shards_with_work(self) -> int:
+        """Shards with at least one job."""
+        return len(self.depths)
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingHistory:
+    """What the next decision must remember of earlier ones; times are of one monotonic clock."""
+
+    recommendations: tuple[tuple[float, int], ...] = ()
+    """The highest recommendations still in the window: times rise, counts fall."""
+    finished: Mapping[int, int] = field(default_factory=dict)
+    """`Backlog.finished` of the last measurement."""
+    progress_at: float | None = None
+    """When a job was last seen to end, or nothing was waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One condition's worth of explanation."""
+
+    holds: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingDecision:
+    """The worker count, and why."""
+
+    replicas: int
+    wanted: int
+    """What the measurements alone ask for, before any limit."""
+    active: Verdict
+    limited: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCounts:
+    """How many workers were asked for, and how many of them serve (hold a living lease)."""
+
+    asked: int
+    serving: int
+
+
+def plan_replicas(
+    spec: UserShardSpec,
+    counts: WorkerCounts,
+    shards: int,
+    backlog: Backlog | None,
+    history: ScalingHistory,
+    now: float,
+    *,
+    contested: bool = False,
+) -> tuple[ScalingDecision, ScalingHistory]:
+    """Decide the worker count at monotonic time `now`; also the history to pass next time.
+
+    `contested`: somebody else has just written the count; then it stays whatever they wrote.
+    """
+    low, high = spec.workers.min_replicas, spec.workers.max_replicas
+    within_bounds = min(max(counts.asked, low), high)
+    if not history.recommendations:
+        # A new leader knows nothing of the window before it: the present count stands for that.
+        history = replace(history, recommendations=((now, counts.asked),))
+    if backlog is not None:
+        history = _note_progress(history, backlog, now)
+
+    unlimited = Verdict(False, "DesiredWithinRange", "the desired count is within the range")
+    if contested:
+        why = "another writer changed the count of the target; it is left alone for a while"
+        return _fixed(counts.asked, "ScaleTargetContested", why, unlimited), history
+    if spec.replicas is not None:
+        why = f"spec.replicas holds the pool at {spec.replicas}; remove it to autoscale"
+        return _fixed(spec.replicas, "Pinned", why, unlimited), history
+    if spec.scaling.paused is Paused.ALL:
+        why = "spec.scaling.paused is All"
+        return _fixed(within_bounds, "Paused", why, unlimited), history
+    if backlog is None:
+        why = "the backlog cannot be measured; the count stays as it is"
+        return _fixed(within_bounds, "BacklogUnknown", why, unlimited), history
+
+    wanted = max(_wanted_by_backlog(spec, backlog), _wanted_by_age(spec, counts, backlog))
+    recommended, limited = _limit(spec, wanted, shards, backlog)
+    history = _remember(history, now, recommended, spec.scaling.scale_down_stabilization_seconds)
+    # A lowered maxReplicas holds at once: the window is about measurements, not about words.
+    replicas = min(_stabilize(history, counts.asked, recommended), high)
+    if replicas > within_bounds and _is_stalled(history, now):
+        replicas = within_bounds
+        limited = Verdict(
+            True,
+            "CompletionsStopped",
+            f"no job ended for {now - (history.progress_at or now):.0f} s although"
+            f" {backlog.jobs} wait; more workers would not help",
+        )
+    blocked = {
+        Paused.SCALE_OUT: replicas > within_bounds,
+        Paused.SCALE_IN: replicas < within_bounds,
+    }
+    if blocked.get(spec.scaling.paused, False):
+        why = f"{replicas} wanted, spec.scaling.paused is {spec.scaling.paused.value}"
+        replicas, limited = within_bounds, Verdict(True, "Paused", why)
+    active = Verdict(True, "BacklogMeasured", _describe(backlog))
+    return ScalingDecision(replicas, wanted, active, limited), history
+
+
+def _fixed(replicas: int, reason: str, message: str, limited: Verdict) -> ScalingDecision:
+    return ScalingDecision(replicas, replicas, Verdict(False, reason, message), limited)
+
+
+def _wanted_by_backlog(spec: UserShardSpec, backlog: Backlog) -> int:
+    return math.ceil(backlog.jobs / spec.scaling.target_backlog_per_replica)
+
+
+def _wanted_by_age(spec: UserShardSpec, counts: WorkerCounts, backlog: Backlog) -> int:
+    if backlog.oldest_seconds is None:
+        return 0
+    ratio = backlog.oldest_seconds / spec.scaling.target_oldest_job_seconds
+    if ratio > 1 + AGE_TOLERANCE and counts.serving >= counts.asked:
+        return math.ceil(counts.asked * min(ratio, GROWTH_FACTOR_MAX))
+    return counts.asked if ratio > 0.5 else 0
+
+
+def _limit(spec: UserShardSpec, wanted: int, shards: int, backlog: Backlog) -> tuple[int, Verdict]:
+    low, high = spec.workers.min_replicas, spec.workers.max_replicas
+    capacity = math.ceil(shards / spec.workers.shards_per_worker_max)
+    floor = max(low, capacity)
+    useful = max(floor, backlog.shards_with_work)
+    if min(useful, wanted) > high or floor > high:
+        most = max(min(useful, wanted), floor)
+        return high, Verdict(True, "TooManyReplicas", f"{most} wanted, maxReplicas is {high}")
+    if wanted > useful:
+        what = f"{wanted} wanted, only {backlog.shards_with_work} shards have work"
+        return useful, Verdict(True, "ShardsWithWork", what)
+    if wanted < floor:
+        limit = "minReplicas" if low >= capacity else "shardsPerWorkerMax"
+        return floor, Verdict(True, "TooFewReplicas", f"{wanted} wanted, {limit} asks for {floor}")
+    return wanted, Verdict(False, "DesiredWithinRange", "the desired count is within the range")
+
+
+def _remember(
+    history: ScalingHistory, now: float, recommended: int, window: float
+) -> ScalingHistory:
+    """Keep what can still be the highest of the window; an older lower one never will be."""
+    kept = tuple(
+        (at, count)
+        for at, count in history.recommendations
+        if now - at < window and count > recommended
+    )
+    return replace(history, recommendations=(*kept, (now, recommended)))
+
+
+def _stabilize(history: ScalingHistory, asked: int, recommended: int) -> int:
+    if recommended >= asked:
+        return recommended
+    return min(asked, max(count for _, count in history.recommendations))
+
+
+def _note_progress(history: ScalingHistory, backlog: Backlog, now: float) -> ScalingHistory:
+    """A job ended where the count of ended ones rose, or where work was and is none now."""
+    ended = any(
+        shard not in backlog.depths or backlog.finished.get(shard, 0) > finished
+        for shard, finished in history.finished.items()
+    )
+    fresh = history.progress_at is None or ended or not backlog.depths
+    return replace(
+        history,
+        finished=backlog.finished,
+        progress_at=now if fresh else history.progress_at,
+    )
+
+
+def _is_stalled(history: ScalingHistory, now: float) -> bool:
+    return history.progress_at is not None and now - history.progress_at >= STALLED_AFTER_SECONDS
+
+
+def _describe(backlog: Backlog) -> str:
+    age = "none" if backlog.oldest_seconds is None else f"{backlog.oldest_seconds:.1f} s old"
+    return f"{backlog.jobs} jobs in {backlog.shards_with_work} shards, the oldest {age}"

@@ -1,0 +1,111 @@
+"""`python -m devbox run|status|stop`: the one-machine run of Purser."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+
+from chassis.errors import BadSettings
+from devbox.data_folder import DataFolder
+from devbox.errors import DevboxError
+from devbox.settings import load_settings
+
+STOP_TIMEOUT_SECONDS = 60.0
+STOP_POLL_SECONDS = 0.1
+EXIT_FAILED = 1
+EXIT_NOT_RUNNING = 3
+
+ENVIRONMENT = """\
+environment (each also with the prefix DEVBOX_):
+  PURSER_DATA_DIR       where everything is kept (.data)
+  PURSER_PORT           port of the chat page (8081)
+  TELEGRAM_BOT_TOKEN    talk to Telegram instead of the simulator
+  PURSER_DATABASE_URL   a PostgreSQL of yours, as a role that may create roles and schemas
+  PURSER_REDIS_URL      a Redis of yours
+"""
+
+
+def main() -> None:
+    """Do the verb; every expected failure is one sentence and an exit status."""
+    try:
+        sys.exit(_do(_parser().parse_args()))
+    except (DevboxError, BadSettings) as error:
+        print(error, file=sys.stderr)  # noqa: T201  # the sentence a person reads
+        sys.exit(EXIT_FAILED)
+
+
+def _do(asked: argparse.Namespace) -> int:
+    if asked.verb == "run":
+        return _run(asked)
+    folder = DataFolder(load_settings(data_dir=asked.data_dir).data_dir)
+    if asked.verb == "status":
+        from devbox.status import render_status
+
+        table, alive = render_status(folder)
+        _say(table)
+        return 0 if alive else EXIT_NOT_RUNNING
+    return _stop(folder)
+
+
+def _run(asked: argparse.Namespace) -> int:
+    from devbox.run import run
+
+    settings = load_settings(
+        data_dir=asked.data_dir, port=asked.port, gateways=asked.gateways, workers=asked.workers
+    )
+    asyncio.run(run(settings, os.environ, _say))
+    return 0
+
+
+def _stop(folder: DataFolder) -> int:
+    """Stop a run that is alive, or what a killed one left."""
+    pid = folder.running_pid()
+    if pid is None:
+        from devbox.servers.leftovers import end_servers
+
+        ended = asyncio.run(end_servers(folder))
+        _say("Stopped what a killed run left." if ended else "Nothing runs.")
+        return 0
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+    while folder.running_pid() == pid:
+        if time.monotonic() > deadline:
+            raise DevboxError(
+                f"The run (process {pid}) has not stopped yet; look at {folder.logs}."
+            )
+        time.sleep(STOP_POLL_SECONDS)
+    _say("Stopped.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="devbox",
+        description=__doc__,
+        epilog=ENVIRONMENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|status|stop")
+    starting = verbs.add_parser("run", help="start everything; Ctrl-C stops it")
+    starting.add_argument("--port", type=int, help="port of the chat page; 0 takes a free one")
+    starting.add_argument("--gateways", type=int, help="how many gateways (1)")
+    starting.add_argument("--workers", type=int, help="the fewest user-workers (2)")
+    showing = verbs.add_parser("status", help="list the processes with their memory (PSS)")
+    stopping = verbs.add_parser("stop", help="stop the run, or what a killed one left")
+    for verb in (starting, showing, stopping):
+        verb.add_argument("--data-dir", help="the data folder (.data)")
+    return parser
+
+
+def _say(line: str) -> None:
+    """Tell the person; a terminal that went away is no reason to stop."""
+    with contextlib.suppress(BrokenPipeError):
+        print(line, flush=True)  # noqa: T201  # the sentences a person reads
+
+
+if __name__ == "__main__":
+    main()

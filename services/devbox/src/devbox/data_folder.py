@@ -1,0 +1,127 @@
+"""The data folder: what lies where, who may use it now, and what the run says about itself.
+
+One run at a time: a run holds a lock on `run/lock` (flock: the kernel lets go of it whatever way
+the run ends). `run/state.json` is written anew, whole, at each change, for `status` and `stop` to
+read. Logs grow by appending and are set aside (`.1`) when a process starts and its log is above
+`LOG_BYTES_MAX`.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from devbox.errors import AlreadyRunning, CannotBegin
+
+LOG_BYTES_MAX = 10_000_000
+
+
+class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One process as `make status` shows it."""
+
+    name: str
+    state: str
+    pid: int | None
+    started_at: float | None
+    """Seconds since the epoch."""
+    restarts: int
+    simulated: bool
+    """Stands for something outside Purser (Telegram): not part of the sum."""
+
+
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run says about itself."""
+
+    pid: int
+    started_at: float
+    address: str
+    """Where a person talks to the bot."""
+    ports: dict[str, int]
+    processes: list[ProcessReport]
+    ready: bool
+
+
+class DataFolder:
+    """Paths inside the data folder, and its lock."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.postgres = root / "postgres"
+        self.valkey = root / "valkey"
+        self.logs = root / "logs"
+        self.secrets = root / "secrets"
+        self.run = root / "run"
+
+    def ensure(self) -> None:
+        """Make the folders, for us alone."""
+        try:
+            for folder in (self.root, self.logs, self.secrets, self.run):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotBegin(
+                f"The data folder {self.root} cannot be made ({error.strerror}): "
+                "choose another one with PURSER_DATA_DIR=…"
+            ) from None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only run of this folder; raises `AlreadyRunning`."""
+        descriptor = os.open(self.run / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise AlreadyRunning(self._who_runs()) from None
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
+            yield
+        finally:
+            os.close(descriptor)
+
+    def running_pid(self) -> int | None:
+        """Give the process of the run that is alive; None when there is none."""
+        try:
+            descriptor = os.open(self.run / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(os.read(descriptor, 32) or b"0") or None
+        else:
+            return None
+        finally:
+            os.close(descriptor)
+
+    def log(self, process: str) -> Path:
+        """Give a process's log, after setting a big one aside."""
+        log = self.logs / f"{process}.log"
+        with contextlib.suppress(FileNotFoundError):
+            if log.stat().st_size > LOG_BYTES_MAX:
+                log.replace(log.with_suffix(".log.1"))
+        return log
+
+    def write_report(self, report: RunReport) -> None:
+        """Replace the run's report."""
+        beside = self.run / "state.json.new"
+        beside.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+        beside.replace(self.run / "state.json")
+
+    def read_report(self) -> RunReport | None:
+        """Read the last report; None when there is none that can be read."""
+        try:
+            return msgspec.json.decode((self.run / "state.json").read_bytes(), type=RunReport)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _who_runs(self) -> str:
+        report = self.read_report()
+        if report is None:
+            return f"Purser is just starting from {self.root}."
+        return (
+            f"Purser already runs from {self.root} (process {report.pid}): "
+            f"it is at {report.address}, and `make stop` stops it."
+        )

@@ -1,0 +1,28 @@
+"""Every knob of the ledger. Read once, in `main`, from `LEDGER_…` with `PURSER_…` as fallback."""
+
+import msgspec
+
+from chassis.grpc_server import ServerSettings
+from chassis.postgres import PostgresSettings
+from chassis.settings import Secret
+from chassis.telemetry import TelemetrySettings
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger's settings: all of them the chassis's."""
+
+    postgres: PostgresSettings
+    """The database, as the role `purser_ledger`."""
+
+    server: ServerSettings
+    """Where to listen."""
+
+    telemetry: TelemetrySettings
+    """What to say about itself, and where."""
+
+
+class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `python -m ledger migrate` needs instead."""
+
+    migration_database_url: Secret
+    """The database, as a role that may create schemas and roles. Serving never needs it."""

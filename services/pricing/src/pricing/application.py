@@ -1,0 +1,230 @@
+"""Pricing's use cases: follow the market, answer with the latest quotes, tell watchers of changes.
+
+Each step one call to the source states every symbol's price, however many users ask; the answers to
+callers come from memory. What the source said is offered to the cache that all replicas share, and
+whoever was first for a step is believed by all. A cache that is away or slow costs agreement between
+replicas, never an answer.
+
+A watcher that reads slowly does not fill a queue: what it has not read yet is one quote per symbol,
+the latest. Finished candles are kept by a task of their own, so that a slow database never delays a
+price.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from chassis.errors import TryAgain
+from chassis.telemetry import get_logger
+from pricing import metrics
+from pricing.domain import Candle, Candles, Quote
+from pricing.errors import Draining, NoQuotes, TooManyWatches
+
+_log = get_logger(__name__)
+
+
+class QuoteSource(Protocol):
+    """Somewhere prices come from: the simulated market, later the exchanges."""
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """The symbols it can state prices for."""
+        ...
+
+    async def fetch(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
+        """State the present prices, without the unknown symbols. Raises TryAgain."""
+        ...
+
+
+class QuoteCache(Protocol):
+    """What the replicas share."""
+
+    async def share(self, quotes: Sequence[Quote]) -> list[Quote]:
+        """Offer quotes; return those to believe, one each. Raises TryAgain when it is away."""
+        ...
+
+
+class CandleBook(Protocol):
+    """Where finished candles are kept."""
+
+    async def add(self, candles: Sequence[Candle]) -> None:
+        """Keep candles; one that is there stays as it is. Raises TryAgain."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of what the market does; each documented in the settings."""
+
+    step: timedelta
+    share_timeout_seconds: float
+    watches_max: int
+    candles_pending_max: int
+
+
+class _Watch:
+    """One watcher: the quotes it has not read yet, at most one per symbol."""
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self._symbols = frozenset(symbols)
+        self._unread: dict[str, Quote] = {}
+        self._wake = asyncio.Event()
+        self._over = False
+
+    def tell(self, quotes: Sequence[Quote]) -> None:
+        self._unread |= {q.symbol: q for q in quotes if q.symbol in self._symbols}
+        if self._unread:
+            self._wake.set()
+
+    def end(self) -> None:
+        self._over = True
+        self._wake.set()
+
+    async def next(self) -> list[Quote]:
+        """Wait for something to read. Raises Draining when the watch was ended."""
+        await self._wake.wait()
+        if self._over:
+            raise Draining
+        self._wake.clear()
+        unread, self._unread = self._unread, {}
+        return list(unread.values())
+
+
+class Market:
+    """The latest quotes, and who wants to hear of the next."""
+
+    def __init__(
+        self,
+        source: QuoteSource,
+        cache: QuoteCache,
+        book: CandleBook,
+        limits: Limits,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._source = source
+        self._cache = cache
+        self._book = book
+        self._limits = limits
+        self._now = now
+        self._quotes: dict[str, Quote] = {}
+        self._watches: set[_Watch] = set()
+        self._draining = False
+        self._candles = Candles()
+        self._pending: deque[Candle] = deque()
+        self._candles_wait = asyncio.Event()
+        self._cache_is_away = False
+
+    def latest(self, symbols: Sequence[str]) -> list[Quote]:
+        """Give the latest quotes in the order of the symbols, without the unknown ones.
+
+        An old quote is given with its age rather than withheld. Raises NoQuotes when the source
+        knows a symbol and has never stated its price to this replica.
+        """
+        known = frozenset(self._source.symbols)
+        if silent := [s for s in symbols if s in known and s not in self._quotes]:
+            raise NoQuotes(silent)
+        return [self._quotes[s] for s in symbols if s in self._quotes]
+
+    async def watch(self, symbols: Sequence[str]) -> AsyncIterator[list[Quote]]:
+        """Give the latest quotes, then what changes, as fast as the watcher reads.
+
+        Ends only by Draining. Raises TooManyWatches, NoQuotes.
+        """
+        with self._watching(symbols) as watch:
+            yield self.latest(list(dict.fromkeys(symbols)))
+            while True:
+                yield await watch.next()
+
+    def drain(self) -> None:
+        """End every watch, now and from now on."""
+        self._draining = True
+        for watch in self._watches:
+            watch.end()
+
+    async def follow(self) -> None:
+        """Follow the market and keep its candles, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_quotes())
+            tasks.create_task(self._keep_candles())
+
+    async def step(self) -> None:
+        """Ask the source once, agree with the other replicas, tell the watchers."""
+        try:
+            stated = await self._source.fetch(self._source.symbols, self._now())
+        except TryAgain as error:
+            metrics.source_calls.labels("failed").inc()
+            _log.warning("source_away", error=str(error))
+            return
+        metrics.source_calls.labels("answered").inc()
+        quotes = await self._share(stated)
+        changed = [q for q in quotes if self._is_news(q)]
+        self._quotes |= {q.symbol: q for q in changed}
+        for watch in self._watches:
+            watch.tell(changed)
+        self._collect(changed)
+
+    async def _follow_quotes(self) -> None:
+        while True:
+            seconds = self._limits.step.total_seconds()
+            await asyncio.sleep(seconds - self._now().timestamp() % seconds)
+            await self.step()
+
+    async def _share(self, quotes: list[Quote]) -> list[Quote]:
+        try:
+            async with asyncio.timeout(self._limits.share_timeout_seconds):
+                agreed = await self._cache.share(quotes)
+        except (TryAgain, TimeoutError) as error:
+            metrics.shared_quotes.labels("failed").inc(len(quotes))
+            if not self._cache_is_away:
+                _log.warning("cache_away", error=str(error) or "it takes too long")
+            self._cache_is_away = True
+            return quotes
+        self._cache_is_away = False
+        return agreed
+
+    def _is_news(self, quote: Quote) -> bool:
+        earlier = self._quotes.get(quote.symbol)
+        return earlier is None or earlier.stated_at < quote.stated_at
+
+    def _collect(self, quotes: Sequence[Quote]) -> None:
+        """Hand finished candles to the keeper; when it is far behind the oldest are given up."""
+        self._pending.extend(self._candles.add(quotes))
+        while len(self._pending) > self._limits.candles_pending_max:
+            self._pending.popleft()
+            metrics.candles.labels("dropped").inc()
+        if self._pending:
+            self._candles_wait.set()
+
+    async def _keep_candles(self) -> None:
+        while True:
+            await self._candles_wait.wait()
+            self._candles_wait.clear()
+            batch = list(self._pending)
+            try:
+                await self._book.add(batch)
+            except TryAgain as error:
+                _log.warning("candles_wait", candles=len(batch), error=str(error))
+                continue  # the next finished candle tries again with all of them
+            for candle in batch:
+                if self._pending and self._pending[0] is candle:
+                    self._pending.popleft()
+            metrics.candles.labels("kept").inc(len(batch))
+
+    @contextmanager
+    def _watching(self, symbols: Sequence[str]) -> Iterator[_Watch]:
+        if self._draining:
+            raise Draining
+        if len(self._watches) >= self._limits.watches_max:
+            raise TooManyWatches
+        watch = _Watch(symbols)
+        self._watches.add(watch)
+        metrics.watches.inc()
+        try:
+            yield watch
+        finally:
+            self._watches.discard(watch)
+            metrics.watches.dec()

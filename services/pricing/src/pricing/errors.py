@@ -1,0 +1,49 @@
+"""What pricing refuses, named after what the caller should do about it.
+
+chassis.errors
+├── CallerMistake
+│   └── MalformedRequest   mend the named field; the same request again cannot help
+├── LimitReached
+│   └── TooManyWatches     watch through another replica, or end a watch
+├── TryAgain
+│   ├── NoQuotes           no source has answered yet
+│   └── Draining           call again: another replica will answer
+└── CannotStart
+    └── MalformedMarket    mend the setting PRICING_SIMULATION_INSTRUMENTS
+
+`chassis.grpc_server` translates them at the door.
+"""
+
+from collections.abc import Sequence
+
+from chassis.errors import CallerMistake, CannotStart, LimitReached, TryAgain
+
+
+class MalformedRequest(CallerMistake):
+    """A field of the request is not what the contract says."""
+
+    def __init__(self, field: str, expected: str) -> None:
+        super().__init__(f"{field}: {expected}")
+        self.field = field
+
+
+class TooManyWatches(LimitReached):
+    """This replica serves as many watches as it may."""
+
+
+class NoQuotes(TryAgain):
+    """No source has stated a price yet."""
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        super().__init__(f"no source has answered yet for {', '.join(symbols)}")
+
+
+class Draining(TryAgain):
+    """This replica is going away; another one will answer."""
+
+    def __init__(self) -> None:
+        super().__init__(delay_seconds=0.1)
+
+
+class MalformedMarket(CannotStart):
+    """The simulated market is described in a way nobody can read."""

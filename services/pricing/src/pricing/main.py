@@ -1,0 +1,86 @@
+"""The one place where everybody of pricing is introduced to everybody."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from chassis import telemetry
+from chassis.grpc_server import Server, serving
+from chassis.migrations import folder_of, require_applied
+from chassis.postgres import open_pool
+from chassis.process import ready_line
+from chassis.redis import open_redis
+from pricing.application import Limits, Market
+from pricing.cache import RedisQuoteCache
+from pricing.postgres import CandleBook
+from pricing.servicer import PricingServicer
+from pricing.settings import Settings
+from pricing.simulation import SimulatedMarket, read_instruments
+from purser.pricing.v1.pricing_pb2_grpc import add_PricingServiceServicer_to_server
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Server]:
+    """Open, wire and serve; at the end drain and close in reverse. Raises CannotStart.
+
+    The first step is taken before the door opens, so that the first caller gets a price.
+    """
+    step = timedelta(milliseconds=settings.step_milliseconds)
+    source = SimulatedMarket(
+        settings.simulation_seed,
+        settings.quote_currency,
+        read_instruments(settings.simulation_instruments),
+        step,
+    )
+    async with AsyncExitStack() as stack:
+        telling = await stack.enter_async_context(telemetry.start("pricing", settings.telemetry))
+        pool = await open_pool(settings.postgres, "purser-pricing")
+        stack.push_async_callback(pool.close)
+        await require_applied(pool, "pricing", folder_of("pricing"))
+        redis = open_redis(settings.redis)
+        stack.push_async_callback(redis.aclose)
+        market = Market(
+            source,
+            RedisQuoteCache(redis, settings.quote_keep_seconds),
+            CandleBook(pool),
+            _limits(settings, step),
+            now=lambda: datetime.now(UTC),
+        )
+        await market.step()
+        await stack.enter_async_context(_following(market))
+        servicer = PricingServicer(market)
+        server = await stack.enter_async_context(
+            serving(
+                settings.server,
+                lambda server: add_PricingServiceServicer_to_server(servicer, server),
+                telling,
+            )
+        )
+        # Before the server drains: it would wait for streams that have no end.
+        stack.callback(market.drain)
+        yield server
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set."""
+    async with running(settings) as server:
+        ready_line("pricing", port=server.port)
+        await stop.wait()
+
+
+@asynccontextmanager
+async def _following(market: Market) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(market.follow())
+        yield
+        following.cancel()
+
+
+def _limits(settings: Settings, step: timedelta) -> Limits:
+    return Limits(
+        step=step,
+        share_timeout_seconds=settings.share_timeout_seconds,
+        watches_max=settings.watches_max,
+        candles_pending_max=settings.candles_pending_max,
+    )

@@ -1,0 +1,50 @@
+"""Pricing's SQL: minute candles.
+
+Every replica offers every candle it has seen whole; the primary key keeps the first. No claim and no
+fence: a candle belongs to no shard, and its key is its own cause.
+"""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from chassis.errors import TryAgain
+from chassis.postgres import Pool, transaction
+from pricing.domain import Candle
+
+_ADD = """
+    INSERT INTO pricing.candles (symbol, currency, source, minute, open, high, low, close)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[],
+                         $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[])
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT DO NOTHING
+"""
+
+
+class CandleBook:
+    """Candles in PostgreSQL."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def add(self, candles: Sequence[Candle]) -> None:
+        """See application.CandleBook. One statement; sorted, so that replicas cannot deadlock."""
+        try:
+            async with transaction(self._pool) as connection:
+                await connection.execute(_ADD, *_columns(candles))
+        except asyncpg.PostgresError as error:
+            # Prices matter more than their memory: whatever is wrong here must not end pricing.
+            raise TryAgain(f"the database refuses candles ({error.sqlstate})") from error
+
+
+def _columns(candles: Sequence[Candle]) -> tuple[list[object], ...]:
+    return (
+        [c.symbol for c in candles],
+        [c.currency for c in candles],
+        [c.source.value for c in candles],
+        [c.minute for c in candles],
+        [c.open for c in candles],
+        [c.high for c in candles],
+        [c.low for c in candles],
+        [c.close for c in candles],
+    )

@@ -1,0 +1,166 @@
+"""One job from its turn to its end.
+
+    answer the user ──► deliver the replies ──► ended
+      │ claim lost: raise, the shard is dropped
+      │ a dependency is down: rest and try again for as long as the claim holds; not counted
+      │ anything else: rest and try again; after three tries set the job aside with an apology
+
+An attempt holds one of the worker's slots only while it runs, never while it rests: users whose
+dependency is down keep nobody else waiting. A handler may run more than once, so its effects are
+safe to repeat; the replies of exactly one run are delivered, since the gateway lets the first
+Deliver of a job decide.
+"""
+
+import asyncio
+import enum
+from dataclasses import dataclass
+
+from chassis.redaction import redact_text
+from chassis.telemetry import continue_trace, get_logger
+from kernel.sharding import Claim
+
+from user_worker import metrics
+from user_worker.conversation.book import Conversation, apology
+from user_worker.domain.jobs import Job
+from user_worker.domain.pauses import Pauses
+from user_worker.domain.replies import Reply
+from user_worker.errors import ClaimLost, DependencyDown, JobUnknown, RepliesRefused
+from user_worker.ports import Inbox, Outcome, Preferences
+
+ERROR_CHARACTERS_MAX = 2000
+"""The gateway's bound on the error kept with a job that was set aside."""
+
+log = get_logger(__name__)
+
+
+class Ending(enum.Enum):
+    """How the work on a job stopped."""
+
+    ENDED = "ended"
+    """The inbox knows that it is done."""
+    UNKNOWN = "unknown"
+    """The inbox has no such job."""
+    ABANDONED = "abandoned"
+    """Given up for the next owner, because the shard is being drained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How often and how fast a job is tried."""
+
+    tries_max: int
+    attempt_timeout_seconds: float
+    after_failure: Pauses
+    after_outage: Pauses
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    replies: list[Reply]
+    outcome: Outcome = Outcome.DONE
+    error: str = ""
+
+
+class Execution:
+    """Works jobs; shared by all shards of the worker."""
+
+    def __init__(
+        self, conversation: Conversation, inbox: Inbox, slots: asyncio.Semaphore, tries: Tries
+    ) -> None:
+        self._conversation = conversation
+        self._inbox = inbox
+        self._slots = slots
+        self._tries = tries
+
+    async def work(
+        self, job: Job, claim: Claim, preferences: Preferences, draining: asyncio.Event
+    ) -> Ending:
+        """Bring a job to its end. Raises ClaimLost; `draining` cuts short a rest."""
+        with continue_trace(job.traceparent, "job"), metrics.JOB_SECONDS.time():
+            answer = await self._answer(job, claim, preferences, draining)
+            if answer is None:
+                return Ending.ABANDONED
+            ending = await self._deliver(job, claim, answer)
+            metrics.JOBS.labels(
+                answer.outcome.value if ending is Ending.ENDED else ending.value
+            ).inc()
+            return ending
+
+    async def _answer(
+        self, job: Job, claim: Claim, preferences: Preferences, draining: asyncio.Event
+    ) -> _Answer | None:
+        failures = 0
+        after_failure, after_outage = (
+            iter(self._tries.after_failure),
+            iter(self._tries.after_outage),
+        )
+        while True:
+            try:
+                async with self._slots, asyncio.timeout(self._tries.attempt_timeout_seconds):
+                    return _Answer(await self._conversation.answer(job, claim, preferences))
+            except ClaimLost:
+                raise
+            except DependencyDown as outage:
+                metrics.OUTAGES.labels(outage.dependency).inc()
+                log.warning("job_waits", job_id=str(job.job_id), reason=str(outage))
+                pause = next(after_outage)
+            except Exception as error:
+                failures += 1
+                metrics.JOB_FAILURES.inc()
+                log.exception("job_failed", job_id=str(job.job_id), tries=failures)
+                if failures >= self._tries.tries_max:
+                    return await self._set_aside(job, preferences, error)
+                pause = next(after_failure)
+            if await _is_set_within(draining, pause):
+                return None
+
+    async def _set_aside(self, job: Job, preferences: Preferences, error: Exception) -> _Answer:
+        try:
+            language = await preferences.language(job.user_id)
+        except DependencyDown:
+            language = None
+        return _Answer(
+            apology(job, language),
+            Outcome.SET_ASIDE,
+            redact_text(f"{type(error).__name__}: {error}")[:ERROR_CHARACTERS_MAX],
+        )
+
+    async def _deliver(self, job: Job, claim: Claim, answer: _Answer) -> Ending:
+        after_outage = iter(self._tries.after_outage)
+        while True:
+            try:
+                async with self._slots:
+                    await self._inbox.deliver(
+                        claim, job.job_id, answer.replies, answer.outcome, answer.error
+                    )
+            except JobUnknown:
+                log.warning("job_unknown", job_id=str(job.job_id), shard=str(claim.key))
+                return Ending.UNKNOWN
+            except RepliesRefused as refusal:
+                log.warning("replies_refused", job_id=str(job.job_id), reason=str(refusal))
+                simpler = _simpler(job, answer, refusal)
+                if simpler is None:
+                    return Ending.UNKNOWN
+                answer = simpler
+            except DependencyDown as outage:
+                metrics.OUTAGES.labels(outage.dependency).inc()
+                await asyncio.sleep(next(after_outage))
+            else:
+                return Ending.ENDED
+
+
+def _simpler(job: Job, answer: _Answer, refusal: RepliesRefused) -> _Answer | None:
+    """Find what to say instead of refused replies: an apology, then nothing at all."""
+    error = redact_text(f"RepliesRefused: {refusal}")[:ERROR_CHARACTERS_MAX]
+    if answer.outcome is Outcome.DONE:
+        return _Answer(apology(job, None), Outcome.SET_ASIDE, error)
+    return _Answer([], Outcome.SET_ASIDE, answer.error or error) if answer.replies else None
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

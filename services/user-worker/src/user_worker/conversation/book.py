@@ -1,0 +1,74 @@
+"""The list of commands and buttons, and who answers what.
+
+A new command is a module with an `answer` beside this one, a line in COMMANDS, and its
+`help-<name>` in every language. A module with buttons gives their data as `<kind>:<rest>` and
+stands in PRESSES under its kind.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from kernel.sharding import Claim
+
+from user_worker.conversation import anything_else, language, manual, start
+from user_worker.conversation.context import CommandHandler, Context, PressHandler, Services
+from user_worker.conversation.texts import fitting_language, texts_in
+from user_worker.domain.jobs import Command, Job, Press, Text, Unsupported
+from user_worker.domain.replies import Reply, SendText
+from user_worker.ports import Preferences
+
+COMMANDS: Mapping[str, CommandHandler] = MappingProxyType(
+    {
+        "start": start.answer,
+        "language": language.answer,
+        "help": manual.answer,
+    }
+)
+PRESSES: Mapping[str, PressHandler] = MappingProxyType(
+    {
+        language.KIND: language.pressed,
+    }
+)
+
+
+class Conversation:
+    """Answers jobs. Keeps nothing between them."""
+
+    def __init__(
+        self,
+        services: Services,
+        commands: Mapping[str, CommandHandler] = COMMANDS,
+        presses: Mapping[str, PressHandler] = PRESSES,
+    ) -> None:
+        self._services = services
+        self._commands = commands
+        self._presses = presses
+
+    async def answer(self, job: Job, claim: Claim, preferences: Preferences) -> list[Reply]:
+        """Work a job and give what to say. Raises whatever its handler raises."""
+        chosen = await preferences.language(job.user_id)
+        context = Context(
+            job=job,
+            claim=claim,
+            texts=texts_in(fitting_language(chosen, job.language_code)),
+            services=self._services,
+            preferences=preferences,
+            commands=tuple(self._commands),
+        )
+        match job.input:
+            case Command() as command:
+                handle = self._commands.get(command.name, anything_else.unknown_command)
+                return await handle(context, command)
+            case Press() as press:
+                kind = press.data.partition(":")[0]
+                return await self._presses.get(kind, anything_else.stale_press)(context, press)
+            case Text() as text:
+                return await anything_else.text(context, text)
+            case Unsupported() as thing:
+                return await anything_else.unsupported(context, thing)
+
+
+def apology(job: Job, language: str | None) -> list[Reply]:
+    """Say politely that a job could not be worked; names no cause."""
+    texts = texts_in(fitting_language(language, job.language_code))
+    return [SendText(texts.html("apology", reference=str(job.job_id)))]

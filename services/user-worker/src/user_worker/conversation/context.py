@@ -1,0 +1,81 @@
+"""What a handler of the conversation gets, and what it gives back.
+
+A handler is an async function of a Context and the input it answers; it gives the replies in order.
+It may run more than once for a job (a crash, an outage), so whatever it changes must be safe to
+repeat; the replies of one run only are delivered. Adding a command is one module beside this one
+and one line in `book`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+from kernel.sharding import Claim
+
+from user_worker.conversation.texts import Texts
+from user_worker.domain.jobs import Command, Job, Press
+from user_worker.domain.replies import Reply
+from user_worker.errors import ClaimLost, DependencyDown
+from user_worker.ports import Ledger, Preferences, Pricing, Wallet
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services a handler may call."""
+
+    pricing: Pricing
+    wallet: Wallet
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One job's surroundings."""
+
+    job: Job
+    claim: Claim
+    """What every durable write is made under."""
+    texts: Texts
+    """In the user's language."""
+    services: Services
+    preferences: Preferences
+    commands: tuple[str, ...]
+    """The names of all commands, in the order /help shows them."""
+
+    def message_key(self, kind: str) -> str:
+        """Name a message of this job, so that it can be edited later: "<kind>:<job id>"."""
+        return f"{kind}:{self.job.job_id}"
+
+
+CommandHandler = Callable[[Context, Command], Awaitable[list[Reply]]]
+PressHandler = Callable[[Context, Press], Awaitable[list[Reply]]]
+
+
+@overload
+async def together(one: Awaitable[A], two: Awaitable[B], /) -> tuple[A, B]: ...
+@overload
+async def together(
+    one: Awaitable[A], two: Awaitable[B], three: Awaitable[C], /
+) -> tuple[A, B, C]: ...
+async def together(*calls: Awaitable[Any]) -> tuple[Any, ...]:
+    """Make calls at the same time and wait for all; the gravest of their errors is raised.
+
+    All are waited for (each has a deadline), so that none goes on behind a job that has ended.
+    """
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        raise min(failures, key=_gravity)
+    return tuple(results)
+
+
+def _gravity(error: BaseException) -> int:
+    # A lost claim ends everything; an outage comes before a refusal, which it may have caused.
+    if isinstance(error, ClaimLost):
+        return 0
+    return 1 if isinstance(error, DependencyDown) else 2

@@ -1,0 +1,117 @@
+"""Sentences in the user's language, from the Fluent files in `locales/`.
+
+A language is loaded when the first of its users speaks and kept. Texts come out in the Bot API's
+HTML style: markup stands in the Fluent files only, every argument is escaped here, so nothing a
+user typed can become markup. What a user typed goes through `visible` first, which takes out
+control characters and keeps right-to-left text from turning the sentence around it.
+
+A missing message or argument raises: it is a mistake in this package, which the tests find, never a
+gap shown to a user.
+"""
+
+import decimal
+import html
+import unicodedata
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+
+import babel.numbers
+from fluent.runtime import FluentBundle, FluentResource
+from kernel.money import PRECISION_DIGITS
+
+LANGUAGES = {"en": "English", "de": "Deutsch"}
+"""What can be chosen, each in its own words. The first is spoken to whom no other fits."""
+
+VISIBLE_CHARACTERS_MAX = 64
+"""How much of what a user typed is ever repeated."""
+PRICE_DIGITS = 2
+"""After the point, for prices that are only shown."""
+
+_FIRST_STRONG_ISOLATE = "\u2068"
+_POP_ISOLATE = "\u2069"
+
+
+class BrokenText(Exception):  # noqa: N818 (it is the text that is broken)
+    """A message is missing or needs an argument it was not given."""
+
+
+class Texts:
+    """One language's messages."""
+
+    def __init__(self, language: str, resource: str) -> None:
+        self.language = language
+        # Without isolation marks: an address is copied from the chat, marks included.
+        self._bundle = FluentBundle([language], use_isolating=False)
+        self._bundle.add_resource(FluentResource(resource))
+
+    def html(self, message_id: str, **arguments: str) -> str:
+        """Say a message as HTML, its arguments escaped."""
+        return self._say(
+            message_id, {name: html.escape(text, quote=False) for name, text in arguments.items()}
+        )
+
+    def plain(self, message_id: str, **arguments: str) -> str:
+        """Say a message where there is no markup: a button, the answer to a press."""
+        return self._say(message_id, arguments)
+
+    def amount(self, value: Decimal) -> str:
+        """Write an amount of money with every digit it has."""
+        with decimal.localcontext(prec=PRECISION_DIGITS):
+            return babel.numbers.format_decimal(
+                value, locale=self.language, decimal_quantization=False
+            )
+
+    def price(self, value: Decimal) -> str:
+        """Write a price to look at, rounded half to even at PRICE_DIGITS."""
+        with decimal.localcontext(prec=PRECISION_DIGITS):
+            return babel.numbers.format_decimal(
+                value, format="#,##0." + "0" * PRICE_DIGITS, locale=self.language
+            )
+
+    def _say(self, message_id: str, arguments: dict[str, str]) -> str:
+        if not self._bundle.has_message(message_id):
+            raise BrokenText(f"{self.language} has no message {message_id}")
+        pattern = self._bundle.get_message(message_id).value
+        if pattern is None:
+            raise BrokenText(f"{message_id} of {self.language} says nothing")
+        text, problems = self._bundle.format_pattern(pattern, arguments)
+        if problems:
+            raise BrokenText(f"{message_id} of {self.language}: {problems[0]}")
+        return str(text)
+
+
+@cache
+def texts_in(language: str) -> Texts:
+    """Load a language of LANGUAGES."""
+    folder = resources.files("user_worker") / "locales" / language
+    files = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".ftl")), key=lambda f: f.name
+    )
+    return Texts(language, "\n".join(file.read_text("utf-8") for file in files))
+
+
+def fitting_language(chosen: str | None, reported: str) -> str:
+    """Find the language to speak: the chosen one, else the reported tag's, else the first.
+
+    `reported` is a BCP 47 tag such as "de-AT", or empty.
+    """
+    if chosen in LANGUAGES:
+        return str(chosen)
+    spoken = reported.replace("_", "-").split("-", 1)[0].lower()
+    return spoken if spoken in LANGUAGES else next(iter(LANGUAGES))
+
+
+def visible(typed: str) -> str:
+    """Make what a user typed fit to stand in a sentence: one short line, direction kept inside."""
+    line = " ".join(typed.split())
+    shown = "".join(
+        character for character in line if unicodedata.category(character) not in _INVISIBLE
+    )
+    if len(shown) > VISIBLE_CHARACTERS_MAX:
+        shown = shown[: VISIBLE_CHARACTERS_MAX - 1] + "…"
+    return f"{_FIRST_STRONG_ISOLATE}{shown}{_POP_ISOLATE}" if shown else ""
+
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+"""Controls, formatting (direction marks among them), surrogates, private and unassigned."""

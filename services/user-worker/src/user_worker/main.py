@@ -1,0 +1,186 @@
+"""Introduces everybody: opens connections, wires the worker, serves, closes in reverse.
+
+Two halves run side by side: the owner, who claims and gives up shards, and the readers, who bring
+their jobs. The gRPC server only tells operators what is owned. On stop the owner hands everything
+over first; the readers go on until it has left, since a shard that waits for its turn to be
+released still works.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+from chassis.errors import CannotStart
+from chassis.grpc_client import open_channel
+from chassis.grpc_server import serving
+from chassis.postgres import open_pool
+from chassis.process import ready_line
+from chassis.redis import open_redis
+from kernel.malformed import Malformed
+from kernel.sharding import check_pool
+
+from chassis import migrations, telemetry
+from purser.worker.v1 import worker_pb2_grpc
+from user_worker.application.execution import Execution, Tries
+from user_worker.application.owning import Owner, OwnershipPace
+from user_worker.application.reading import (
+    EntryClearer,
+    InboxPace,
+    InboxReader,
+    StreamPace,
+    StreamReader,
+)
+from user_worker.application.shards import QueueBounds, Shards
+from user_worker.clients import GatewayInbox, LedgerClient, PricingClient, WalletClient
+from user_worker.conversation.book import Conversation
+from user_worker.conversation.context import Services
+from user_worker.domain.ownership import OrphanRule
+from user_worker.domain.pauses import Pauses
+from user_worker.postgres import PostgresPlacement, PostgresPreferences, listen
+from user_worker.servicer import WorkerServicer
+from user_worker.settings import OwnershipSettings, ReadingSettings, Settings, WorkSettings
+from user_worker.stream import RedisJobStream
+
+SERVICE = "user-worker"
+ROOM = "worker"
+"""The name of its schema, and of its migrations."""
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Work until `stop` is set and everything is handed over. Raises CannotStart."""
+    try:
+        check_pool(settings.pool)
+    except Malformed as malformed:
+        raise CannotStart(f"USER_WORKER_POOL: {malformed}.") from None
+    async with AsyncExitStack() as stack:
+        traced = await stack.enter_async_context(telemetry.start(SERVICE, settings.telemetry))
+        store = await open_pool(settings.postgres, SERVICE)
+        stack.push_async_callback(store.close)
+        await migrations.require_applied(store, ROOM, migrations.folder_of("user_worker"))
+        apart = msgspec.structs.replace(
+            settings.postgres, connections_max=settings.ownership.placement_connections_max
+        )
+        placement_store = await open_pool(apart, f"{SERVICE}-placement")
+        stack.push_async_callback(placement_store.close)
+        redis = open_redis(settings.redis)
+        stack.push_async_callback(redis.aclose)
+
+        channels = {}
+        for service in ("gateway", "pricing", "wallet", "ledger"):
+            target = getattr(settings.addresses, f"{service}_address")
+            channels[service] = open_channel(target, settings.client)
+            stack.push_async_callback(channels[service].close)
+        patience = settings.addresses.call_timeout_seconds
+        inbox = GatewayInbox(channels["gateway"], patience)
+        conversation = Conversation(
+            Services(
+                pricing=PricingClient(channels["pricing"], patience),
+                wallet=WalletClient(channels["wallet"], patience),
+                ledger=LedgerClient(channels["ledger"], patience),
+            )
+        )
+        stream = RedisJobStream(redis)
+        clearer = EntryClearer(stream, settings.reading.clearing_entries_max)
+        shards = Shards(
+            Execution(
+                conversation,
+                inbox,
+                asyncio.Semaphore(settings.work.attempts_at_once_max),
+                _tries(settings.work),
+            ),
+            PostgresPreferences(store),
+            QueueBounds(settings.work.user_waiting_jobs_max, settings.work.shard_waiting_bytes_max),
+            clearer.clear,
+        )
+        stack.push_async_callback(shards.close)
+        placement = PostgresPlacement(
+            placement_store,
+            settings.pool,
+            settings.ownership.shards_per_worker_max,
+            settings.ownership.drain_timeout_seconds,
+        )
+        owner = Owner(
+            settings.name, placement, shards, _ownership_pace(settings.ownership, settings.work)
+        )
+        server = await stack.enter_async_context(
+            serving(
+                settings.server,
+                lambda grpc_server: worker_pb2_grpc.add_WorkerServiceServicer_to_server(
+                    WorkerServicer(owner, shards), grpc_server
+                ),
+                traced,
+            )
+        )
+        ready_line(SERVICE, port=server.port, worker=settings.name, pool=settings.pool)
+        await _until_owner_left(
+            owner.run(stop),
+            StreamReader(stream, shards, _stream_pace(settings.reading, settings.work)).run(),
+            InboxReader(inbox, shards, _inbox_pace(settings.reading)).run(),
+            clearer.run(),
+            listen(
+                settings.ownership.session_database_url or settings.postgres.database_url,
+                settings.pool,
+                owner.wake.set,
+                Pauses(settings.work.pause_after_outage_seconds, 30.0),
+            ),
+        )
+        await clearer.flush()
+
+
+async def _until_owner_left(
+    owner: Coroutine[Any, Any, None], *beside: Coroutine[Any, Any, None]
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in beside]
+        await group.create_task(owner)
+        for task in tasks:
+            task.cancel()
+
+
+def _tries(work: WorkSettings) -> Tries:
+    return Tries(
+        tries_max=work.job_tries_max,
+        attempt_timeout_seconds=work.attempt_timeout_seconds,
+        after_failure=Pauses(work.pause_after_failure_seconds, work.pause_longest_seconds),
+        after_outage=_after_outage(work),
+    )
+
+
+def _ownership_pace(ownership: OwnershipSettings, work: WorkSettings) -> OwnershipPace:
+    return OwnershipPace(
+        lease_seconds=ownership.lease_seconds,
+        lease_margin_seconds=ownership.lease_margin_seconds,
+        heartbeat_seconds=ownership.heartbeat_seconds,
+        poll_seconds=ownership.placement_poll_seconds,
+        claims_at_once_max=ownership.claims_at_once_max,
+        orphans=OrphanRule(
+            after_seconds=ownership.orphan_seconds,
+            above_limit_after_seconds=ownership.orphan_above_limit_seconds,
+            per_round_max=ownership.orphans_per_round_max,
+        ),
+        after_outage=_after_outage(work),
+    )
+
+
+def _stream_pace(reading: ReadingSettings, work: WorkSettings) -> StreamPace:
+    return StreamPace(
+        wait_seconds=reading.stream_wait_seconds,
+        entries_max=reading.stream_entries_max,
+        restart_period_seconds=reading.stream_restart_seconds,
+        restart_after_drop_seconds=reading.stream_restart_after_drop_seconds,
+        after_outage=_after_outage(work),
+    )
+
+
+def _inbox_pace(reading: ReadingSettings) -> InboxPace:
+    return InboxPace(
+        period_seconds=reading.inbox_poll_seconds,
+        gather_seconds=reading.inbox_gather_seconds,
+        jobs_per_shard_max=reading.inbox_jobs_per_shard_max,
+    )
+
+
+def _after_outage(work: WorkSettings) -> Pauses:
+    return Pauses(work.pause_after_outage_seconds, work.pause_longest_seconds)

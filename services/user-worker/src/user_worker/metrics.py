@@ -1,0 +1,28 @@
+"""What the worker counts. Shards, users and jobs are never labels: there are too many."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+OWNED_SHARDS = Gauge("purser_worker_owned_shards", "Shards this worker works now.")
+DROPPED_SHARDS = Counter(
+    "purser_worker_dropped_shards", "Shards stopped at once, because somebody else owns them."
+)
+LEASE_LOSSES = Counter(
+    "purser_worker_lease_losses", "Incarnations that ended before the worker left."
+)
+JOBS = Counter(
+    "purser_worker_jobs", "Jobs whose work stopped: done, set-aside or unknown.", ["outcome"]
+)
+JOB_SECONDS = Histogram(
+    "purser_worker_job_seconds",
+    "From a job's turn to its end, rests included.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+JOB_FAILURES = Counter("purser_worker_job_failures", "Tries that ended in an unexpected error.")
+STREAM_ENTRIES = Counter(
+    "purser_worker_stream_entries", "Entries read, by what became of them.", ["verdict"]
+)
+GAPS = Counter("purser_worker_gaps", "Times a user's next job was missing while later ones waited.")
+FETCHES = Counter("purser_worker_fetches", "FetchJobs calls answered.")
+OUTAGES = Counter(
+    "purser_worker_outages", "Calls a dependency did not answer in time.", ["dependency"]
+)

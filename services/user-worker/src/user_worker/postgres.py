@@ -1,0 +1,208 @@
+"""The worker's tables and placement, in SQL. Every failure to answer is DependencyDown, a stale
+claim is ClaimLost.
+
+Ownership has a pool of connections of its own: a heartbeat must never queue behind users' work.
+LISTEN needs a session, so `listen` holds one connection outside both pools; behind a transaction
+pooler it hears nothing, and the owner's poll each second is what remains.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from chassis.errors import StaleClaim, TryAgain
+from chassis.postgres import Connection, Pool, fence, transaction
+from chassis.settings import Secret
+from chassis.telemetry import get_logger
+from kernel.sharding import Claim, ShardKey
+
+from user_worker.domain.ownership import Observed, ShardSeen
+from user_worker.domain.pauses import Pauses
+from user_worker.errors import ClaimLost, DependencyDown
+
+CHANNEL = "placement"
+
+log = get_logger(__name__)
+
+_OBSERVE = """
+SELECT s.shard, s.epoch, s.owner, s.owner_incarnation, s.desired_owner,
+       CASE WHEN o.lease_until > clock_timestamp() THEN NULL
+            ELSE extract(epoch FROM clock_timestamp()
+                         - coalesce(s.ownerless_since, o.lease_until, '-infinity'))
+       END::double precision AS ownerless_seconds,
+       coalesce(d.lease_until > clock_timestamp() AND NOT d.draining, false) AS desired_can_own
+FROM placement.shards s
+LEFT JOIN placement.workers o
+    ON o.pool = s.pool AND o.worker = s.owner AND o.incarnation = s.owner_incarnation
+LEFT JOIN placement.workers d ON d.pool = s.pool AND d.worker = s.desired_owner
+WHERE s.pool = $1
+  AND (s.owner = $2 OR s.desired_owner = $2 OR coalesce(o.lease_until <= clock_timestamp(), true))
+"""
+
+
+class PostgresPlacement:
+    """placement, as one pool's worker sees it."""
+
+    def __init__(
+        self,
+        connections: Pool,
+        pool: str,
+        shards_per_worker_max: int,
+        drain_timeout_seconds: float,
+    ) -> None:
+        """Take the two limits as what holds while no UserShard has written the pool's policy."""
+        self._connections = connections
+        self._pool = pool
+        self._shards_per_worker_max = shards_per_worker_max
+        self._drain_timeout_seconds = drain_timeout_seconds
+
+    async def register(self, worker: str, incarnation: UUID, lease_seconds: float) -> None:
+        """Register a run of this worker; replaces an older run of the same name."""
+        await self._call(
+            "SELECT placement.register_worker($1, $2, $3, $4)",
+            *(self._pool, worker, incarnation, lease_seconds),
+        )
+
+    async def heartbeat(self, worker: str, incarnation: UUID, lease_seconds: float) -> bool:
+        """Extend the lease; False when this run is no longer registered or its lease is over."""
+        return bool(
+            await self._call(
+                "SELECT placement.heartbeat($1, $2, $3, $4)",
+                *(self._pool, worker, incarnation, lease_seconds),
+            )
+        )
+
+    async def drain(self, worker: str, incarnation: UUID) -> None:
+        """Say that this run wants no more shards."""
+        await self._call(
+            "SELECT placement.drain_worker($1, $2, $3)", self._pool, worker, incarnation
+        )
+
+    async def deregister(self, worker: str, incarnation: UUID) -> None:
+        """End a run that has released its shards."""
+        await self._call(
+            "SELECT placement.deregister_worker($1, $2, $3)", self._pool, worker, incarnation
+        )
+
+    async def claim(
+        self, key: ShardKey, worker: str, incarnation: UUID, orphan_seconds: float
+    ) -> Claim | None:
+        """Claim a shard; None when it is not free for this worker."""
+        epoch = await self._call(
+            "SELECT placement.claim_shard($1, $2, $3, $4, $5)",
+            *(key.pool, key.shard, worker, incarnation, orphan_seconds),
+        )
+        return None if epoch is None else Claim(key.pool, key.shard, epoch)
+
+    async def release(self, claim: Claim, worker: str, incarnation: UUID) -> None:
+        """Give a shard up; one that is not held any more is no error."""
+        await self._call(
+            "SELECT placement.release_shard($1, $2, $3, $4, $5)",
+            *(claim.pool, claim.shard, worker, incarnation, claim.epoch),
+        )
+
+    async def observe(self, worker: str, incarnation: UUID) -> Observed:
+        """See the shards that concern this worker, and the pool's policy."""
+        async with _answering(self._connections) as connection:
+            policy = await connection.fetchrow(
+                "SELECT shards_per_worker_max, drain_timeout_seconds FROM placement.pools"
+                " WHERE pool = $1",
+                self._pool,
+            )
+            rows = await connection.fetch(_OBSERVE, self._pool, worker)
+        return Observed(
+            worker=worker,
+            incarnation=incarnation,
+            shards=tuple(self._shard_seen(row) for row in rows),
+            shards_per_worker_max=(
+                policy["shards_per_worker_max"] if policy else self._shards_per_worker_max
+            ),
+            drain_timeout_seconds=(
+                policy["drain_timeout_seconds"] if policy else self._drain_timeout_seconds
+            ),
+        )
+
+    def _shard_seen(self, row: asyncpg.Record) -> ShardSeen:
+        return ShardSeen(
+            key=ShardKey(self._pool, row["shard"]),
+            epoch=row["epoch"],
+            owner=row["owner"],
+            owner_incarnation=row["owner_incarnation"],
+            ownerless_seconds=row["ownerless_seconds"],
+            desired_owner=row["desired_owner"],
+            desired_can_own=row["desired_can_own"],
+        )
+
+    async def _call(self, statement: str, *arguments: object) -> Any:
+        async with _answering(self._connections) as connection:
+            return await connection.fetchval(statement, *arguments)
+
+
+class PostgresPreferences:
+    """worker.preferences."""
+
+    def __init__(self, connections: Pool) -> None:
+        self._connections = connections
+
+    async def language(self, user_id: UUID) -> str | None:
+        """Read the language a user chose, if any."""
+        async with _answering(self._connections) as connection:
+            language: str | None = await connection.fetchval(
+                "SELECT language FROM worker.preferences WHERE user_id = $1", user_id
+            )
+        return language
+
+    async def choose_language(self, claim: Claim, user_id: UUID, language: str) -> None:
+        """Keep the choice."""
+        async with _answering(self._connections) as connection:
+            await fence(connection, claim)
+            await connection.execute(
+                "INSERT INTO worker.preferences (user_id, pool, shard, language)"
+                " VALUES ($1, $2, $3, $4) ON CONFLICT (user_id) DO UPDATE"
+                " SET language = excluded.language, pool = excluded.pool, shard = excluded.shard,"
+                " changed_at = clock_timestamp()",
+                *(user_id, claim.pool, claim.shard, language),
+            )
+
+
+async def listen(address: Secret, pool: str, wake: Callable[[], None], pauses: Pauses) -> None:
+    """Call `wake` for each notification of a pool's placement; until cancelled."""
+
+    def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+        if payload == pool:
+            wake()
+
+    rests = iter(pauses)
+    while True:
+        try:
+            connection = await asyncpg.connect(address.reveal(), statement_cache_size=0)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("cannot_listen", error=type(error).__name__)
+            await asyncio.sleep(next(rests))
+            continue
+        ended = asyncio.Event()
+        connection.add_termination_listener(lambda _connection, over=ended: over.set())
+        try:
+            await connection.add_listener(CHANNEL, heard)
+            wake()  # whatever happened while nobody listened
+            rests = iter(pauses)
+            await ended.wait()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("cannot_listen", error=type(error).__name__)
+        finally:
+            connection.terminate()
+        await asyncio.sleep(next(rests))
+
+
+@asynccontextmanager
+async def _answering(connections: Pool) -> AsyncIterator[Connection]:
+    try:
+        async with transaction(connections) as connection:
+            yield connection
+    except StaleClaim as stale:
+        raise ClaimLost(str(stale)) from stale
+    except TryAgain as away:
+        raise DependencyDown("database", str(away)) from away

@@ -1,0 +1,168 @@
+"""What can be set, from the environment, each with the reason for its default.
+
+A field is read from `USER_WORKER_<FIELD>`, else from `PURSER_<FIELD>`. The shared parts
+(PostgreSQL, Redis, the server, telemetry) are documented where they are defined, in the chassis.
+"""
+
+from typing import Annotated
+
+import msgspec
+from chassis.grpc_client import ClientSettings
+from chassis.grpc_server import ServerSettings
+from chassis.postgres import PostgresSettings
+from chassis.redis import BLOCK_MILLISECONDS_MAX, RedisSettings
+from chassis.settings import Secret
+from chassis.telemetry import TelemetrySettings
+from msgspec import Meta
+
+PREFIX = "USER_WORKER"
+
+Seconds = Annotated[float, Meta(gt=0, le=3600)]
+Count = Annotated[int, Meta(ge=1, le=100_000)]
+
+
+class OwnershipSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How shards are owned."""
+
+    lease_seconds: Seconds = 3.0
+    """How long a silent worker keeps its shards: the longest its users wait after a crash. Three
+    heartbeats, so that two may be lost."""
+
+    lease_margin_seconds: Annotated[float, Meta(ge=0, le=60)] = 0.25
+    """How much earlier this side gives up: more than two clocks drift apart within a lease."""
+
+    heartbeat_seconds: Seconds = 1.0
+    """A third of the lease."""
+
+    placement_poll_seconds: Seconds = 1.0
+    """How long a lost notification goes unnoticed."""
+
+    orphan_seconds: Seconds = 3.0
+    """How long a shard nobody serves waits for its desired owner or the operator before any worker
+    takes it."""
+
+    orphan_above_limit_seconds: Seconds = 10.0
+    """The same for a worker that is full: one with room goes first, but serving beats the limit."""
+
+    orphans_per_round_max: Count = 4
+    """Orphans taken per poll, so that several workers share what a dead one leaves."""
+
+    claims_at_once_max: Count = 4
+    """Claims under way at the same time; each may wait a second for the writes of the old owner."""
+
+    shards_per_worker_max: Count = 40
+    """The soft limit while no UserShard says another: 2000 users of one process."""
+
+    drain_timeout_seconds: Seconds = 20.0
+    """How long running jobs may take when a shard is handed over, while no UserShard says another.
+    """
+
+    placement_connections_max: Annotated[int, Meta(ge=2, le=20)] = 4
+    """Connections kept apart for placement, so that a heartbeat never queues behind users' work; at
+    least one more than claims usually need."""
+
+    session_database_url: Secret | None = None
+    """An address that goes around a transaction pooler, for LISTEN. Without it DATABASE_URL is
+    used; if that is a pooler, nothing is heard and the poll finds changes within its second."""
+
+
+class ReadingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How jobs are read."""
+
+    stream_wait_seconds: Annotated[float, Meta(gt=0, le=BLOCK_MILLISECONDS_MAX / 1000)] = 0.25
+    """How long one read waits: the longest a newly claimed shard's stream goes unread."""
+
+    stream_entries_max: Count = 100
+    """Entries of each shard per read: at most 6 MiB per shard of the largest jobs, usually 30 KB.
+    """
+
+    stream_restart_seconds: Seconds = 30.0
+    """How often streams are read again from their beginning, to find entries left behind. Cheap:
+    ended jobs are gone."""
+
+    stream_restart_after_drop_seconds: Seconds = 1.0
+    """The same when copies were dropped and there is room again."""
+
+    inbox_poll_seconds: Seconds = 1.0
+    """How long a job the stream lost goes unnoticed."""
+
+    inbox_gather_seconds: Annotated[float, Meta(ge=0, le=1)] = 0.02
+    """How long to wait for more reasons before asking out of turn: a gap often fills itself."""
+
+    inbox_jobs_per_shard_max: Annotated[int, Meta(ge=1, le=500)] = 100
+    """Undone jobs per shard and answer; the next answer brings the next ones."""
+
+    clearing_entries_max: Count = 10_000
+    """Ended entries remembered for removal; more are left for the next reading from the start."""
+
+
+class WorkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How jobs are worked."""
+
+    attempts_at_once_max: Count = 64
+    """Jobs being worked at the same moment by this process, resting ones not counted: enough to
+    keep one event loop busy, few enough not to flood the services behind."""
+
+    user_waiting_jobs_max: Count = 16
+    """Copies of one user's waiting jobs in memory; the inbox keeps the rest."""
+
+    shard_waiting_bytes_max: Annotated[int, Meta(ge=65_536)] = 1_048_576
+    """Bytes of waiting jobs per shard beyond each user's next one: some 3000 usual jobs, and 40 MiB
+    for a full worker whose users all write as much as they can."""
+
+    job_tries_max: Annotated[int, Meta(ge=1, le=100)] = 3
+    """Unexpected errors before a job is set aside; outages are not counted."""
+
+    attempt_timeout_seconds: Seconds = 15.0
+    """How long one attempt may take; longer than the calls it makes, each of which has its own
+    deadline."""
+
+    pause_after_failure_seconds: Seconds = 0.5
+    """The first pause after an unexpected error; doubles up to pause_longest_seconds."""
+
+    pause_after_outage_seconds: Seconds = 0.1
+    """The first pause after an outage: most are a restart and over soon."""
+
+    pause_longest_seconds: Seconds = 2.0
+    """The cap of all pauses: the longest a user waits once a dependency is back."""
+
+
+class AddressSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The services behind this one, as gRPC targets ("dns:///gateway:50051", "127.0.0.1:50051")."""
+
+    gateway_address: str
+    """Where jobs come from and end."""
+
+    pricing_address: str
+    """Prices."""
+
+    wallet_address: str
+    """Custody."""
+
+    ledger_address: str
+    """The books."""
+
+    call_timeout_seconds: Seconds = 3.0
+    """The deadline of one call: longer than a store's longest transaction (1 s) and a queue in
+    front of it."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a worker can be told."""
+
+    name: str
+    """What placement knows this worker as: on a cluster the pod's name, which the StatefulSet gives
+    the next pod again."""
+
+    pool: str
+    """The pool of users it works for, "<namespace>.<name>" of its UserShard."""
+
+    ownership: OwnershipSettings = OwnershipSettings()
+    reading: ReadingSettings = ReadingSettings()
+    work: WorkSettings = WorkSettings()
+    addresses: AddressSettings
+    postgres: PostgresSettings
+    redis: RedisSettings
+    server: ServerSettings
+    client: ClientSettings
+    telemetry: TelemetrySettings

@@ -1,0 +1,88 @@
+"""Fixtures for tests against a real Kubernetes API: one cluster for the session, a namespace of its
+own for each test.
+"""
+
+import os
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from typing import NoReturn
+
+import pytest
+import pytest_asyncio
+from tests.cluster.api import KubernetesApi, resource_path
+from tests.cluster.binaries import BinariesMissing, component_path
+from tests.cluster.control_plane import ControlPlane, running_control_plane
+from tests.cluster.local_node import running_node
+
+KUBECTL_TIMEOUT_SECONDS = 60.0
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """A cluster's API: one started for this session, or the one PURSER_TEST_KUBECONFIG names."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(running_control_plane())
+        except BinariesMissing as missing:
+            _skip(str(missing))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def node(control_plane: ControlPlane) -> Iterator[str]:
+    """The name of the node whose pods run as local processes."""
+    if control_plane.external:
+        _skip("The cluster that PURSER_TEST_KUBECONFIG names runs its pods itself: unset it.")
+    with running_node(control_plane) as name:
+        yield name
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A new namespace in which pods can be created; it goes, with all it holds, when the test has
+    ended.
+    """
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    namespaces = resource_path("v1", "namespaces")
+    control_plane.call("POST", namespaces, {"metadata": {"name": name}})
+    control_plane.wait_for_default_account(name)
+    yield name
+    control_plane.call("DELETE", f"{namespaces}/{name}")
+
+
+@pytest_asyncio.fixture
+async def api(control_plane: ControlPlane) -> AsyncIterator[KubernetesApi]:
+    """A client that may do everything."""
+    async with KubernetesApi.from_kubeconfig(control_plane.kubeconfig) as client:
+        yield client
+
+
+@pytest.fixture
+def kubectl(control_plane: ControlPlane, namespace: str) -> Callable[..., str]:
+    """Runs kubectl in the test's namespace and gives what it prints; a failure fails the test with
+    what it said.
+    """
+    kubeconfig = str(control_plane.kubeconfig)
+    program = [str(component_path("kubectl")), "--kubeconfig", kubeconfig, "-n", namespace]
+
+    def run(*arguments: str) -> str:
+        finished = subprocess.run(
+            [*program, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=KUBECTL_TIMEOUT_SECONDS,
+            check=False,
+        )
+        if finished.returncode:
+            pytest.fail(f"kubectl {' '.join(arguments)}: {finished.stderr}")
+        return finished.stdout
+
+    return run
+
+
+def _skip(sentence: str) -> NoReturn:
+    if os.environ.get("PURSER_TEST_STRICT") == "1":
+        pytest.fail(sentence)
+    pytest.skip(sentence)

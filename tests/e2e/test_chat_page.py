@@ -1,0 +1,375 @@
+# ruff: noqa: RUF001 -- the page must show real punctuation
+"""The chat page in headless Chromium, against a small scripted bot over real HTTP.
+
+The bot polls the simulator as any bot would. Chromium is Debian's, driven by playwright; without
+it the tests are skipped, or fail when PURSER_TEST_STRICT=1. With PURSER_SCREENSHOT_DIR set the
+page is photographed there, in light and dark.
+"""
+
+import asyncio
+import os
+import shutil
+import struct
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from devbox.telegram import Simulator
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+HOSTILE = "<img src=x onerror=\"document.title='broken'\"> <b>not bold</b> &amp;"
+
+ADA, BELA = 101, 102
+
+
+def chart(width: int = 480, height: int = 260) -> bytes:
+    """A PNG with a rising line, made by hand."""
+    rows = []
+    for y in range(height):
+        row = bytearray(b"\0")
+        for x in range(width):
+            line = height * 0.75 - x * 0.35 - 18 * ((x // 60) % 2)
+            shade = (63, 166, 160) if abs(y - line) < 3 else (24, 33, 39)
+            row += bytes((32, 70, 74) if shade == (24, 33, 39) and y > line else shade)
+        rows.append(bytes(row))
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    packed = zlib.compress(b"".join(rows))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    )
+
+
+class ScriptedBot:
+    """Answers a handful of commands and buttons; enough to show everything the page can do."""
+
+    def __init__(self, simulator: Simulator, client: aiohttp.ClientSession) -> None:
+        self._base = f"{simulator.url}/bot{simulator.token}"
+        self._client = client
+        self.texts: list[str] = []
+
+    async def call(self, method: str, **parameters: Any) -> Any:
+        """The result of a Bot API call, which must be accepted."""
+        async with self._client.post(f"{self._base}/{method}", json=parameters) as response:
+            content = await response.json()
+        assert content["ok"], content
+        return content["result"]
+
+    async def run(self) -> None:
+        """Poll and answer until cancelled."""
+        commands = [
+            {"command": "start", "description": "Begin, or begin again"},
+            {"command": "price", "description": "What a coin costs now"},
+            {"command": "help", "description": "What I can do"},
+        ]
+        await self.call("setMyCommands", commands=commands)
+        offset = 0
+        while True:
+            for update in await self.call("getUpdates", offset=offset, timeout=20):
+                offset = update["update_id"] + 1
+                if "message" in update:
+                    await self.on_message(update["message"])
+                elif "callback_query" in update:
+                    await self.on_click(update["callback_query"])
+
+    async def on_message(self, message: dict[str, Any]) -> None:
+        """Answer what somebody wrote."""
+        chat, text = message["chat"]["id"], message["text"]
+        self.texts.append(text)
+        if text == "/start":
+            await self.call(
+                "sendMessage",
+                chat_id=chat,
+                parse_mode="HTML",
+                text="<b>Welcome aboard.</b>\nYou have <code>10,000.00</code> play money."
+                ' Read <a href="https://example.org/rules">the rules</a> or try /price.',
+                reply_markup=keyboard(
+                    [("Balance", "balance"), ("Chart", "chart")], [("Help", "?")]
+                ),
+            )
+        elif text == "/price":
+            await self.call(
+                "sendMessage",
+                chat_id=chat,
+                parse_mode="HTML",
+                text="<pre>BTC  97,204.10  +1.2 %\nETH   3,410.55  −0.4 %</pre>",
+                reply_markup={"keyboard": [["Buy BTC", "Sell BTC"]]},
+            )
+        elif text == "typing":
+            await self.call("sendChatAction", chat_id=chat, action="typing")
+        else:
+            await self.call("sendMessage", chat_id=chat, text=f"You said: {text}")
+
+    async def on_click(self, query: dict[str, Any]) -> None:
+        """Answer a click."""
+        chat, message_id = query["message"]["chat"]["id"], query["message"]["message_id"]
+        if query["data"] == "balance":
+            await self.call("answerCallbackQuery", callback_query_id=query["id"], text="Updated")
+            await self.call(
+                "editMessageText",
+                chat_id=chat,
+                message_id=message_id,
+                text="You have 9,871.40 play money and 0.0013 BTC.",
+                reply_markup=keyboard([("Back", "back")]),
+            )
+        elif query["data"] == "chart":
+            form = aiohttp.FormData({"chat_id": str(chat), "caption": "BTC, one day"})
+            form.add_field("photo", chart(), filename="chart.png", content_type="image/png")
+            async with self._client.post(f"{self._base}/sendPhoto", data=form) as response:
+                assert response.status == 200
+            await self.call("answerCallbackQuery", callback_query_id=query["id"])
+        else:
+            await self.call(
+                "answerCallbackQuery",
+                callback_query_id=query["id"],
+                text="Ask me for a price.",
+                show_alert=True,
+            )
+
+
+def keyboard(*rows: list[tuple[str, str]]) -> dict[str, Any]:
+    """An inline keyboard of (text, data) pairs."""
+    return {
+        "inline_keyboard": [
+            [{"text": text, "callback_data": data} for text, data in row] for row in rows
+        ]
+    }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """One headless Chromium for all tests here."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        sentence = "The chat page needs a browser: apt-get install chromium."
+        if os.environ.get("PURSER_TEST_STRICT") == "1":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield started
+        await started.close()
+
+
+class Scene:
+    """A simulator with its bot, and a page that shows it."""
+
+    def __init__(self, simulator: Simulator, bot: ScriptedBot, page: Page) -> None:
+        self.simulator = simulator
+        self.bot = bot
+        self.page = page
+
+    def column(self, user_id: int) -> Any:
+        """The part of the page that shows this user's chat."""
+        return self.page.locator(f'.column[data-user-id="{user_id}"]')
+
+    async def say(self, user_id: int, text: str) -> None:
+        """Type into the user's field and press Enter."""
+        field = self.column(user_id).get_by_role("textbox")
+        await field.fill(text)
+        await field.press("Enter")
+
+
+@asynccontextmanager
+async def opened(browser: Browser, users: str = "101", **options: Any) -> AsyncIterator[Scene]:
+    """A new simulator, bot and page; every script error on the page fails the test."""
+    problems: list[str] = []
+    async with Simulator() as simulator, aiohttp.ClientSession() as client:
+        bot = ScriptedBot(simulator, client)
+        running = asyncio.create_task(bot.run())
+        context = await browser.new_context(viewport={"width": 1180, "height": 800}, **options)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        await page.goto(f"{simulator.url}/?users={users}")
+        await expect(page.get_by_text("Connected to @purser_bot")).to_be_visible()
+        yield Scene(simulator, bot, page)
+        await context.close()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+    assert problems == []
+
+
+async def test_start_is_answered_in_the_chat(browser: Browser) -> None:
+    """The Start button of an empty chat sends /start, and the answer is shown with its markup."""
+    async with opened(browser) as scene:
+        column = scene.column(ADA)
+
+        await column.get_by_role("button", name="Start").click()
+
+        answer = column.locator(".from-bot").first
+        await expect(answer.locator("strong")).to_have_text("Welcome aboard.")
+        await expect(answer.locator("code")).to_have_text("10,000.00")
+        link = answer.get_by_role("link", name="the rules")
+        await expect(link).to_have_attribute("href", "https://example.org/rules")
+        assert scene.bot.texts == ["/start"]
+
+
+async def test_a_button_edits_in_place_and_its_answer_is_a_toast(browser: Browser) -> None:
+    """A click changes the same bubble, marks it as edited, and shows the bot's answer."""
+    async with opened(browser) as scene:
+        column = scene.column(ADA)
+        await scene.say(ADA, "/start")
+
+        await column.get_by_role("button", name="Balance").click()
+
+        await expect(column.locator(".toast")).to_have_text("Updated")
+        await expect(column.locator(".from-bot .text")).to_have_text(
+            "You have 9,871.40 play money and 0.0013 BTC."
+        )
+        await expect(column.locator(".from-bot .stamp")).to_contain_text("edited")
+        await expect(column.get_by_role("button", name="Back")).to_be_visible()
+        await expect(column.get_by_role("button", name="Balance")).to_have_count(0)
+
+
+async def test_a_picture_is_shown(browser: Browser) -> None:
+    """A photo the bot uploads is loaded and drawn, with its caption below."""
+    async with opened(browser) as scene:
+        column = scene.column(ADA)
+        await scene.say(ADA, "/start")
+
+        await column.get_by_role("button", name="Chart").click()
+
+        image = column.locator("img.photo")
+        await expect(image).to_be_visible()
+        await expect(column.get_by_text("BTC, one day")).to_be_visible()
+        await expect(image).to_have_js_property("naturalWidth", 480)
+
+
+async def test_an_alert_needs_to_be_closed(browser: Browser) -> None:
+    """An answer with show_alert is a dialog over the page."""
+    async with opened(browser) as scene:
+        await scene.say(ADA, "/start")
+
+        await scene.column(ADA).get_by_role("button", name="Help").click()
+
+        dialog = scene.page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("Ask me for a price.")
+        await dialog.get_by_role("button", name="OK").click()
+        await expect(dialog).to_be_hidden()
+
+
+async def test_markup_in_a_message_stays_text(browser: Browser) -> None:
+    """Text that looks like HTML is shown as it was written and never runs."""
+    async with opened(browser) as scene:
+        column = scene.column(ADA)
+
+        await scene.say(ADA, HOSTILE)
+
+        await expect(column.locator(".from-user .text")).to_have_text(HOSTILE)
+        await expect(column.locator(".from-bot .text")).to_have_text(f"You said: {HOSTILE}")
+        await expect(column.locator(".text img, .text b")).to_have_count(0)
+        assert await scene.page.title() == "Purser – simulated chats"
+
+
+async def test_a_link_that_would_run_code_is_no_link(browser: Browser) -> None:
+    """A javascript: address stays plain text, as a link and as a button."""
+    async with opened(browser) as scene:
+        entity = {"type": "text_link", "offset": 0, "length": 5, "url": "javascript:alert(1)"}
+        scene.simulator.people.say(ADA, "hello")
+
+        await scene.bot.call("sendMessage", chat_id=ADA, text="press me", entities=[entity])
+
+        await expect(scene.column(ADA).get_by_text("press me")).to_be_visible()
+        await expect(scene.column(ADA).locator("a")).to_have_count(0)
+
+
+async def test_users_stand_side_by_side(browser: Browser) -> None:
+    """A second user gets a column and a chat of their own, and can be removed again."""
+    async with opened(browser) as scene:
+        await scene.page.get_by_role("button", name="Add user").click()
+        await scene.say(BELA, "good morning")
+
+        bela = scene.column(BELA)
+        await expect(bela.locator(".from-bot")).to_contain_text("You said: good morning")
+        await expect(scene.column(ADA).locator(".message")).to_have_count(0)
+        await bela.get_by_role("button", name="Remove Bela").click()
+        await expect(scene.page.locator(".column")).to_have_count(1)
+
+
+async def test_commands_are_offered_while_typing(browser: Browser) -> None:
+    """A slash opens the bot's commands; arrow keys choose, Enter sends."""
+    async with opened(browser) as scene:
+        field = scene.column(ADA).get_by_role("textbox")
+
+        await field.press_sequentially("/")
+        options = scene.column(ADA).get_by_role("option")
+        await expect(options).to_have_count(3)
+        await field.press("ArrowDown")
+        await field.press("Enter")
+
+        await expect(scene.column(ADA).locator("pre")).to_contain_text("BTC")
+        assert scene.bot.texts == ["/price"]
+
+
+async def test_a_reply_keyboard_sends_its_words(browser: Browser) -> None:
+    """The buttons under the field send their own text."""
+    async with opened(browser) as scene:
+        await scene.say(ADA, "/price")
+
+        await scene.column(ADA).get_by_role("button", name="Buy BTC").click()
+
+        await expect(scene.column(ADA).get_by_text("You said: Buy BTC")).to_be_visible()
+
+
+async def test_a_user_can_block_the_bot_and_come_back(browser: Browser) -> None:
+    """While the bot is blocked the field is closed; unblocking opens it."""
+    async with opened(browser) as scene:
+        column = scene.column(ADA)
+
+        await column.get_by_role("button", name="Block").click()
+        await expect(column.get_by_text("has blocked the bot")).to_be_visible()
+        await expect(column.get_by_role("textbox")).to_be_disabled()
+        await column.get_by_role("button", name="Unblock").click()
+
+        await expect(column.get_by_role("textbox")).to_be_enabled()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_busy_page_keeps_its_shape(browser: Browser, scheme: str) -> None:
+    """Long words, several writing systems and every kind of message stay inside their column."""
+    async with opened(browser, "101,102,103", color_scheme=scheme) as scene:
+        for text in ("/start", "/price", "x" * 200, "שלום עולם, מה שלומך?", "👍🏽 done"):
+            await scene.say(ADA, text)
+        await scene.say(BELA, "/start")
+        await scene.column(BELA).get_by_role("button", name="Chart").click()
+        await expect(scene.column(BELA).locator("img.photo")).to_be_visible()
+        await scene.column(BELA).get_by_role("button", name="Balance").click()
+        await expect(scene.column(BELA).locator(".toast")).to_be_visible()
+        await expect(scene.column(ADA).get_by_text("You said: 👍🏽 done")).to_be_visible()
+        await scene.say(BELA, "typing")
+        await expect(scene.column(BELA).locator(".typing")).to_be_visible()
+
+        folder = os.environ.get("PURSER_SCREENSHOT_DIR")
+        if folder:
+            await scene.page.screenshot(path=Path(folder) / f"chat-page-{scheme}.png")
+
+        overflowing = await scene.page.evaluate(
+            "[...document.querySelectorAll('.scroll, .column')]"
+            ".filter((e) => e.scrollWidth > e.clientWidth).length"
+        )
+        assert overflowing == 0

@@ -1,0 +1,206 @@
+"""The planner's promises as properties; the least moves are found by trying every assignment."""
+
+from collections import Counter
+from itertools import product
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shard_operator.planning import AssignmentPlan, ShardPlacement, plan_assignments
+
+UNLIMITED = 1_000_000
+NAMES = ("w-0", "w-1", "w-2", "w-3", "dead-7")
+
+
+def apply(shards: list[ShardPlacement], plan: AssignmentPlan) -> list[ShardPlacement]:
+    """The placement once the plan is written and nobody has converged yet."""
+    desired = {change.shard: change.desired for change in plan.changes}
+    return [ShardPlacement(s.shard, desired.get(s.shard, s.desired), s.owner) for s in shards]
+
+
+def converge(shards: list[ShardPlacement]) -> list[ShardPlacement]:
+    """The placement once every desired owner has claimed its shards."""
+    return [ShardPlacement(s.shard, s.desired, s.desired or s.owner) for s in shards]
+
+
+@st.composite
+def placements(draw: st.DrawFn, shards_max: int = 40) -> list[ShardPlacement]:
+    """Any placement a crash, a scaling or an impatient person could leave behind."""
+    name = st.one_of(st.none(), st.sampled_from(NAMES))
+    count = draw(st.integers(0, shards_max))
+    return [ShardPlacement(number, draw(name), draw(name)) for number in range(count)]
+
+
+def workers_of(count: int) -> list[str]:
+    """The first `count` workers."""
+    return list(NAMES[:count])
+
+
+def plan(
+    shards: list[ShardPlacement], workers: list[str], moves_max: int = UNLIMITED, **more: object
+) -> AssignmentPlan:
+    """Plan with a limit per worker nobody reaches."""
+    return plan_assignments(
+        shards,
+        workers,
+        leaving=more.get("leaving", ()),  # type: ignore[arg-type]
+        shards_per_worker_max=1000,
+        moves_max=moves_max,
+    )
+
+
+@given(placements(), st.integers(1, 4))
+def test_every_shard_gets_an_open_worker_and_loads_differ_by_one_at_most(
+    shards: list[ShardPlacement], count: int
+) -> None:
+    """Complete and balanced."""
+    workers = workers_of(count)
+
+    after = apply(shards, plan(shards, workers))
+
+    assert {shard.desired for shard in after} <= set(workers)
+    loads = Counter(shard.desired for shard in after)
+    assert max(loads.values(), default=0) - min((loads[w] for w in workers), default=0) <= 1
+
+
+@given(placements(), st.integers(1, 4))
+def test_planning_again_changes_nothing(shards: list[ShardPlacement], count: int) -> None:
+    """Idempotent, both before the workers have converged and after."""
+    workers = workers_of(count)
+
+    written = apply(shards, plan(shards, workers))
+
+    assert plan(written, workers).changes == ()
+    assert plan(converge(written), workers).changes == ()
+
+
+def least_moves(shards: list[ShardPlacement], workers: list[str]) -> int:
+    """The fewest shards any complete, balanced assignment takes from an open holder."""
+    best = UNLIMITED
+    for assignment in product(workers, repeat=len(shards)):
+        loads = Counter(assignment)
+        if max(loads[w] for w in workers) - min(loads[w] for w in workers) > 1:
+            continue
+        taken = 0
+        for shard, receiver in zip(shards, assignment, strict=True):
+            holder = shard.desired if shard.desired in workers else shard.owner
+            taken += holder in workers and holder != receiver
+        best = min(best, taken)
+    return best
+
+
+@settings(max_examples=150, deadline=None)
+@given(placements(shards_max=6), st.integers(1, 4))
+def test_no_plan_moves_fewer(shards: list[ShardPlacement], count: int) -> None:
+    """The plan takes exactly as many shards from open workers as the best of all assignments."""
+    workers = workers_of(count)
+
+    made = plan(shards, workers)
+
+    assert least_moves(shards, workers) == made.moves
+
+
+@given(placements(), st.integers(1, 4), st.integers(1, 5))
+def test_at_most_so_many_hand_overs_are_under_way(
+    shards: list[ShardPlacement], count: int, moves_max: int
+) -> None:
+    """New interruptions fit into what the hand-overs under way leave of the limit."""
+    workers = workers_of(count)
+
+    def under_way(placement: list[ShardPlacement]) -> int:
+        return sum(
+            s.owner is not None and s.owner in workers and s.desired != s.owner and
+            s.desired in workers
+            for s in placement
+        )  # fmt: skip
+
+    after = apply(shards, plan(shards, workers, moves_max))
+
+    assert under_way(after) <= max(under_way(shards), moves_max)
+
+
+@given(placements(), st.integers(1, 4), st.integers(1, 3))
+def test_paced_plans_arrive_where_the_unpaced_one_does(
+    shards: list[ShardPlacement], count: int, moves_max: int
+) -> None:
+    """Repeating a paced plan ends, balanced, without one move more than the unpaced plan makes."""
+    workers = workers_of(count)
+    # Only converged placements: what is under way when one starts may be called back for free.
+    start = [ShardPlacement(s.shard, s.owner, s.owner) for s in shards]
+    unpaced = plan(start, workers).moves
+
+    state, moves = start, 0
+    for _ in range(len(shards) + 2):
+        made = plan(state, workers, moves_max)
+        moves += made.moves
+        state = converge(apply(state, made))
+
+    assert unpaced == moves
+    assert plan(state, workers).changes == ()
+
+
+def test_homeless_shards_never_wait() -> None:
+    """Nobody serves them, so asking somebody interrupts nobody: the pace does not apply."""
+    shards = [ShardPlacement(number, None, None) for number in range(30)]
+
+    made = plan(shards, ["w-0", "w-1"], moves_max=1)
+
+    assert (len(made.changes), made.moves, made.deferred) == (30, 0, 0)
+
+
+def test_a_worker_that_leaves_by_our_will_is_emptied_at_the_pace() -> None:
+    """Scaling in interrupts users, so it is a move like another."""
+    shards = [ShardPlacement(number, "w-1", "w-1") for number in range(10)]
+
+    made = plan(shards, ["w-0"], moves_max=3, leaving=["w-1"])
+
+    assert (made.moves, made.deferred) == (3, 7)
+
+
+def test_a_worker_that_goes_by_itself_is_emptied_at_once() -> None:
+    """It releases its shards in any case; waiting would only leave them without an owner."""
+    shards = [ShardPlacement(number, "w-1", "w-1") for number in range(10)]
+
+    made = plan(shards, ["w-0"], moves_max=3)
+
+    assert (len(made.changes), made.deferred) == (10, 0)
+
+
+def test_who_claimed_an_orphan_keeps_it() -> None:
+    """A shard whose desired owner died was claimed by a live worker; the plan confirms that."""
+    shards = [ShardPlacement(0, "dead-7", "w-0"), ShardPlacement(1, "w-1", "w-1")]
+
+    made = plan(shards, ["w-0", "w-1"])
+
+    assert [(c.shard, c.expected, c.desired) for c in made.changes] == [(0, "dead-7", "w-0")]
+    assert made.moves == 0
+
+
+def test_a_move_under_way_is_called_back_to_the_worker_that_still_serves() -> None:
+    """When the receiver dies the shard stays where it is."""
+    shards = [ShardPlacement(0, "dead-7", "w-0")]
+
+    assert [c.desired for c in plan(shards, ["w-0", "w-1"]).changes] == ["w-0"]
+
+
+def test_with_no_open_worker_the_last_placement_stands() -> None:
+    """Nothing is written; the plan says how many shards nobody can be asked to own."""
+    made = plan([ShardPlacement(0, "w-0", None), ShardPlacement(1, None, None)], [])
+
+    assert (made.changes, made.unplaced) == ((), 2)
+
+
+def test_serving_beats_the_limit_per_worker_and_the_plan_says_so() -> None:
+    """81 shards on two workers that should carry 40 each."""
+    shards = [ShardPlacement(number, None, None) for number in range(81)]
+
+    made = plan_assignments(shards, ["w-0", "w-1"], shards_per_worker_max=40, moves_max=4)
+
+    assert (len(made.changes), made.load_max, made.overloaded) == (81, 41, True)
+
+
+def test_earlier_workers_are_preferred_where_it_makes_no_difference() -> None:
+    """The highest ordinals go first when a pool shrinks, so the odd shard sits on the lowest."""
+    made = plan([ShardPlacement(0, None, None)], ["w-0", "w-1", "w-2"])
+
+    assert [change.desired for change in made.changes] == ["w-0"]
