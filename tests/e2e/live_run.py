@@ -1,5 +1,4 @@
 """A real `devbox run` in a process of its own, driven by signals and the control API."""
-control API."""
 
 import asyncio
 import contextlib
