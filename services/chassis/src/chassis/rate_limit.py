@@ -8,11 +8,9 @@ shows how often that happened.
 """
 
 from prometheus_client import Counter
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from chassis.errors import TryAgain
-from chassis.redis import translating
+from chassis.redis import Redis, RedisError, translating
 from kernel.names import bucket_key
 
 _UNANSWERED = Counter(

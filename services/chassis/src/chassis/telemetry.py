@@ -16,12 +16,15 @@ from typing import Annotated, Any, Literal, Self, cast
 
 import msgspec
 import prometheus_client
-import structlog
 
 from chassis import tracing
 from chassis.errors import CannotStart
+from chassis.optional_imports import without
 from chassis.redaction import redact, redact_text
 from chassis.tracing import continue_trace, current_trace, current_traceparent, new_trace, span
+
+with without("rich"):
+    import structlog
 
 __all__ = [
     "Telemetry",

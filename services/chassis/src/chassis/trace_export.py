@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import structlog
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -29,6 +28,7 @@ from opentelemetry.trace import (
 )
 from prometheus_client import Counter
 
+from chassis.telemetry import get_logger
 from chassis.tracing import TraceContext
 
 QUEUE_SPANS_MAX = 2048
@@ -99,7 +99,7 @@ class SpanExport:
         try:
             await asyncio.wait_for(done.wait(), SHUTDOWN_TIMEOUT_SECONDS)
         except TimeoutError:
-            structlog.get_logger(source=__name__).warning("trace_export_abandoned")
+            get_logger(__name__).warning("trace_export_abandoned")
 
 
 class _Reporting(SpanExporter):
@@ -117,7 +117,7 @@ class _Reporting(SpanExporter):
         if failing is not self._failing:
             self._failing = failing
             event = "trace_collector_away" if failing else "trace_collector_back"
-            structlog.get_logger(source=__name__).warning(event)
+            get_logger(__name__).warning(event)
         return result
 
     def shutdown(self) -> None:
