@@ -103,8 +103,7 @@ class Telegram:
         method = GetRawUpdates(
             offset=offset, limit=limit, timeout=wait_seconds, allowed_updates=list(kinds)
         )
-        updates = await self._call(method, wait_seconds + LONG_POLL_MARGIN_SECONDS)
-        return updates if isinstance(updates, list) else []
+        return list(await self._call(method, wait_seconds + LONG_POLL_MARGIN_SECONDS))
 
     async def set_webhook(
         self, url: str, secret: Secret, kinds: Sequence[str], connections_max: int

@@ -19,10 +19,10 @@ def _import_without_building() -> dict[str, Any]:
     names: dict[str, Any] = {}
     rebuild = pydantic.BaseModel.__dict__["model_rebuild"]
 
-    def postpone(_: type, *, _types_namespace: dict[str, Any] | None = None, **__: Any) -> None:
+    def postpone(_: type, /, *, _types_namespace: dict[str, Any] | None = None, **__: Any) -> None:
         names.update(_types_namespace or {})
 
-    pydantic.BaseModel.model_rebuild = classmethod(postpone)  # type: ignore[assignment]
+    pydantic.BaseModel.model_rebuild = classmethod(postpone)  # type: ignore[assignment,arg-type]
     try:
         import aiogram.types  # noqa: F401
     finally:
@@ -61,7 +61,7 @@ class GetRawUpdates(GetUpdates):
     the batch.
     """
 
-    __returning__ = list[Any]  # type: ignore[assignment]
+    __returning__ = list[Any]
 
 
 for _model in (

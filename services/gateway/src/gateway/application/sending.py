@@ -269,11 +269,10 @@ class Sending:
         while chat.look_again or not chat.rows or self._is_short(chat):
             if not await self._look(chat):
                 return False
-            if chat.rows or chat.look_again:
-                continue
-            ended = await self._outbox.end_lease(chat.lane, chat.user_id, chat.arrivals)
-            if ended and not chat.look_again and not chat.rows:
-                return False
+            if _is_idle(chat):
+                ended = await self._outbox.end_lease(chat.lane, chat.user_id, chat.arrivals)
+                if ended and _is_idle(chat):
+                    return False
         return True
 
     def _is_short(self, chat: Chat) -> bool:
@@ -331,7 +330,12 @@ class Sending:
             chat.look_again = True
         chat.rows.popleft()
         self._rows_in_memory -= 1
-        return not ended or bool(chat.rows) or chat.look_again
+        return not ended or not _is_idle(chat)
 
     async def _mark_batch(self, marks: Sequence[Mark]) -> list[bool | Exception]:
         return list(await self._outbox.mark(marks))
+
+
+def _is_idle(chat: Chat) -> bool:
+    """Whether nothing is known that would have to be sent; new rows may come with any await."""
+    return not chat.rows and not chat.look_again

@@ -12,6 +12,8 @@ import time
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
+import asyncpg
+
 from chassis.postgres import Connection, Pool, fence_batch, retry_transaction, transaction
 from gateway.domain import Ended, Ending, EndingRefused, Lane, Mark, OutboxRow, RowKey
 from purser.gateway.v1 import reply_pb2
@@ -394,11 +396,11 @@ class Outbox:
 
 def _columns(endings: Collection[Ending]) -> list[list[object]]:
     """Turn calls into the arrays of `_END`: six about the jobs, three about their replies."""
-    calls = [
+    calls: list[tuple[object, ...]] = [
         (e.job_id, e.claim.pool, e.claim.shard, e.outcome, e.error, e.press_answered)
         for e in endings
     ]
-    replies = [
+    replies: list[tuple[object, ...]] = [
         (ending.job_id, number, reply.SerializeToString())
         for ending in endings
         for number, reply in enumerate(ending.replies, 1)
@@ -408,17 +410,20 @@ def _columns(endings: Collection[Ending]) -> list[list[object]]:
     ]
 
 
-def _rows_of(ending: Ending, row: dict[str, object]) -> list[OutboxRow]:
+def _rows_of(ending: Ending, row: asyncpg.Record) -> list[OutboxRow]:
     """The rows as the statement has put them, without reading them back."""
     said = list(enumerate(ending.replies, 1))
-    silent = row["silent_answer"]
-    if isinstance(silent, bytes):
-        said.insert(0, (0, reply_pb2.Reply.FromString(silent)))
-    user_id, telegram_id = row["user_id"], row["telegram_id"]
-    assert isinstance(user_id, UUID)  # noqa: S101 (for the type checker)
-    assert isinstance(telegram_id, int)  # noqa: S101
+    if row["silent_answer"] is not None:
+        said.insert(0, (0, reply_pb2.Reply.FromString(row["silent_answer"])))
     now = time.monotonic()
     return [
-        OutboxRow(RowKey(Lane.ANSWER, ending.job_id, number), user_id, telegram_id, reply, 0, now)
+        OutboxRow(
+            RowKey(Lane.ANSWER, ending.job_id, number),
+            row["user_id"],
+            row["telegram_id"],
+            reply,
+            0,
+            now,
+        )
         for number, reply in said
     ]
