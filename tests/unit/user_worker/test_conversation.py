@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 import pytest
-
 from tests.unit.user_worker.fakes import (
     ADDRESS,
     ANN,
@@ -12,6 +11,7 @@ from tests.unit.user_worker.fakes import (
     FakeServices,
     job_of,
 )
+
 from user_worker.conversation.book import COMMANDS, Conversation
 from user_worker.domain.jobs import Command, Input, Press, Text, Unsupported, UnsupportedKind
 from user_worker.domain.replies import AnswerPress, EditText, Reply, SendText

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-
 from tests.unit.user_worker.fakes import (
     CLAIM,
     SHARD,
@@ -13,6 +12,7 @@ from tests.unit.user_worker.fakes import (
     FakeServices,
     job_of,
 )
+
 from user_worker.application.execution import ERROR_CHARACTERS_MAX, Ending, Execution, Tries
 from user_worker.conversation.book import Conversation
 from user_worker.conversation.context import Context

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from kernel.sharding import ShardKey
 from tests.unit.user_worker.fakes import (
     ANN,
     BEN,
@@ -17,6 +16,8 @@ from tests.unit.user_worker.fakes import (
     FakeStream,
     job_of,
 )
+
+from kernel.sharding import ShardKey
 from user_worker.application.execution import Execution, Tries
 from user_worker.application.owning import Owner, OwnershipPace
 from user_worker.application.reading import (

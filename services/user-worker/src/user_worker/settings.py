@@ -9,11 +9,12 @@ from typing import Annotated
 import msgspec
 from chassis.grpc_client import ClientSettings
 from chassis.grpc_server import ServerSettings
+from chassis.telemetry import TelemetrySettings
+from msgspec import Meta
+
 from chassis.postgres import PostgresSettings
 from chassis.redis import BLOCK_MILLISECONDS_MAX, RedisSettings
 from chassis.settings import Secret
-from chassis.telemetry import TelemetrySettings
-from msgspec import Meta
 
 PREFIX = "USER_WORKER"
 
