@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 
+import grpc.aio
 import pytest
+from tests.integration.user_worker.world import World, neighbours
 
 from chassis import settings
 from devbox.database import Database
-from tests.integration.user_worker.world import World, neighbours
+from purser.worker.v1 import worker_pb2, worker_pb2_grpc
 from user_worker import main
 from user_worker.settings import PREFIX, Settings
 
@@ -32,8 +35,19 @@ class Worker:
 
     def __init__(self, environ: dict[str, str]) -> None:
         self.stop = asyncio.Event()
-        loaded = settings.load(Settings, PREFIX, environ)
+        self.address = f"127.0.0.1:{free_port()}"
+        loaded = settings.load(
+            Settings, PREFIX, environ | {"USER_WORKER_LISTEN_ADDRESS": self.address}
+        )
         self.task = asyncio.create_task(main.run(loaded, self.stop))
+
+    async def shards(self) -> list[tuple[int, int]]:
+        """The shards it works and their epochs, as it tells operators."""
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            response = await worker_pb2_grpc.WorkerServiceStub(channel).ListShards(
+                worker_pb2.ListShardsRequest(), timeout=5, wait_for_ready=True
+            )
+        return [(shard.shard, shard.epoch) for shard in response.shards]
 
     async def leave(self) -> None:
         """Stop in an orderly way."""
@@ -45,6 +59,13 @@ class Worker:
         self.task.cancel()
         with suppress(asyncio.CancelledError):
             await self.task
+
+
+def free_port() -> int:
+    """Find a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 StartWorker = Callable[..., Worker]
@@ -89,5 +110,3 @@ def start_process(world: World) -> Iterator[StartProcess]:
     for process in processes:
         process.kill()
         process.wait()
-
-

@@ -1,22 +1,22 @@
 """A worker among real PostgreSQL, Valkey and gRPC: users are answered, in order, once."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.integration.user_worker.conftest import StartWorker
+from tests.integration.user_worker.world import ADDRESS, POOL, World, until
 
 from chassis import streams
 from kernel.names import jobs_stream
 from kernel.sharding import ShardKey
 from purser.gateway.v1 import gateway_pb2, job_pb2
-from purser.worker.v1 import worker_pb2, worker_pb2_grpc
-from tests.integration.user_worker.conftest import StartWorker
-from tests.integration.user_worker.world import ADDRESS, POOL, World, until
 
 ME, OTHER = "purser-user-worker-0", "purser-user-worker-1"
 
 
-def command(name: str) -> dict[str, job_pb2.CommandInput]:
+def command(name: str) -> dict[str, Any]:
     """What a user does: a command."""
     return {"command": job_pb2.CommandInput(name=name)}
 
@@ -38,10 +38,7 @@ async def test_start_is_answered_through_all_services(
     assert f"start:{job.job_id}" == answer.request.replies[0].message_key
     assert 1 == answer.request.claim.epoch
 
-    async def is_clear() -> bool:
-        return await world.depth(0) == 0
-
-    await until(is_clear)
+    await until(lambda: world.is_clear(0))
 
 
 async def test_a_users_jobs_are_answered_in_order_and_once(
@@ -67,10 +64,7 @@ async def test_a_users_jobs_are_answered_in_order_and_once(
     for user in users:
         assert list(range(1, 9)) == world.gateway.order_of(user)
 
-    async def is_clear() -> bool:
-        return await world.depth(0) == 0
-
-    await until(is_clear)
+    await until(lambda: world.is_clear(0))
 
 
 async def test_nothing_is_lost_when_redis_forgets_everything(
@@ -131,7 +125,9 @@ async def test_a_language_is_kept_in_the_database_under_the_claim(
     assert "Deutsch" in edit.edit_text.text
     assert "press-1" == answer.answer_press.press_id
     assert "Was du tun kannst" in world.gateway.delivered[after.job_id].text
-    row = await world.owner.fetchrow("SELECT user_id, pool, shard, language FROM worker.preferences")
+    row = await world.owner.fetchrow(
+        "SELECT user_id, pool, shard, language FROM worker.preferences"
+    )
     assert (user, POOL, 0, "de") == (row and tuple(row))
 
 
@@ -141,12 +137,11 @@ async def test_a_stale_epoch_stops_the_shard_and_its_writes(
     """Somebody else claims: the old owner's next write is refused, and it stops by itself."""
     await world.ensure_shards(0, desired=ME)
     # It must find out from the store, not from placement.
-    start_worker(ME, USER_WORKER_PLACEMENT_POLL_SECONDS="60", USER_WORKER_INBOX_POLL_SECONDS="60")
+    worker = start_worker(
+        ME, USER_WORKER_PLACEMENT_POLL_SECONDS="60", USER_WORKER_INBOX_POLL_SECONDS="60"
+    )
 
-    async def is_owned() -> bool:
-        return (await world.owners())[0] == ME
-
-    await until(is_owned)
+    await until(lambda: world.owns(ME, 0))
     await world.owner.execute(
         "UPDATE placement.shards SET epoch = epoch + 1, owner = $1, owner_incarnation = $2",
         *(OTHER, UUID(int=1)),
@@ -155,16 +150,13 @@ async def test_a_stale_epoch_stops_the_shard_and_its_writes(
     pressed = await world.gateway.accept(
         user, 0, press=job_pb2.PressInput(data="language:de", message_key="language:1")
     )
-    await world.gateway.accept(user, 0)
-    stream = jobs_stream(ShardKey(POOL, 0))
 
-    async def is_read() -> bool:
-        groups = await world.redis.xlen(stream)
-        return bool(groups == 2)
+    async def has_stopped() -> bool:
+        return await worker.shards() == []
 
-    await until(is_read)
-    await until(lambda: pressed.job_id not in world.gateway.delivered)
-    assert [] == world.gateway.order_of(user)
+    await until(has_stopped)
+    assert pressed.job_id not in world.gateway.delivered
+    assert 0 == world.gateway.delivers
     assert 0 == await world.owner.fetchval("SELECT count(*) FROM worker.preferences")
 
 
@@ -180,40 +172,20 @@ async def test_a_notification_wakes_a_worker_long_before_its_poll(
     await until(is_registered)
     await world.ensure_shards(0, desired=ME)
 
-    async def is_owned() -> bool:
-        return (await world.owners())[0] == ME
-
-    await until(is_owned, seconds=5)
+    await until(lambda: world.owns(ME, 0), seconds=5)
 
 
 async def test_operators_see_what_a_worker_owns(world: World, start_worker: StartWorker) -> None:
     """ListShards and health, as grpcurl would ask."""
     await world.ensure_shards(0, 1, desired=ME)
-    listen = "127.0.0.1:0"
-    with_port = await _free_port()
-    start_worker(ME, USER_WORKER_LISTEN_ADDRESS=listen.replace(":0", f":{with_port}"))
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{with_port}") as channel:
-        await channel.channel_ready()
+    worker = start_worker(ME)
+
+    async def owns_both() -> bool:
+        return await worker.shards() == [(0, 1), (1, 1)]
+
+    await until(owns_both)
+    async with grpc.aio.insecure_channel(worker.address) as channel:
         health = await health_pb2_grpc.HealthStub(channel).Check(
             health_pb2.HealthCheckRequest(), timeout=2
         )
-        assert health_pb2.HealthCheckResponse.SERVING == health.status
-        stub = worker_pb2_grpc.WorkerServiceStub(channel)
-
-        async def owned() -> list[tuple[str, int, int]]:
-            response = await stub.ListShards(worker_pb2.ListShardsRequest(), timeout=2)
-            assert ME == response.worker
-            return [(shard.pool, shard.shard, shard.epoch) for shard in response.shards]
-
-        async def owns_both() -> bool:
-            return await owned() == [(POOL, 0, 1), (POOL, 1, 1)]
-
-        await until(owns_both)
-
-
-async def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    assert health_pb2.HealthCheckResponse.SERVING == health.status

@@ -1,7 +1,8 @@
 """A worker's neighbours for the tests: a gateway and three services in memory, behind real gRPC.
 
-The gateway is faithful where it matters here: ids and gap-free user_seq, the first Deliver of a job decides, and every
-claim is checked by placement's fence in the real database. What it pushes to the real Redis can be withheld.
+The gateway is faithful where it matters here: ids and gap-free user_seq, the first Deliver of a job
+decides, and every claim is checked by placement's fence in the real database. What it pushes to the
+real Redis can be withheld.
 """
 
 import asyncio
@@ -20,7 +21,6 @@ from redis.asyncio import Redis
 from chassis import streams
 from chassis.errors import CallerMistake, NotFound, StaleClaim
 from chassis.grpc_server import ServerSettings, serving
-from chassis.settings import Secret
 from chassis.telemetry import Telemetry
 from kernel.identifiers import new_uuid7
 from kernel.names import jobs_stream
@@ -141,7 +141,8 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
                     "SELECT placement.fence($1, $2, $3)", claim.pool, claim.shard, claim.epoch
                 )
         except asyncpg.PostgresError as error:
-            assert error.sqlstate == "PF001"
+            if error.sqlstate != "PF001":
+                raise
             return True
         return False
 
@@ -219,6 +220,15 @@ class World:
         rows = await self.owner.fetch("SELECT shard, owner FROM placement.shards ORDER BY shard")
         return {row["shard"]: row["owner"] for row in rows}
 
+    async def owns(self, worker: str, *shards: int) -> bool:
+        """Whether exactly these shards are the worker's, in the database."""
+        owners = await self.owners()
+        return {shard for shard, owner in owners.items() if owner == worker} == set(shards)
+
+    async def is_clear(self, shard: int) -> bool:
+        """Whether the shard's stream is empty."""
+        return await self.depth(shard) == 0
+
     async def depth(self, shard: int) -> int:
         """Entries left in a shard's stream."""
         return int(await self.redis.xlen(jobs_stream(ShardKey(POOL, shard))))
@@ -233,13 +243,19 @@ async def neighbours(owner_url: str, worker_url: str, redis_url: str) -> AsyncIt
         asyncpg.create_pool(owner_url, min_size=1, max_size=5) as owner,
         Redis.from_url(redis_url) as redis,
     ):
-        gateway = FakeGateway(owner, redis)
+        gateway = FakeGateway(owner, redis)  # type: ignore[abstract]  # only what workers call
 
         def add(server: grpc.aio.Server) -> None:
             gateway_pb2_grpc.add_GatewayServiceServicer_to_server(gateway, server)
-            pricing_pb2_grpc.add_PricingServiceServicer_to_server(FakePricing(), server)
+            pricing_pb2_grpc.add_PricingServiceServicer_to_server(
+                FakePricing(),  # type: ignore[abstract]
+                server,
+            )
             wallet_pb2_grpc.add_WalletServiceServicer_to_server(FakeWallet(), server)
-            ledger_pb2_grpc.add_LedgerServiceServicer_to_server(FakeLedger(), server)
+            ledger_pb2_grpc.add_LedgerServiceServicer_to_server(
+                FakeLedger(),  # type: ignore[abstract]
+                server,
+            )
 
         settings = ServerSettings(drain_timeout_seconds=0.2)
         async with serving(settings, add, telemetry) as server:
@@ -272,8 +288,3 @@ async def until(holds: Callable[[], Any], seconds: float = 15.0) -> None:
         if time.monotonic() > ends:
             raise TimeoutError("it never came to hold")
         await asyncio.sleep(0.02)
-
-
-def secret(text: str) -> Secret:
-    """Wrap an address as the settings do."""
-    return Secret(text)

@@ -27,12 +27,14 @@ async def say(
     language_code: str = "en",
     display_name: str = "Ann",
 ) -> list[Reply]:
+    """Answer one input of Ann."""
     conversation = Conversation((services or FakeServices()).as_services())
     job = job_of(what, language_code=language_code, display_name=display_name)
     return await conversation.answer(job, CLAIM, preferences or FakePreferences())
 
 
 def text_of(replies: list[Reply]) -> str:
+    """Give the text of the only reply."""
     (reply,) = replies
     assert isinstance(reply, SendText)
     return reply.text

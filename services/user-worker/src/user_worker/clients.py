@@ -10,8 +10,8 @@ from uuid import UUID
 
 import grpc
 import grpc.aio
-from chassis.grpc_client import reason_of
 
+from chassis.grpc_client import reason_of
 from kernel.money import parse_amount
 from kernel.sharding import Claim
 from purser.gateway.v1 import gateway_pb2, gateway_pb2_grpc

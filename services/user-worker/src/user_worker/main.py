@@ -12,11 +12,11 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
-from chassis.grpc_client import open_channel
-from chassis.grpc_server import serving
 
 from chassis import migrations, telemetry
 from chassis.errors import CannotStart
+from chassis.grpc_client import open_channel
+from chassis.grpc_server import serving
 from chassis.postgres import open_pool
 from chassis.process import ready_line
 from chassis.redis import open_redis

@@ -18,7 +18,6 @@ from typing import Any
 from uuid import UUID
 
 from chassis.telemetry import get_logger
-
 from kernel.identifiers import new_uuid7
 from kernel.sharding import ShardKey
 from user_worker import metrics

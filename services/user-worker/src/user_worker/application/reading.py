@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chassis.telemetry import get_logger
-
 from kernel.sharding import ShardKey
 from user_worker import metrics
 from user_worker.application.shards import STREAM_START, OwnedShard, Shards

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from chassis.telemetry import get_logger
-
 from kernel.sharding import Claim, ShardKey
 from user_worker import metrics
 from user_worker.application.execution import Ending, Execution
