@@ -11,6 +11,25 @@ from chassis.postgres import Connection
 from devbox.database import Database
 
 
+FORBIDDEN = (
+    "UPDATE ledger.users SET shard = 1",
+    "UPDATE ledger.accounts SET user_id = gen_random_uuid()",
+    "UPDATE ledger.accounts SET posted_max = NULL",
+    "UPDATE ledger.transfers SET amount = 1",
+    "DELETE FROM ledger.transfers",
+    "DELETE FROM ledger.accounts",
+    "DELETE FROM ledger.idempotency_keys",
+    "UPDATE ledger.idempotency_keys SET outcome = 'applied'",
+    "INSERT INTO ledger.assets (asset_id, symbol, decimals) VALUES ('paper:X', 'X', 2)",
+    "CREATE TABLE ledger.mine ()",
+    "SELECT * FROM wallet.wallets",
+    "SELECT * FROM wallet.audit_log",
+    "SELECT * FROM pricing.candles",
+    "SELECT * FROM placement.shards",
+    "SELECT placement.claim_shard('default.main', 0, 'me', gen_random_uuid(), 0)",
+)
+
+
 @pytest.fixture
 async def owner(database: Database) -> AsyncIterator[Connection]:
     """The database's owner."""
@@ -108,7 +127,9 @@ async def test_books_sum_to_zero_per_asset_by_construction(ledger: Connection) -
         operation="hold", state="pending", posted_amount=None, order_id=uuid4(),
     )  # fmt: skip
 
-    entries = await ledger.fetch("SELECT asset_id, count(*), sum(amount) FROM ledger.entries GROUP BY 1")
+    entries = await ledger.fetch(
+        "SELECT asset_id, count(*), sum(amount) FROM ledger.entries GROUP BY 1"
+    )
 
     assert [("paper:BTC", 4, Decimal(0))] == [tuple(row) for row in entries]
 
@@ -182,32 +203,11 @@ async def test_an_assets_id_and_decimals_never_change(statement: str, owner: Con
         await owner.execute(statement)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE ledger.users SET shard = 1",
-        "UPDATE ledger.accounts SET user_id = gen_random_uuid()",
-        "UPDATE ledger.accounts SET posted_max = NULL",
-        "UPDATE ledger.transfers SET amount = 1",
-        "DELETE FROM ledger.transfers",
-        "DELETE FROM ledger.accounts",
-        "DELETE FROM ledger.idempotency_keys",
-        "UPDATE ledger.idempotency_keys SET outcome = 'applied'",
-        "INSERT INTO ledger.assets (asset_id, symbol, decimals) VALUES ('paper:X', 'X', 2)",
-        "CREATE TABLE ledger.mine ()",
-        "SELECT * FROM wallet.wallets",
-        "SELECT * FROM wallet.audit_log",
-        "SELECT * FROM pricing.candles",
-        "SELECT * FROM placement.shards",
-        "SELECT placement.claim_shard('default.main', 0, 'me', gen_random_uuid(), 0)",
-    ],
-)
-async def test_the_ledgers_role_can_do_no_more_than_it_must(
-    statement: str, ledger: Connection
-) -> None:
+async def test_the_ledgers_role_can_do_no_more_than_it_must(ledger: Connection) -> None:
     """It cannot move a user, take back what was written, or look into another room."""
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await ledger.execute(statement)
+    for statement in FORBIDDEN:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await ledger.execute(statement)
 
 
 async def test_the_ledgers_transactions_are_bounded(ledger: Connection) -> None:
