@@ -159,7 +159,7 @@ async def test_another_writer_of_the_count_is_not_fought(world: Any, user_shard:
     assert condition(contested.status, "Degraded") == ("True", "ScaleTargetContested")
     assert condition(after.status, "ScalingActive") == ("True", "BacklogMeasured")
     assert world.scaled[:1] == [3]
-    assert after.plan.decision.replicas == 3  # type: ignore[union-attr]
+    assert after.plan.decision.replicas == 3
 
 
 async def test_a_draining_worker_gets_nothing_new(world: Any, user_shard: UserShard) -> None:
