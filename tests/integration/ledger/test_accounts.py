@@ -9,6 +9,7 @@ import asyncpg
 import grpc
 import grpc.aio
 import pytest
+from tests.integration.ledger.conftest import ClaimShard, Serve
 
 from chassis.grpc_client import reason_of
 from devbox.database import Database
@@ -20,7 +21,6 @@ from purser.ledger.v1.ledger_pb2 import (
 )
 from purser.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from purser.shard.v1.shard_pb2 import ShardClaim
-from tests.integration.ledger.conftest import ClaimShard, Serve
 
 ASSETS = ("paper:USDT", "paper:BTC")
 MALFORMED: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -79,10 +79,10 @@ async def test_the_first_call_makes_accounts_and_the_second_finds_them(
         first = await ensure(ledger, claim, user)
         second = await ensure(ledger, claim, user, ["paper:ETH", "paper:BTC", "paper:USDT"])
 
-    assert [("paper:USDT", "0", "0", True), ("paper:BTC", "0", "0", True)] == [
+    assert [
         (a.posted.asset_id, a.posted.value, a.held.value, a.created) for a in first.accounts
-    ]
-    assert [True, False, False] == [a.created for a in second.accounts]
+    ] == [("paper:USDT", "0", "0", True), ("paper:BTC", "0", "0", True)]
+    assert [a.created for a in second.accounts] == [True, False, False]
     assert [a.account_id for a in reversed(first.accounts)] == [
         a.account_id for a in second.accounts[1:]
     ]
@@ -91,7 +91,7 @@ async def test_the_first_call_makes_accounts_and_the_second_finds_them(
 async def test_concurrent_calls_make_each_account_once(
     serve: Serve, claim_shard: ClaimShard, database: Database
 ) -> None:
-    """Forty callers on two ledgers, assets in both orders: one account each, made by one of them."""
+    """Forty callers on two ledgers, assets in both orders: one account each, made once."""
     claim, user = await claim_shard(0), uuid4()
     async with serve() as one, serve() as other:
         answers = await asyncio.gather(
@@ -162,7 +162,7 @@ async def test_two_shards_that_meet_a_new_user_at_once_make_one_home(
         )
 
     errors = [a for a in answers if isinstance(a, grpc.aio.AioRpcError)]
-    assert ["SHARD_MISMATCH"] * 5 == [reason_of(error) for error in errors]
+    assert [reason_of(error) for error in errors] == ["SHARD_MISMATCH"] * 5
     assert await rows(database, "SELECT count(*) FROM ledger.accounts") == [(2,)]
 
 

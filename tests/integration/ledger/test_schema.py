@@ -10,7 +10,6 @@ import pytest
 from chassis.postgres import Connection
 from devbox.database import Database
 
-
 FORBIDDEN = (
     "UPDATE ledger.users SET shard = 1",
     "UPDATE ledger.accounts SET user_id = gen_random_uuid()",
@@ -98,7 +97,7 @@ async def post(
 async def test_no_balance_goes_below_zero_or_below_its_holds(
     change: str, constraint: str, ledger: Connection
 ) -> None:
-    """Not even by the last unit, and NaN, which PostgreSQL ranks above all numbers, is no way out."""
+    """Not even by the last unit; NaN, which PostgreSQL ranks above all numbers, is no way out."""
     account = await opened(ledger, posted="1")
 
     with pytest.raises(asyncpg.CheckViolationError) as refusal:
@@ -178,7 +177,7 @@ async def test_an_order_is_held_once(ledger: Connection) -> None:
 async def test_what_was_resolved_stays_so_also_for_the_owner(
     ledger: Connection, owner: Connection
 ) -> None:
-    """Pending ends once, by either of two racing resolvers; a migration cannot rewrite it either."""
+    """Pending ends once, by either of two racing resolvers; no migration rewrites it either."""
     transfer = await post(ledger, "faucet", await opened(ledger), "1")
 
     for statement in (

@@ -15,10 +15,10 @@ from chassis.settings import Secret
 from chassis.telemetry import TelemetrySettings
 from devbox.database import Database
 from kernel.sharding import Claim
+from purser.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from wallet.key_encryption import make_key_file
 from wallet.main import running
 from wallet.settings import Settings
-from purser.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 
 POOL = "default.main"
 Serve = Callable[[], AbstractAsyncContextManager[WalletServiceStub]]

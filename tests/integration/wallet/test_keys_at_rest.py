@@ -14,11 +14,11 @@ import asyncpg
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from tests.integration.wallet.conftest import ClaimShard, Serve
+from tests.integration.wallet.test_wallets import ensure
 
 from chassis.errors import CannotStart
 from devbox.database import Database
-from tests.integration.wallet.conftest import ClaimShard, Serve
-from tests.integration.wallet.test_wallets import ensure
 from wallet.domain import Identity
 from wallet.errors import WrongKey
 from wallet.key_encryption import NONCE_BYTES, FileKeyEncryption, make_key_file
@@ -56,6 +56,11 @@ async def opened(database: Database, key_file: Path) -> tuple[bytes, bytes]:
     return data_key, AESGCM(data_key).decrypt(nonce, sealed, identity.associated_data("key"))
 
 
+def key_in(path: Path) -> bytes:
+    """The key a file holds."""
+    return base64.b64decode(path.read_bytes())
+
+
 def forms(secret: bytes) -> set[str]:
     """The ways a secret could be written down."""
     return {
@@ -80,9 +85,9 @@ async def test_no_log_and_no_table_holds_key_material(
         await ensure(wallet, claim, uuid4())
 
     written = "".join(capfd.readouterr()) + await dump(database)
-    secrets = [*await opened(database, key_file), base64.b64decode(key_file.read_bytes())]
+    secrets = [*await opened(database, key_file), key_in(key_file)]
     assert "draining" in written
-    assert [] == [form for secret in secrets for form in forms(secret) if form in written]
+    assert [form for secret in secrets for form in forms(secret) if form in written] == []
 
 
 async def test_no_error_holds_key_material(
@@ -92,7 +97,7 @@ async def test_no_error_holds_key_material(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A failure in the middle, with every key in the frame, tells caller and log nothing of them."""
+    """A failure with every key in its frame tells caller and log nothing of them."""
     import grpc.aio
 
     from wallet import keys
@@ -115,10 +120,10 @@ async def test_no_error_holds_key_material(
             await ensure(wallet, claim, uuid4())
 
     written = "".join(capfd.readouterr()) + str(failure.value) + repr(failure.value)
-    secrets = [*drawn, base64.b64decode(key_file.read_bytes())]
+    secrets = [*drawn, key_in(key_file)]
     assert "it broke in the middle" in written
     assert "it broke in the middle" not in (failure.value.details() or "")
-    assert [] == [form for secret in secrets for form in forms(secret) if form in written]
+    assert [form for secret in secrets for form in forms(secret) if form in written] == []
 
 
 async def test_key_material_does_not_stay_reachable(
@@ -133,7 +138,7 @@ async def test_key_material_does_not_stay_reachable(
             bytes(thing)
             for container in gc.get_objects()
             for thing in (container.values() if isinstance(container, dict) else [])
-            if isinstance(thing, bytes | bytearray) and len(thing) == 32  # noqa: PLR2004
+            if isinstance(thing, bytes | bytearray) and len(thing) == 32
         ]
         data_key, private_key = await opened(database, key_file)
 
@@ -203,13 +208,18 @@ async def test_a_missing_file_is_a_refusal_and_makes_no_new_key(settings: Settin
     """Never a new key over old rows."""
     async with running(settings):
         pass
-    settings.key_encryption_key_file.unlink()
+    remove(settings.key_encryption_key_file)
 
     with pytest.raises(CannotStart, match="put it back"):
         async with running(settings):
             pass
 
     assert not settings.key_encryption_key_file.exists()
+
+
+def remove(path: Path) -> None:
+    """Lose a file."""
+    path.unlink()
 
 
 async def run_program(*arguments: str, **environ: str) -> tuple[int | None, str]:

@@ -8,6 +8,7 @@ import asyncpg
 import grpc
 import grpc.aio
 import pytest
+from tests.integration.wallet.conftest import ClaimShard, Serve
 
 from chassis.grpc_client import reason_of
 from devbox.database import Database
@@ -15,7 +16,6 @@ from kernel.sharding import Claim
 from purser.shard.v1.shard_pb2 import ShardClaim
 from purser.wallet.v1.wallet_pb2 import EnsureWalletRequest, EnsureWalletResponse
 from purser.wallet.v1.wallet_pb2_grpc import WalletServiceStub
-from tests.integration.wallet.conftest import ClaimShard, Serve
 from wallet.domain import checksum_address
 
 MALFORMED: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -66,7 +66,7 @@ async def test_the_first_call_makes_a_wallet_and_every_later_one_finds_it(
     async with serve() as wallet:
         third = await ensure(wallet, claim, user)
 
-    assert [True, False, False] == [first.created, second.created, third.created]
+    assert [first.created, second.created, third.created] == [True, False, False]
     assert {(first.wallet_id, first.address)} == {
         (each.wallet_id, each.address) for each in (first, second, third)
     }
@@ -125,9 +125,9 @@ async def test_a_stale_claim_is_refused_and_writes_nothing(
         await claim_shard(0)
         errors = [await refused(wallet, request(stale, who)) for who in (user, uuid4())]
 
-    assert [(grpc.StatusCode.FAILED_PRECONDITION, "STALE_EPOCH")] * 2 == [
-        (error.code(), reason_of(error)) for error in errors
-    ]
+    assert [(error.code(), reason_of(error)) for error in errors] == [
+        (grpc.StatusCode.FAILED_PRECONDITION, "STALE_EPOCH")
+    ] * 2
     assert await rows(database, "SELECT count(*) FROM wallet.wallets") == [(1,)]
 
 
