@@ -67,13 +67,15 @@ CREATE TABLE gateway.inbox (
     payload bytea NOT NULL CHECK (octet_length(payload) <= 65536),
     press_answer bytea,
     done_at timestamptz,
-    outcome smallint,
+    outcome smallint CHECK (outcome IN (1, 2)),
     error text,
     UNIQUE (user_id, user_seq),
     CHECK ((done_at IS NULL) = (outcome IS NULL))
 );
 CREATE INDEX inbox_undone ON gateway.inbox (pool, shard, place) WHERE done_at IS NULL;
-CREATE INDEX inbox_done ON gateway.inbox (done_at) WHERE done_at IS NOT NULL;
+CREATE INDEX inbox_done ON gateway.inbox (done_at) WHERE outcome = 1;
+CREATE INDEX inbox_set_aside ON gateway.inbox (done_at) WHERE outcome = 2;
+COMMENT ON COLUMN gateway.inbox.outcome IS 'purser.gateway.v1.JobOutcome: 1 done, 2 set aside with its error.';
 COMMENT ON COLUMN gateway.inbox.place IS 'Given while the user''s row is locked: per user it grows with user_seq.';
 COMMENT ON COLUMN gateway.inbox.payload IS 'The encoded purser.gateway.v1.Job; bytes, because what people type may hold NUL.';
 COMMENT ON COLUMN gateway.inbox.press_answer IS 'The encoded silent Reply that is sent when the job ends without answering its press.';

@@ -77,8 +77,8 @@ def test_markdown_is_read(source: str, text: str, entities: list[dict[str, Any]]
         ("HTML", "a</b>", "Unexpected end tag at byte offset 1"),
         ("HTML", "a < b", "Unclosed start tag at byte offset 2"),
         ("HTML", "<span>a</span>", 'Tag "span" must have class "tg-spoiler" at byte offset 0'),
-        ("MarkdownV2", "1.5", "Character '.' is reserved and must be escaped"
-         " with the preceding '\\'"),
+        ("MarkdownV2", "1.5",
+         "Character '.' is reserved and must be escaped with the preceding '\\'"),
         ("MarkdownV2", "é*a", "Can't find end of Bold entity at byte offset 2"),
         ("MarkdownV2", "[a](b", "Can't find end of a URL at byte offset 3"),
     ],

@@ -107,7 +107,12 @@ def test_a_fault_deep_inside_is_named_with_its_path(shapes: Shapes) -> None:
 
 def test_what_a_bot_sends_too_much_is_ignored_as_telegram_does(shapes: Shapes) -> None:
     """Unknown parameters disappear; unknown fields inside objects do no harm."""
-    raw = {"chat_id": "7", "text": "x", "colour": "red", "reply_markup": '{"keyboard":[["a"]],"z":1}'}
+    raw = {
+        "chat_id": "7",
+        "text": "x",
+        "colour": "red",
+        "reply_markup": '{"keyboard":[["a"]],"z":1}',
+    }
 
     parameters = shapes.read_call(shapes.methods["sendmessage"], raw)
 

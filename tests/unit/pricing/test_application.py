@@ -10,7 +10,7 @@ import pytest
 from chassis.errors import TryAgain
 from pricing.application import Limits, Market
 from pricing.domain import Candle, Quote, Source
-from pricing.errors import Draining, NoQuotes, TooManyWatches
+from pricing.errors import NoQuotes, TooManyWatches
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -30,18 +30,21 @@ class World:
         self.kept: list[Candle] = []
 
     async def fetch(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
+        """State one price for all."""
         self.fetches += 1
         if self.source_away:
             raise TryAgain
         return [Quote(s, "USDT", self.price, now, Source.SIMULATED) for s in symbols]
 
     async def share(self, quotes: Sequence[Quote]) -> list[Quote]:
+        """Believe what the test says."""
         if self.cache_delay_seconds is None:
             raise TryAgain
         await asyncio.sleep(self.cache_delay_seconds)
         return list(quotes) if self.believed is None else self.believed
 
     async def add(self, candles: Sequence[Candle]) -> None:
+        """Keep the candles."""
         if self.book_away:
             raise TryAgain
         self.kept.extend(candles)
@@ -49,11 +52,13 @@ class World:
 
 @pytest.fixture
 def world() -> World:
+    """A world in which everything works."""
     return World()
 
 
 @pytest.fixture
 def market(world: World) -> Market:
+    """A market in that world, with small limits."""
     limits = Limits(
         step=timedelta(milliseconds=20),
         share_timeout_seconds=0.05,
@@ -90,7 +95,7 @@ async def test_old_quotes_outlive_their_source(world: World, market: Market) -> 
 
     await market.step()
 
-    assert [NOON] == [q.stated_at for q in market.latest(["BTC"])]
+    assert [q.stated_at for q in market.latest(["BTC"])] == [NOON]
 
 
 @pytest.mark.parametrize("delay", [None, 5.0], ids=["away", "slow"])
@@ -131,7 +136,7 @@ async def test_a_watcher_hears_the_present_first_then_changes_of_its_symbols(
     """Only what it asked for, each time a quote is stated anew."""
     await market.step()
     watch = market.watch(["BTC", "XYZ"])
-    assert [("BTC", NOON)] == [(q.symbol, q.stated_at) for q in await anext(watch)]
+    assert [(q.symbol, q.stated_at) for q in await anext(watch)] == [("BTC", NOON)]
     world.now = later = NOON + timedelta(seconds=1)
 
     await market.step()
@@ -170,24 +175,8 @@ async def test_watches_are_bounded_and_given_back(world: World, market: Market) 
     await third.aclose()
 
 
-async def test_draining_ends_every_watch_and_admits_none(world: World, market: Market) -> None:
-    """Waiting watchers are woken; the error says to call again."""
-    await market.step()
-    watch = market.watch(["BTC"])
-    await anext(watch)
-    waiting = asyncio.ensure_future(anext(watch))
-    await asyncio.sleep(0)
-
-    market.drain()
-
-    with pytest.raises(Draining):
-        await waiting
-    with pytest.raises(Draining):
-        await anext(market.watch(["BTC"]))
-
-
 async def test_candles_wait_for_the_database_within_a_bound(world: World, market: Market) -> None:
-    """While it is away finished candles wait, the oldest are given up past the limit, none twice."""
+    """While it is away finished candles wait; past the limit the oldest are given up."""
     world.book_away = True
     following = asyncio.create_task(market.follow())
     for minute in range(6):
@@ -203,4 +192,4 @@ async def test_candles_wait_for_the_database_within_a_bound(world: World, market
 
     following.cancel()
     await asyncio.wait([following])
-    assert [4, 4, 5, 5] == [candle.minute.minute for candle in world.kept]
+    assert [candle.minute.minute for candle in world.kept] == [4, 4, 5, 5]

@@ -22,18 +22,21 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def quote(price: str, seconds: float, symbol: str = "BTC") -> Quote:
+    """A quote so many seconds after noon."""
     stated_at = NOON + timedelta(seconds=seconds)
     return Quote(symbol, "USDT", Decimal(price), stated_at, Source.SIMULATED)
 
 
 def candle(minute: int, *prices: str) -> Candle:
+    """A candle so many minutes after noon: open, high, low, close."""
     at = NOON + timedelta(minutes=minute)
     first, high, low, last = map(Decimal, prices)
     return Candle("BTC", "USDT", Source.SIMULATED, at, first, high, low, last)
 
 
 @pytest.mark.parametrize(
-    "hostile", ["", "btc", "BTC/USDT", "A" * 17, "\u202eCTB", "ВТС", "BTC\0", "BTC\n", " BTC"]
+    "hostile",
+    ["", "btc", "BTC/USDT", "A" * 17, "\u202eCTB", "\u0412\u0422\u0421", "BTC\0", "BTC\n", " BTC"],
 )
 def test_a_malformed_symbol_is_named_by_its_place(hostile: str) -> None:
     """Lookalikes (Cyrillic letters), marks and lengths alike; the text itself is not repeated."""

@@ -1,6 +1,7 @@
 """The simulated market: the same for everybody, and like a market."""
 
-import subprocess
+import asyncio
+import itertools
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,10 +19,12 @@ DOGE = Instrument("DOGE", Decimal("0.12000"), Decimal(1))
 
 
 def market(seed: str = "purser", step: timedelta = SECOND) -> SimulatedMarket:
+    """A market of two symbols."""
     return SimulatedMarket(seed, "USDT", [BTC, DOGE], step)
 
 
 async def prices(market: SimulatedMarket, begin: datetime, count: int) -> list[Decimal]:
+    """BTC's prices of so many steps."""
     return [(await market.fetch(["BTC"], begin + k * SECOND))[0].price for k in range(count)]
 
 
@@ -43,9 +46,12 @@ async def test_another_process_says_the_same() -> None:
         f"q = asyncio.run(m.fetch(['BTC'], d.datetime.fromisoformat('{NOON.isoformat()}')))\n"
         "print(q[0].price)"
     )
-    other = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await other.communicate()
 
-    assert (await prices(market(), NOON, 1))[0] == Decimal(other.stdout.decode().strip())
+    assert (await prices(market(), NOON, 1))[0] == Decimal(said.decode().strip())
 
 
 async def test_the_order_of_asking_does_not_matter() -> None:
@@ -68,7 +74,7 @@ async def test_another_seed_or_symbol_is_another_walk() -> None:
 async def test_it_moves_as_roughly_as_asked() -> None:
     """Standard deviation of a second's change: 55 % a year over the root of a year's seconds."""
     walk = await prices(market(), NOON, 3000)
-    changes = [(after / before).ln() for before, after in zip(walk, walk[1:], strict=False)]
+    changes = [(after / before).ln() for before, after in itertools.pairwise(walk)]
     measured = (sum((change**2 for change in changes), Decimal(0)) / len(changes)).sqrt()
     expected = Decimal("0.55") / Decimal(365 * 24 * 3600).sqrt()
 
@@ -98,7 +104,7 @@ async def test_prices_have_the_digits_of_the_base_price() -> None:
     """Two after the point for BTC, five for DOGE."""
     btc, doge = await market().fetch(["BTC", "DOGE"], NOON)
 
-    assert (-2, -5) == (btc.price.as_tuple().exponent, doge.price.as_tuple().exponent)
+    assert (btc.price.as_tuple().exponent, doge.price.as_tuple().exponent) == (-2, -5)
 
 
 def test_instruments_are_read_as_written() -> None:
@@ -123,7 +129,7 @@ def test_instruments_are_read_as_written() -> None:
 )
 def test_a_malformed_instrument_is_one_sentence(line: str) -> None:
     """It quotes the part of the setting that is wrong and shows a right one."""
-    with pytest.raises(MalformedMarket, match="BTC:64000.00:55") as refusal:
+    with pytest.raises(MalformedMarket, match=r"BTC:64000\.00:55") as refusal:
         read_instruments(["ETH:1:1", line])
 
     assert repr(line) in str(refusal.value)

@@ -13,6 +13,7 @@ from wallet.key_encryption import FileKeyEncryption, make_key_file
 
 @pytest.fixture
 def key_file(tmp_path: Path) -> Path:
+    """A new key in a file of its own."""
     path = tmp_path / "key"
     make_key_file(path)
     return path

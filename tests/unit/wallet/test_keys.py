@@ -17,6 +17,7 @@ from wallet.keys import make_sealed_key
 
 @pytest.fixture
 def provider(tmp_path: Path) -> FileKeyEncryption:
+    """A provider with a new key."""
     make_key_file(tmp_path / "key")
     return FileKeyEncryption(tmp_path / "key")
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-import structlog
 
 from chassis.errors import CannotStart
 from chassis.postgres import Connection, Pool, describe, transaction
+from chassis.telemetry import get_logger
 
 LOCK_TIMEOUT_SECONDS = 60
 """How long to wait while another program migrates."""
@@ -76,7 +76,7 @@ async def migrate(url: str, room: str, folder: Path) -> list[int]:
         for migration in migrations:
             if await _apply(connection, room, migration):
                 applied.append(migration.number)
-                structlog.get_logger(__name__).info(
+                get_logger(__name__).info(
                     "migrated", room=room, number=migration.number, name=migration.name
                 )
     finally:

@@ -6,16 +6,23 @@ fast and says `TryAgain`; the caller goes on without it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
-import redis.asyncio
-import redis.exceptions
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from chassis.errors import CannotStart, TryAgain
+from chassis.optional_imports import without
 from chassis.settings import Secret
+
+with without("opentelemetry"):
+    import redis.asyncio
+    import redis.exceptions
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+Redis: TypeAlias = redis.asyncio.Redis
+"""The client. Take it from here: whoever imports `redis` first decides what it drags in."""
+RedisError = redis.exceptions.RedisError
 
 BLOCK_MILLISECONDS_MAX = 2_000
 """The longest a read may block in the server; below every socket timeout the settings admit."""

@@ -13,10 +13,8 @@ script" to recover from after a restart.
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from redis.asyncio import Redis
-
 from chassis.errors import LimitReached, ServiceError, TryAgain
-from chassis.redis import BLOCK_MILLISECONDS_MAX, translating
+from chassis.redis import BLOCK_MILLISECONDS_MAX, Redis, translating
 
 ENTRIES_MAX = 100_000
 """The default limit of one stream: some 30 MB of small jobs, hours of work for the fifty users of a

@@ -19,7 +19,6 @@ from urllib.parse import quote, urlsplit
 
 import asyncpg
 
-from chassis.errors import CannotStart
 from chassis.migrations import folder_of, migrate
 
 # Placement first: it makes the roles that the others join.
@@ -74,21 +73,14 @@ async def ensure_database(maintenance_url: str, name: str) -> None:
 async def migrate_rooms(owner_url: str) -> None:
     """Apply what is missing of every room's migrations, in the order of `ROOMS`."""
     for room, package in ROOMS.items():
-        try:
-            folder = folder_of(package)
-        except CannotStart:  # a room that has no schema yet
-            continue
-        await migrate(owner_url, room, folder)
+        await migrate(owner_url, room, folder_of(package))
 
 
 async def ensure_logins(owner_url: str, passwords: Mapping[str, str]) -> None:
     """Let each role log in with its password."""
     connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_SECONDS)
     try:
-        made = await connection.fetch(
-            "SELECT rolname FROM pg_roles WHERE rolname = ANY($1::text[])", list(passwords)
-        )
-        for role, password in ((row[0], passwords[row[0]]) for row in made):
+        for role, password in passwords.items():
             verifier = scram_verifier(password, secrets.token_bytes(SALT_BYTES))
             await connection.execute(
                 await connection.fetchval(

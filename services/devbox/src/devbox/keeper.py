@@ -12,7 +12,7 @@ import enum
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Kept:
     name: str
     log: Path
     start: Callable[[], Awaitable[subprocess.Popen[bytes]]]
-    serves: Callable[[float], Awaitable[None]]
+    serves: Callable[[float], Coroutine[None, None, None]]
     """Returns once the process, started at that monotonic time, serves."""
     stop_steps: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, STOP_TIMEOUT_SECONDS),)
     """Signals, each with how long to wait for the end; SIGKILL follows the last."""

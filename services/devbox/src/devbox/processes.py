@@ -145,7 +145,7 @@ def _plan_service(
     return ProcessPlan(
         name,
         _python(package),
-        _inherited(world) | own | environ,
+        _inherited(world) | own | dict(environ),
         grpc_port=port,
         worker=port is None,
     )

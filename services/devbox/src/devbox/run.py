@@ -13,9 +13,10 @@ bound.
 import asyncio
 import contextlib
 import logging
+import secrets
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import asyncpg
@@ -162,29 +163,29 @@ def _plan_world(
     if settings.redis_port:
         redis_port = choose_port(settings.redis_port, valkey.PORT_VARIABLE)
     ports = Ports(simulator, tuple(gateways), pricing, wallet, ledger)
-    secret = folder.secrets
-    passwords = {role: ensure_secret(secret, f"{role}.password") for role in ROLES}
+    kept = folder.secrets
+    passwords = {role: ensure_secret(kept, f"{role}.password") for role in ROLES}
     if settings.database_url is not None:
         owner_url = settings.database_url.reveal()
     else:
-        password = ensure_secret(secret, f"{postgresql.OWNER}.password")
+        password = ensure_secret(kept, f"{postgresql.OWNER}.password")
         owner_url = postgresql.make_url(postgresql.OWNER, password, database_port, DATABASE)
     if settings.redis_url is not None:
         redis_url = settings.redis_url.reveal()
     else:
-        redis_url = f"redis://:{ensure_secret(secret, 'redis.password')}@127.0.0.1:{redis_port}/0"
+        redis_url = f"redis://:{ensure_secret(kept, 'redis.password')}@127.0.0.1:{redis_port}/0"
     if settings.bot_token is not None:
         bot_token = settings.bot_token.reveal()
     else:
-        token = f"{SIMULATED_BOT_ID}:{ensure_secret(secret, 'simulated-bot')[:35]}"
-        bot_token = ensure_secret_file(secret, "simulated-bot.token", token).read_text().strip()
+        token = f"{SIMULATED_BOT_ID}:{secrets.token_urlsafe(32)[:35]}"
+        bot_token = ensure_secret_file(kept, "simulated-bot.token", token).read_text().strip()
     world = World(
         settings=settings,
         ports=ports,
         database=Database(owner_url, passwords),
         redis_url=redis_url,
         bot_token=bot_token,
-        wallet_key_file=ensure_key_file(secret, "wallet-key-encryption.key"),
+        wallet_key_file=ensure_key_file(kept, "wallet-key-encryption.key"),
         environ=environ,
     )
     fleet.address = world.simulator_url if settings.bot_token is None else "Telegram"
@@ -275,7 +276,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 @contextlib.contextmanager
-def _logging_to(log: Path) -> AsyncIterator[None]:
+def _logging_to(log: Path) -> Iterator[None]:
     """Send what libraries and the control loop log to a file: the terminal is for sentences."""
     with log.open("a", buffering=1) as file:
         logging.basicConfig(stream=file, level=logging.WARNING, force=True)

@@ -5,10 +5,11 @@ Values only. A `Job` inside is a draft: the inbox fills in who, which shard, whi
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import TypeAlias
 from uuid import UUID
 
+from kernel.sharding import Claim
 from purser.gateway.v1 import job_pb2, reply_pb2
 
 JOB_BYTES_MAX = 65_536
@@ -111,8 +112,71 @@ class OutboxRow:
     telegram_id: int
     reply: reply_pb2.Reply
     attempts: int
-    age_seconds: float
-    """How long it had waited when it was read."""
+    """How often it was tried before."""
+    since: float
+    """When it was committed, on this process's monotonic clock."""
+
+
+class RowState(IntEnum):
+    """gateway.outbox.state"""
+
+    PENDING = 0
+    SENT = 1
+    FAILED = 2
+    UNDELIVERABLE = 3
+
+
+class EndingRefused(Enum):
+    """Why a Deliver call did not end its job."""
+
+    ALREADY_ENDED = 1
+    """An earlier call had ended it."""
+    UNKNOWN = 2
+    """No such job in that shard."""
+    STALE = 3
+    """The claim is not the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One Deliver call: a job and what is said at its end."""
+
+    claim: Claim
+    job_id: UUID
+    outcome: int
+    error: str | None
+    replies: Sequence[reply_pb2.Reply]
+    press_answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The job ended by this call."""
+
+    user_id: UUID
+    rows: list[OutboxRow]
+    """In sending order."""
+    arrivals: int
+    """The chat's count after this batch; 0 when nothing is said."""
+    ours: bool
+    """Whether this gateway has the lease of sending there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What became of one attempt to send a row."""
+
+    row: OutboxRow
+    state: RowState
+    failure: str | None = None
+    message_id: int = 0
+    """What Telegram calls the message now; 0 when there is nothing to remember."""
+    blocked: bool = False
+    """Telegram says that the user blocked the bot: nothing of theirs will be sent."""
+    end_lease_at: int | None = None
+    """End the chat's lease if no more than so many arrivals are counted."""
+    postpone_seconds: float | None = None
+    """Give the chat's lease up and let nobody send there for so long."""
 
 
 @dataclass(frozen=True, slots=True)

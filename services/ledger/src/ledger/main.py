@@ -37,5 +37,5 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set."""
     async with running(settings) as server:
-        ready_line("ledger", port=server.port)
+        ready_line("ledger", address=server.address)
         await stop.wait()

@@ -1,9 +1,9 @@
 """Pricing's use cases: follow the market, answer with the latest quotes, tell watchers of changes.
 
-Each step one call to the source states every symbol's price, however many users ask; the answers to
-callers come from memory. What the source said is offered to the cache that all replicas share, and
-whoever was first for a step is believed by all. A cache that is away or slow costs agreement between
-replicas, never an answer.
+Each step one call to the source states every symbol's price, however many users ask; the answers
+to callers come from memory. What the source said is offered to the cache that all replicas share,
+and whoever was first for a step is believed by all. A cache that is away or slow costs agreement
+between replicas, never an answer.
 
 A watcher that reads slowly does not fill a queue: what it has not read yet is one quote per symbol,
 the latest. Finished candles are kept by a task of their own, so that a slow database never delays a
@@ -12,7 +12,7 @@ price.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from chassis.errors import TryAgain
 from chassis.telemetry import get_logger
 from pricing import metrics
 from pricing.domain import Candle, Candles, Quote
-from pricing.errors import Draining, NoQuotes, TooManyWatches
+from pricing.errors import NoQuotes, TooManyWatches
 
 _log = get_logger(__name__)
 
@@ -73,22 +73,15 @@ class _Watch:
         self._symbols = frozenset(symbols)
         self._unread: dict[str, Quote] = {}
         self._wake = asyncio.Event()
-        self._over = False
 
     def tell(self, quotes: Sequence[Quote]) -> None:
         self._unread |= {q.symbol: q for q in quotes if q.symbol in self._symbols}
         if self._unread:
             self._wake.set()
 
-    def end(self) -> None:
-        self._over = True
-        self._wake.set()
-
     async def next(self) -> list[Quote]:
-        """Wait for something to read. Raises Draining when the watch was ended."""
+        """Wait for something to read."""
         await self._wake.wait()
-        if self._over:
-            raise Draining
         self._wake.clear()
         unread, self._unread = self._unread, {}
         return list(unread.values())
@@ -112,7 +105,6 @@ class Market:
         self._now = now
         self._quotes: dict[str, Quote] = {}
         self._watches: set[_Watch] = set()
-        self._draining = False
         self._candles = Candles()
         self._pending: deque[Candle] = deque()
         self._candles_wait = asyncio.Event()
@@ -129,21 +121,15 @@ class Market:
             raise NoQuotes(silent)
         return [self._quotes[s] for s in symbols if s in self._quotes]
 
-    async def watch(self, symbols: Sequence[str]) -> AsyncIterator[list[Quote]]:
+    async def watch(self, symbols: Sequence[str]) -> AsyncGenerator[list[Quote], None]:
         """Give the latest quotes, then what changes, as fast as the watcher reads.
 
-        Ends only by Draining. Raises TooManyWatches, NoQuotes.
+        Ends only when it is closed or cancelled. Raises TooManyWatches, NoQuotes.
         """
         with self._watching(symbols) as watch:
             yield self.latest(list(dict.fromkeys(symbols)))
             while True:
                 yield await watch.next()
-
-    def drain(self) -> None:
-        """End every watch, now and from now on."""
-        self._draining = True
-        for watch in self._watches:
-            watch.end()
 
     async def follow(self) -> None:
         """Follow the market and keep its candles, until cancelled."""
@@ -216,8 +202,6 @@ class Market:
 
     @contextmanager
     def _watching(self, symbols: Sequence[str]) -> Iterator[_Watch]:
-        if self._draining:
-            raise Draining
         if len(self._watches) >= self._limits.watches_max:
             raise TooManyWatches
         watch = _Watch(symbols)

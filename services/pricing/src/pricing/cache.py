@@ -9,8 +9,8 @@ ahead than clocks differ is passed over for the replica's own.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
+import redis.asyncio
 import redis.exceptions
 from google.protobuf.message import DecodeError
 
@@ -22,9 +22,6 @@ from pricing import metrics
 from pricing.domain import Quote
 from pricing.wire import quote_from_message, quote_to_message
 from purser.pricing.v1 import pricing_pb2
-
-if TYPE_CHECKING:
-    import redis.asyncio
 
 AHEAD_MAX = timedelta(seconds=5)
 """How far ahead of the own quote another replica's may be: more than honest clocks differ."""
@@ -45,7 +42,7 @@ _MICROSECOND = timedelta(microseconds=1)
 class RedisQuoteCache:
     """The cache in Redis or Valkey."""
 
-    def __init__(self, client: "redis.asyncio.Redis", keep_seconds: float) -> None:
+    def __init__(self, client: redis.asyncio.Redis, keep_seconds: float) -> None:
         self._client = client
         self._keep_milliseconds = int(keep_seconds * 1000)
 

@@ -78,8 +78,9 @@ def check_symbols(texts: Sequence[str]) -> tuple[str, ...]:
 def round_price(value: Decimal, digits: int) -> Decimal:
     """Round to the nearest price of `digits` after the point, a tie to the even one.
 
-    To the nearest, because a quote favours neither buyer nor seller; to even, so that many roundings
-    do not drift. A price is never rounded to nothing: the least is one unit of the last digit.
+    To the nearest, because a quote favours neither buyer nor seller; to even, so that many
+    roundings do not drift. A price is never rounded to nothing: the least is one unit of the last
+    digit.
     """
     least = Decimal((0, (1,), -digits))
     return max(value.quantize(least, context=_ROUNDING), least)
@@ -88,8 +89,9 @@ def round_price(value: Decimal, digits: int) -> Decimal:
 class Candles:
     """Collects quotes into minute candles.
 
-    A minute is finished when a quote of a later minute arrives. The first minute seen of a symbol is
-    not given out: it may have begun before its first quote, and a candle once kept never changes.
+    A minute is finished when a quote of a later minute arrives. The first minute seen of a symbol
+    is not given out: it may have begun before its first quote, and a candle once kept never
+    changes.
     """
 
     def __init__(self) -> None:

@@ -6,8 +6,7 @@ chassis.errors
 ├── LimitReached
 │   └── TooManyWatches     watch through another replica, or end a watch
 ├── TryAgain
-│   ├── NoQuotes           no source has answered yet
-│   └── Draining           call again: another replica will answer
+│   └── NoQuotes           no source has answered yet
 └── CannotStart
     └── MalformedMarket    mend the setting PRICING_SIMULATION_INSTRUMENTS
 
@@ -36,13 +35,6 @@ class NoQuotes(TryAgain):
 
     def __init__(self, symbols: Sequence[str]) -> None:
         super().__init__(f"no source has answered yet for {', '.join(symbols)}")
-
-
-class Draining(TryAgain):
-    """This replica is going away; another one will answer."""
-
-    def __init__(self) -> None:
-        super().__init__(delay_seconds=0.1)
 
 
 class MalformedMarket(CannotStart):

@@ -50,22 +50,19 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         await market.step()
         await stack.enter_async_context(_following(market))
         servicer = PricingServicer(market)
-        server = await stack.enter_async_context(
+        yield await stack.enter_async_context(
             serving(
                 settings.server,
                 lambda server: add_PricingServiceServicer_to_server(servicer, server),
                 telling,
             )
         )
-        # Before the server drains: it would wait for streams that have no end.
-        stack.callback(market.drain)
-        yield server
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set."""
     async with running(settings) as server:
-        ready_line("pricing", port=server.port)
+        ready_line("pricing", address=server.address)
         await stop.wait()
 
 

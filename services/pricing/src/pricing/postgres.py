@@ -1,7 +1,7 @@
 """Pricing's SQL: minute candles.
 
-Every replica offers every candle it has seen whole; the primary key keeps the first. No claim and no
-fence: a candle belongs to no shard, and its key is its own cause.
+Every replica offers every candle it has seen whole; the primary key keeps the first. No claim and
+no fence: a candle belongs to no shard, and its key is its own cause.
 """
 
 from collections.abc import Sequence

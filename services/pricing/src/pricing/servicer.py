@@ -1,6 +1,7 @@
 """The doors of pricing: read the message, ask the use case, write the answer."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import grpc.aio
 
@@ -35,5 +36,6 @@ class PricingServicer(pricing_pb2_grpc.PricingServiceServicer):
         ],
     ) -> AsyncIterator[pricing_pb2.WatchQuotesResponse]:
         """Give the latest quotes, then what changes."""
-        async for quotes in self._market.watch(check_symbols(request.symbols)):
-            yield pricing_pb2.WatchQuotesResponse(quotes=map(quote_to_message, quotes))
+        async with aclosing(self._market.watch(check_symbols(request.symbols))) as answers:
+            async for quotes in answers:
+                yield pricing_pb2.WatchQuotesResponse(quotes=map(quote_to_message, quotes))

@@ -2,12 +2,12 @@
 
 The logarithm of a price is a random walk, so prices are a geometric random walk and never reach
 zero. Walking step by step would need a beginning and a memory; instead the walk is built from the
-top by midpoints (Lévy's construction of Brownian motion): an era of 2^21 steps, 24 days at a step a
-second, begins and ends at points drawn around the symbol's base price, and the middle of every
-interval lies at the mean of its ends plus a normal deviation whose variance is the
-step's times a quarter of the interval's length. Any step is reached in 21 halvings, so any replica, also one that was
-just started, says the same price for the same step. Over seconds to days it moves with the chosen
-volatility; over eras it keeps to the neighbourhood of its base price.
+top by midpoints (Lévy's construction of Brownian motion): an era of 2^21 steps, 24 days at a step
+a second, begins and ends at points drawn around the symbol's base price, and the middle of every
+interval lies at the mean of its ends plus a normal deviation whose variance is the step's times a
+quarter of the interval's length. Any step is reached in 21 halvings, so any replica, also one
+that was just started, says the same price for the same step. Over seconds to days it moves with
+the chosen volatility; over eras it keeps to the neighbourhood of its base price.
 
 All of it is whole numbers and Decimal: a float's logarithm may differ in its last bit between two
 machines, and then two replicas would differ. A deviation is the sum of twelve uniform numbers minus
@@ -150,7 +150,7 @@ def _read_instrument(line: str) -> Instrument:
         "for example BTC:64000.00:55"
     )
     parts = line.split(":")
-    if len(parts) != 3 or not is_symbol(parts[0]):  # noqa: PLR2004 (the three parts named above)
+    if len(parts) != 3 or not is_symbol(parts[0]):
         raise malformed
     try:
         base_price, percent = parse_amount(parts[1]), parse_amount(parts[2])

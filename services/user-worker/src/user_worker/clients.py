@@ -150,7 +150,8 @@ class WalletClient:
                 timeout=self._timeout_seconds,
             ),
         )
-        return response.address
+        address: str = response.address
+        return address
 
 
 class LedgerClient:

@@ -72,7 +72,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             target = getattr(settings.addresses, f"{service}_address")
             channels[service] = open_channel(target, settings.client)
             stack.push_async_callback(channels[service].close)
-        patience = settings.addresses.call_timeout_seconds
+        patience = settings.addresses.service_timeout_seconds
         inbox = GatewayInbox(channels["gateway"], patience)
         conversation = Conversation(
             Services(
@@ -99,7 +99,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             placement_store,
             settings.pool,
             settings.ownership.shards_per_worker_max,
-            settings.ownership.drain_timeout_seconds,
+            settings.ownership.shard_drain_timeout_seconds,
         )
         owner = Owner(
             settings.name, placement, shards, _ownership_pace(settings.ownership, settings.work)

@@ -53,7 +53,7 @@ class OwnershipSettings(msgspec.Struct, frozen=True, kw_only=True):
     shards_per_worker_max: Count = 40
     """The soft limit while no UserShard says another: 2000 users of one process."""
 
-    drain_timeout_seconds: Seconds = 20.0
+    shard_drain_timeout_seconds: Seconds = 20.0
     """How long running jobs may take when a shard is handed over, while no UserShard says another.
     """
 
@@ -142,7 +142,7 @@ class AddressSettings(msgspec.Struct, frozen=True, kw_only=True):
     ledger_address: str
     """The books."""
 
-    call_timeout_seconds: Seconds = 3.0
+    service_timeout_seconds: Seconds = 3.0
     """The deadline of one call: longer than a store's longest transaction (1 s) and a queue in
     front of it."""
 

@@ -35,9 +35,9 @@ def _make_key(path: Path) -> None:
         key_id = make_key_file(path)
     except CannotStart as error:
         sys.exit(str(error))
-    print(
+    print(  # noqa: T201 (for the person who typed it)
         f"made the key-encryption key {key_id} in {path}; keep a copy: no wallet opens without it"
-    )  # noqa: T201
+    )
 
 
 def main(arguments: list[str]) -> None:

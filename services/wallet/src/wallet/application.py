@@ -1,9 +1,9 @@
 """Wallet's use cases.
 
-`Vault` is what they need of the database; `postgres.Vault` is the real one. The key is made between
-two short transactions rather than inside one, because wrapping may one day ask another machine. Both
-hold the claim's fence; two calls for one user may both make a key, the database keeps the first and
-the other is forgotten unused.
+`Vault` is what they need of the database; `postgres.Vault` is the real one. The key is made
+between two short transactions rather than inside one, because wrapping may one day ask another
+machine. Both hold the claim's fence; two calls for one user may both make a key, the database
+keeps the first and the other is forgotten unused.
 """
 
 from typing import Protocol
@@ -80,6 +80,6 @@ async def check_key(vault: Vault, key_encryption: KeyEncryption) -> None:
         sentence = b""
     if sentence != _CANARY:
         raise WrongKey(
-            f"the canary in wallet.key_encryption_keys does not open with the key {key_id} that made "
-            "it: the row was changed; restore the database or the right file"
+            f"the canary in wallet.key_encryption_keys does not open with the key {key_id} that "
+            "made it: the row was changed; restore the database or the right file"
         )

@@ -1,7 +1,7 @@
-"""What a wallet is: an EVM address, and a sealed key bound to its user. No I/O, no key in the clear.
+"""What a wallet is: an EVM address, and a sealed key bound to its user. No I/O, no open key.
 
-The address is the last 20 bytes of the Keccak-256 hash of the public key. Its letters are written in
-the case EIP-55 asks for, which is a checksum: one mistyped letter is caught with 99.98 %.
+The address is the last 20 bytes of the Keccak-256 hash of the public key. Its letters are written
+in the case EIP-55 asks for, which is a checksum: one mistyped letter is caught with 99.98 %.
 """
 
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def checksum_address(address: bytes) -> str:
     digits = address.hex()
     check = _keccak256(digits.encode()).hex()
     return "0x" + "".join(
-        digit.upper() if int(nibble, 16) >= 8 else digit  # noqa: PLR2004 (EIP-55's eight)
+        digit.upper() if int(nibble, 16) >= 8 else digit
         for digit, nibble in zip(digits, check, strict=False)
     )
 

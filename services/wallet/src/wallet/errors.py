@@ -1,4 +1,4 @@
-"""What wallet refuses, named after what the caller should do about it. None ever holds key material.
+"""What wallet refuses, named after what the caller should do about it. None holds key material.
 
 chassis.errors
 ├── CallerMistake

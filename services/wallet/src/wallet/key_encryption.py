@@ -1,8 +1,9 @@
 """Who wraps the data keys: the key-encryption key's provider.
 
-`KeyEncryption` is the contract; a cloud's key service can stand behind it. `FileKeyEncryption` keeps
-the key in a file of 32 random bytes in base64, readable by its owner alone. A key is named by the
-first 16 hex digits of a hash over it: enough to tell keys apart, useless for guessing 256 bits.
+`KeyEncryption` is the contract; a cloud's key service can stand behind it. `FileKeyEncryption`
+keeps the key in a file of 32 random bytes in base64, readable by its owner alone. A key is named
+by the first 16 hex digits of a hash over it: enough to tell keys apart, useless for guessing 256
+bits.
 
 A file that is missing, open to others or malformed is a refusal to start, and none of these makes a
 new key: a new key over old wallets would lock their owners out for ever. `make_key_file` makes one
@@ -110,8 +111,8 @@ def _read_key(path: Path) -> bytes:
                 raise KeyFileRefused(f"the key-encryption key {path} is not a file")
             if mode & _OTHERS:
                 raise KeyFileRefused(
-                    f"the key-encryption key {path} is open to others (mode {stat.S_IMODE(mode):04o}); "
-                    f"run: chmod 600 {path}"
+                    f"the key-encryption key {path} is open to others "
+                    f"(mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
                 )
             content = file.read(_FILE_BYTES_MAX + 1)
     except FileNotFoundError:
@@ -129,7 +130,8 @@ def _read_key(path: Path) -> bytes:
         key = b""
     if len(key) != _KEY_BYTES or len(content) > _FILE_BYTES_MAX:
         raise KeyFileRefused(
-            f"the key-encryption key {path} is not {_KEY_BYTES} bytes in base64; put the right file back"
+            f"the key-encryption key {path} is not {_KEY_BYTES} bytes in base64; "
+            "put the right file back"
         )
     return key
 

@@ -46,5 +46,5 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set."""
     forbid_dumps()
     async with running(settings) as server:
-        ready_line("wallet", port=server.port)
+        ready_line("wallet", address=server.address)
         await stop.wait()

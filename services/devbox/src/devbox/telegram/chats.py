@@ -9,6 +9,7 @@ Every change of a chat gets a number from a second counter, `version`. Whoever w
 """
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -134,7 +135,7 @@ class Chats:
         earned = (now - chat.allowance_at) * per_second
         allowance = min(burst, chat.allowance + earned) if chat.allowance_at else burst
         if allowance < 1.0:
-            raise TooManyRequests(max(1, round((1.0 - allowance) / per_second)))
+            raise TooManyRequests(math.ceil((1.0 - allowance) / per_second))
         chat.allowance, chat.allowance_at = allowance - 1.0, now
 
     def add(

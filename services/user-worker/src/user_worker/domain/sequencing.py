@@ -105,6 +105,8 @@ class ShardQueue:
             return Verdict.DROPPED
         line = self._lines.setdefault(job.user_id, _Line())
         verdict = self._place(line, job, is_truth=entry_id is None)
+        if verdict is Verdict.DROPPED:
+            self.has_dropped = True
         if entry_id is not None and verdict in (Verdict.KEPT, Verdict.KNOWN):
             entries = self._entries.setdefault(job.job_id, [])
             if entry_id not in entries:
@@ -195,7 +197,6 @@ class ShardQueue:
         if there is not None:
             self._discard(line, job.user_seq)
         if job.user_seq != line.next_seq and not self._has_room_for(line, job):
-            self.has_dropped = True
             return Verdict.DROPPED
         line.waiting[job.user_seq] = job
         self._waiting_jobs += 1

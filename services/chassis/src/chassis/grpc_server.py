@@ -1,0 +1,132 @@
+"""A gRPC server that is finished around the edges: health, deadlines, limits, one translation of
+errors, a drain.
+
+`serving` starts it and, at the end of the block, drains: health says NOT_SERVING, response streams
+end with UNAVAILABLE (their callers go elsewhere), calls under way get `drain_timeout_seconds` to
+finish. Connections are closed after `max_connection_age_seconds` so that callers meet new replicas.
+What happens to one call is in `chassis.grpc_calls`.
+
+Malformed protobuf is answered INVALID_ARGUMENT, a message above the limit RESOURCE_EXHAUSTED (by
+grpc itself), a call above `concurrent_calls_max` RESOURCE_EXHAUSTED.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import grpc
+import grpc.aio
+import msgspec
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+
+from chassis.errors import CannotStart
+from chassis.grpc_calls import DoorInterceptor
+from chassis.telemetry import Telemetry, get_logger
+
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+"""gRPC's own default, said aloud: the largest answer of a contract is 3 MiB of replies."""
+PING_INTERVAL_SECONDS_MIN = 10
+"""Callers ping every 30 s (`chassis.grpc_client`); more often than this counts as abuse and costs
+the connection."""
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how a room serves."""
+
+    listen_address: str = "127.0.0.1:0"
+    """`host:port`; port 0 takes a free one. This machine only, unless the deployment says
+    otherwise."""
+
+    max_connection_age_seconds: Annotated[int, msgspec.Meta(ge=1)] = 300
+    """Then a connection is closed politely and its caller looks up the addresses anew: how new
+    replicas get their share."""
+
+    max_connection_age_grace_seconds: Annotated[int, msgspec.Meta(ge=1)] = 30
+    """What calls under way on an old connection get to finish."""
+
+    drain_timeout_seconds: Annotated[float, msgspec.Meta(ge=0)] = 10.0
+    """What calls under way get to finish when the process ends; below Kubernetes' 30 s until it
+    kills."""
+
+    call_timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    """The bound of a call whose caller named none. Ours always name one."""
+
+    stream_timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] = 3600.0
+    """The same for a call with a stream of answers."""
+
+    message_bytes_max: Annotated[int, msgspec.Meta(ge=1024)] = MESSAGE_BYTES_MAX
+    """Of one message, in either direction."""
+
+    concurrent_calls_max: Annotated[int, msgspec.Meta(ge=1)] = 1000
+    """Per process. Above it a caller is told RESOURCE_EXHAUSTED at once, which is kinder than a
+    growing queue."""
+
+
+class Server:
+    """A server that serves."""
+
+    def __init__(self, address: str, port: int, health: HealthServicer, service: str) -> None:
+        self.address = address
+        """`host:port` as it can be dialled."""
+        self.port = port
+        self._health = health
+        self._service = service
+
+    async def set_healthy(self, healthy: bool) -> None:
+        """Say through the health service whether this process wants calls."""
+        status = health_pb2.HealthCheckResponse
+        await self._health.set("", status.SERVING if healthy else status.NOT_SERVING)
+
+
+@asynccontextmanager
+async def serving(
+    settings: ServerSettings,
+    add_servicers: Callable[[grpc.aio.Server], None],
+    telemetry: Telemetry,
+) -> AsyncIterator[Server]:
+    """Serve inside the block, drain at its end. Raises CannotStart if the address is taken."""
+    door = DoorInterceptor(settings.call_timeout_seconds, settings.stream_timeout_seconds)
+    server = grpc.aio.server(
+        interceptors=[door],
+        options=_options(settings),
+        maximum_concurrent_rpcs=settings.concurrent_calls_max,
+    )
+    health = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    add_servicers(server)
+    try:
+        port = server.add_insecure_port(settings.listen_address)
+    except RuntimeError:
+        port = 0
+    if not port:
+        raise CannotStart(
+            f"{telemetry.service} cannot listen on {settings.listen_address}: "
+            "the address is taken or is not one of this machine."
+        )
+    await server.start()
+    host = settings.listen_address.rpartition(":")[0]
+    try:
+        yield Server(f"{host}:{port}", port, health, telemetry.service)
+    finally:
+        await health.enter_graceful_shutdown()
+        door.end_streams()
+        get_logger(__name__).info("draining", timeout_seconds=settings.drain_timeout_seconds)
+        await server.stop(settings.drain_timeout_seconds)
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.message_bytes_max),
+        ("grpc.max_send_message_length", settings.message_bytes_max),
+        ("grpc.max_connection_age_ms", settings.max_connection_age_seconds * 1000),
+        ("grpc.max_connection_age_grace_ms", settings.max_connection_age_grace_seconds * 1000),
+        # Find callers that vanished without a word.
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_SECONDS_MIN * 1000),
+        # Two processes on one port would share its calls by chance; a taken port is an error
+        # instead.
+        ("grpc.so_reuseport", 0),
+    ]

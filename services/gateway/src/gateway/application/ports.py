@@ -1,0 +1,80 @@
+"""What the use cases need from the world. `gateway.postgres` and `gateway.telegram` fit; so do the tests' fakes."""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from gateway.domain import (
+    AcceptedJob,
+    Ended,
+    Ending,
+    EndingRefused,
+    Incoming,
+    Lane,
+    Mark,
+    Membership,
+    OutboxRow,
+    Verdict,
+)
+from purser.gateway.v1 import reply_pb2
+
+
+class InboxStore(Protocol):
+    """Keeps what came in."""
+
+    async def accept(
+        self, updates: Sequence[Incoming | Membership]
+    ) -> list[tuple[Verdict, AcceptedJob | None]]:
+        """Commit a batch of updates with different ids; per update, in order, what became of it.
+
+        Raises RowsRefused when a row's data cannot be kept (nothing is), TryAgain when the database is away.
+        """
+
+    async def set_aside(self, update_id: int | None, raw: bytes, error: str) -> None:
+        """Keep an update that nothing can be made of. Raises TryAgain."""
+
+
+class OutboxStore(Protocol):
+    """Keeps what is to be said, and the leases of saying it."""
+
+    async def end_jobs(
+        self, endings: Sequence[Ending], *, take_leases: bool
+    ) -> list[Ended | EndingRefused]:
+        """End a batch of jobs in one transaction; per job, in order, what became of it. Raises TryAgain."""
+
+    async def take_due(self, lane: Lane, chats_max: int) -> dict[UUID, tuple[int, list[OutboxRow]]]:
+        """Take the chats of a lane that nobody sends to: the count of arrivals, the pending rows. Raises TryAgain."""
+
+    async def look_again(self, lane: Lane, user_id: UUID) -> tuple[int, list[OutboxRow]] | None:
+        """Renew a chat's lease and read its pending rows; None when the lease is lost. Raises TryAgain."""
+
+    async def end_lease(self, lane: Lane, user_id: UUID, arrivals: int) -> bool:
+        """End a chat's lease if no more than so many arrivals are counted. Raises TryAgain."""
+
+    async def mark(self, marks: Sequence[Mark]) -> list[bool]:
+        """Write down what became of rows; per mark whether its chat's lease has ended here. Raises TryAgain."""
+
+    async def message_id(self, user_id: UUID, message_key: str) -> int | None:
+        """Find the Telegram message a worker knows by `message_key`. Raises TryAgain."""
+
+
+class BotApi(Protocol):
+    """Talks to Telegram. Each call may raise TelegramFailure."""
+
+    async def say(
+        self, telegram_id: int, reply: reply_pb2.Reply, message_id: int | None, *, plain: bool
+    ) -> int:
+        """Carry one reply out; return the id of the message that now shows it, 0 when there is none."""
+
+    async def answer_silently(self, press_id: str) -> None:
+        """Stop the waiting sign on a button."""
+
+    async def send_plain(self, telegram_id: int, text: str) -> None:
+        """Send a line that is no reply to a job."""
+
+
+class Throttle(Protocol):
+    """Token buckets shared by all gateways."""
+
+    async def take(self, who: str, tokens: float = 1) -> float:
+        """Take tokens; 0 when taken, else the seconds after which to ask again."""

@@ -1,0 +1,53 @@
+"""What can go wrong in the gateway, named after what the caller should do.
+
+chassis.errors                   CallerMistake, NotFound, StaleClaim, TryAgain, LimitReached, CannotStart
+RowsRefused                      halve the batch: the database takes no such data from at least one row
+TelegramFailure                  a call of the Bot API did not succeed
+├── RetryLater(delay_seconds)    the same call may succeed after the delay (None: our own backoff)
+├── TokenRefused                 nothing works until a person sets the right token
+├── UserBlockedBot               remember it; nothing reaches this user
+├── MessageGone                  an edit has nothing to change: send a message of its own
+├── MarkupRefused                send it again as plain text
+├── AlreadySo                    there is nothing left to do; as good as success
+└── CallRefused                  final: keep the error, go on
+"""
+
+
+class RowsRefused(Exception):  # noqa: N818 (named after what happened to the rows)
+    """At least one row of a batch holds what the database cannot keep."""
+
+
+class TelegramFailure(Exception):  # noqa: N818
+    """A call of the Bot API did not succeed. The text is Telegram's description; it holds no secret."""
+
+
+class RetryLater(TelegramFailure):
+    """Telegram is busy or away; `delay_seconds` is Telegram's own wish, None when it has none."""
+
+    def __init__(self, failure: str, delay_seconds: float | None = None) -> None:
+        super().__init__(failure)
+        self.delay_seconds = delay_seconds
+
+
+class TokenRefused(TelegramFailure):
+    """Telegram does not know the bot token, or no longer."""
+
+
+class UserBlockedBot(TelegramFailure):
+    """Telegram answers 403: the user blocked the bot or is gone."""
+
+
+class MessageGone(TelegramFailure):
+    """The message to edit is not there or too old to be edited."""
+
+
+class MarkupRefused(TelegramFailure):
+    """Telegram cannot parse the markup."""
+
+
+class AlreadySo(TelegramFailure):
+    """The message already says so, or the press was too old to be answered."""
+
+
+class CallRefused(TelegramFailure):
+    """Telegram will never accept this call."""

@@ -1,0 +1,282 @@
+"""Accepting updates, and the jobs made of them.
+
+One transaction takes a whole batch in five statements, however many rows: remember the update ids (whoever else is taking
+the same ones makes us wait, so nobody acknowledges what is not committed), give each user's next places while
+their rows are locked in one order, look up pressed messages, put the jobs down. Newcomers cost a few statements more.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from chassis.errors import TryAgain
+from chassis.postgres import Connection, Pool, fence_batch, retry_transaction, transaction
+from gateway.domain import AcceptedJob, Incoming, Membership, Verdict, press_answer
+from gateway.errors import RowsRefused
+from gateway.postgres.directory import Directory, Place, Raced, UserBatch
+from kernel.identifiers import new_uuid7
+from kernel.sharding import Claim
+from purser.gateway.v1 import gateway_pb2, job_pb2
+
+RACES_MAX = 5
+"""Each race lost means that another gateway admitted one of our newcomers: five in a row do not happen."""
+
+Result: TypeAlias = tuple[Verdict, AcceptedJob | None]
+
+_REMEMBER = """
+INSERT INTO gateway.updates_seen (bot_id, update_id)
+SELECT $1, update_id FROM unnest($2::bigint[]) AS u (update_id) ORDER BY update_id
+ON CONFLICT DO NOTHING RETURNING update_id
+"""
+
+_GIVE_PLACES = """
+WITH batch AS (
+    SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::boolean[], $5::text[], $6::text[])
+        AS b (telegram_id, jobs, blocked, language_code, display_name)
+), locked AS MATERIALIZED (
+    SELECT u.user_id FROM gateway.users u JOIN batch b USING (telegram_id)
+    WHERE u.bot_id = $1 ORDER BY u.telegram_id FOR NO KEY UPDATE OF u
+)
+UPDATE gateway.users u
+SET last_user_seq = u.last_user_seq + b.jobs,
+    language_code = coalesce(b.language_code, u.language_code),
+    display_name = coalesce(b.display_name, u.display_name),
+    blocked_at = CASE WHEN b.blocked THEN coalesce(u.blocked_at, clock_timestamp()) END
+FROM batch b, locked l
+WHERE u.user_id = l.user_id AND u.bot_id = $1 AND u.telegram_id = b.telegram_id
+RETURNING u.user_id, u.telegram_id, u.pool, u.shard, u.last_user_seq, clock_timestamp()
+"""
+
+_PRESSED = """
+SELECT m.user_id, m.message_id, m.message_key
+FROM unnest($1::uuid[], $2::bigint[]) AS p (user_id, message_id)
+JOIN gateway.messages m USING (user_id, message_id)
+"""
+
+_PUT = """
+INSERT INTO gateway.inbox (job_id, user_id, user_seq, pool, shard, accepted_at, payload, press_answer)
+SELECT job_id, user_id, user_seq, pool, shard, accepted_at, payload, press_answer
+FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::timestamptz[],
+            $7::bytea[], $8::bytea[]) WITH ORDINALITY
+    AS j (job_id, user_id, user_seq, pool, shard, accepted_at, payload, press_answer, place)
+ORDER BY j.place
+"""
+
+_SET_ASIDE = """
+INSERT INTO gateway.rejected_updates (bot_id, update_id, raw, error) VALUES ($1, $2, $3, $4)
+"""
+
+_UNDONE = """
+SELECT c.place, j.payload
+FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS c (pool, shard, place)
+CROSS JOIN LATERAL (
+    SELECT i.payload, i.place FROM gateway.inbox i
+    WHERE i.pool = c.pool AND i.shard = c.shard AND i.done_at IS NULL ORDER BY i.place LIMIT $3
+) AS j
+ORDER BY c.place, j.place
+"""
+
+_CURSORS = """
+SELECT c.place, u.user_id, coalesce(f.first_seq, u.last_user_seq + 1) AS next_user_seq
+FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS c (pool, shard, place)
+JOIN gateway.users u ON u.pool = c.pool AND u.shard = c.shard
+LEFT JOIN (
+    SELECT i.user_id, min(i.user_seq) AS first_seq FROM gateway.inbox i
+    JOIN unnest($1::text[], $2::integer[]) AS d (pool, shard)
+      ON i.pool = d.pool AND i.shard = d.shard AND i.done_at IS NULL
+    GROUP BY i.user_id
+) AS f USING (user_id)
+"""
+
+
+class Inbox:
+    """The truth about what came in."""
+
+    def __init__(self, pool: Pool, bot_id: int, directory: Directory) -> None:
+        self._pool = pool
+        self._bot_id = bot_id
+        self._directory = directory
+
+    async def accept(self, updates: Sequence[Incoming | Membership]) -> list[Result]:
+        """Commit a batch of updates with different ids; per update, in order, what became of it.
+
+        Raises RowsRefused when a row's data cannot be kept (nothing is), TryAgain when the database is away.
+        """
+
+        async def work(connection: Connection) -> list[Result]:
+            return await self._accept(connection, updates)
+
+        for _ in range(RACES_MAX):
+            try:
+                return await retry_transaction(self._pool, work)
+            except Raced:
+                continue
+            except (
+                asyncpg.DataError,
+                asyncpg.IntegrityConstraintViolationError,
+                asyncpg.ProgramLimitExceededError,
+                ValueError,
+                OverflowError,
+            ) as error:
+                raise RowsRefused(type(error).__name__) from error
+        raise TryAgain("newcomers are being admitted elsewhere")
+
+    async def set_aside(self, update_id: int | None, raw: bytes, error: str) -> None:
+        """Keep an update that nothing can be made of. Raises TryAgain."""
+        async with transaction(self._pool) as connection:
+            await connection.execute(_SET_ASIDE, self._bot_id, update_id, raw, error[:2000])
+
+    async def fetch(
+        self, claims: Sequence[Claim], jobs_per_shard_max: int, bytes_max: int, *, cursors: bool
+    ) -> list[gateway_pb2.ShardJobs]:
+        """Read what the claimed shards have to do, up to `bytes_max` of jobs in all."""
+        async with transaction(self._pool) as connection:
+            valid = await fence_batch(connection, claims)
+            pools = [claim.pool for claim, ok in zip(claims, valid, strict=True) if ok]
+            shards = [claim.shard for claim, ok in zip(claims, valid, strict=True) if ok]
+            jobs = await connection.fetch(_UNDONE, pools, shards, jobs_per_shard_max)
+            places = await connection.fetch(_CURSORS, pools, shards) if cursors else []
+        answers = [
+            gateway_pb2.ShardJobs(pool=claim.pool, shard=claim.shard, stale=not ok)
+            for claim, ok in zip(claims, valid, strict=True)
+        ]
+        live = [answer for answer in answers if not answer.stale]
+        for row in jobs:
+            bytes_max -= len(row["payload"])
+            if bytes_max < 0:
+                break  # a user's later jobs come after the earlier ones, so a cut leaves no gap
+            live[row["place"] - 1].jobs.append(job_pb2.Job.FromString(row["payload"]))
+        for row in places:
+            live[row["place"] - 1].cursors.add(
+                user_id=str(row["user_id"]), next_user_seq=row["next_user_seq"]
+            )
+        return answers
+
+    async def _accept(
+        self, connection: Connection, updates: Sequence[Incoming | Membership]
+    ) -> list[Result]:
+        remembered = await connection.fetch(
+            _REMEMBER, self._bot_id, [update.update_id for update in updates]
+        )
+        new_ids = {row["update_id"] for row in remembered}
+        fresh = [update for update in updates if update.update_id in new_ids]
+        places = await self._give_places(connection, fresh)
+        kept = [
+            update
+            for update in fresh
+            if isinstance(update, Incoming) and update.telegram_id in places
+        ]
+        jobs = await self._put(connection, kept, places) if kept else {}
+        return [self._result(update, new_ids, jobs) for update in updates]
+
+    @staticmethod
+    def _result(
+        update: Incoming | Membership, new_ids: set[int], jobs: dict[int, AcceptedJob]
+    ) -> Result:
+        if update.update_id not in new_ids:
+            return Verdict.DUPLICATE, None
+        if isinstance(update, Membership):
+            return Verdict.NOTED, None
+        job = jobs.get(update.update_id)
+        return (Verdict.ACCEPTED, job) if job else (Verdict.TURNED_AWAY, None)
+
+    async def _give_places(
+        self, connection: Connection, updates: Sequence[Incoming | Membership]
+    ) -> dict[int, Place]:
+        """Lock the users of a batch, count its jobs into their orders, admit newcomers."""
+        batch = _by_user(updates)
+        if not batch:
+            return {}
+        rows = await connection.fetch(
+            _GIVE_PLACES,
+            self._bot_id,
+            [user.telegram_id for user in batch],
+            [user.jobs for user in batch],
+            [user.blocked for user in batch],
+            [user.language_code for user in batch],
+            [user.display_name for user in batch],
+        )
+        places = [Place(*row.values()) for row in rows]
+        known = {place.telegram_id for place in places}
+        newcomers = [user for user in batch if user.jobs and user.telegram_id not in known]
+        if newcomers:
+            places += await self._directory.admit(connection, self._bot_id, newcomers)
+        return {place.telegram_id: place for place in places}
+
+    async def _put(
+        self, connection: Connection, updates: Sequence[Incoming], places: dict[int, Place]
+    ) -> dict[int, AcceptedJob]:
+        """Complete the drafts and put them into the inbox, in order; the jobs by update id."""
+        keys = await self._pressed_keys(connection, updates, places)
+        left: dict[int, int] = {}
+        for update in updates:
+            left[update.telegram_id] = left.get(update.telegram_id, 0) + 1
+        rows = []
+        jobs = {}
+        for update in updates:
+            place = places[update.telegram_id]
+            left[update.telegram_id] -= 1
+            user_seq = place.last_user_seq - left[update.telegram_id]
+            job_id = new_uuid7()
+            job = job_pb2.Job()
+            job.CopyFrom(update.draft)
+            job.job_id = str(job_id)
+            job.pool = place.pool
+            job.shard = place.shard
+            job.user_id = str(place.user_id)
+            job.user_seq = user_seq
+            job.accepted_at.FromDatetime(place.at)
+            if job.WhichOneof("input") == "press":
+                job.press.message_key = keys.get((place.user_id, update.pressed_message_id), "")
+            payload = job.SerializeToString()
+            answer = press_answer(update.press_id) if update.press_id else None
+            rows.append(
+                (job_id, place.user_id, user_seq, place.pool, place.shard, place.at, payload, answer)
+            )
+            jobs[update.update_id] = AcceptedJob(place.pool, place.shard, payload)
+        await connection.execute(_PUT, *map(list, zip(*rows, strict=True)))
+        return jobs
+
+    @staticmethod
+    async def _pressed_keys(
+        connection: Connection, updates: Sequence[Incoming], places: dict[int, Place]
+    ) -> dict[tuple[UUID, int], str]:
+        """Find the workers' own names of the pressed messages."""
+        pressed = [
+            (places[update.telegram_id].user_id, update.pressed_message_id)
+            for update in updates
+            if update.pressed_message_id
+        ]
+        if not pressed:
+            return {}
+        rows = await connection.fetch(
+            _PRESSED, [user for user, _ in pressed], [message for _, message in pressed]
+        )
+        return {(row["user_id"], row["message_id"]): row["message_key"] for row in rows}
+
+
+def _by_user(updates: Iterable[Incoming | Membership]) -> list[UserBatch]:
+    """Sum a batch up per user; what comes later in the batch is the newer truth."""
+    users: dict[int, UserBatch] = {}
+    for update in updates:
+        before = users.get(update.telegram_id)
+        jobs = before.jobs if before else 0
+        if isinstance(update, Incoming):
+            users[update.telegram_id] = UserBatch(
+                update.telegram_id,
+                jobs + 1,
+                blocked=False,
+                language_code=update.draft.language_code,
+                display_name=update.draft.display_name,
+            )
+        else:
+            users[update.telegram_id] = UserBatch(
+                update.telegram_id,
+                jobs,
+                blocked=update.blocked,
+                language_code=before.language_code if before else None,
+                display_name=before.display_name if before else None,
+            )
+    return list(users.values())

@@ -1,0 +1,400 @@
+"""Ending jobs, keeping what is to be said, and the lease of saying it.
+
+A row of `senders` exists as long as a chat's lane has pending rows: it is the lease of sending there. Whoever adds rows
+raises its `arrivals` (and thereby locks it); a holder ends its lease only under the count it knows. So rows added by
+another gateway, or by this one a moment before, are never left without somebody who will send them: either the holder
+sees that the count has moved and looks again, or the lease is gone and the adding transaction has made a new one.
+A holder that dies leaves a lease that runs out; the sweep finds it.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from chassis.postgres import Connection, Pool, fence_batch, retry_transaction, transaction
+from gateway.domain import Ended, Ending, EndingRefused, Lane, Mark, OutboxRow, RowKey
+from purser.gateway.v1 import reply_pb2
+
+_END = """
+WITH call AS (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::smallint[], $5::text[], $6::boolean[])
+        WITH ORDINALITY AS c (job_id, pool, shard, outcome, error, press_answered, place)
+), locked AS MATERIALIZED (
+    SELECT i.job_id FROM gateway.inbox i JOIN call c USING (job_id, pool, shard)
+    WHERE i.done_at IS NULL ORDER BY i.job_id FOR UPDATE OF i
+), done AS (
+    UPDATE gateway.inbox i
+    SET done_at = clock_timestamp(), outcome = c.outcome, error = c.error
+    FROM call c, locked l WHERE i.job_id = l.job_id AND c.job_id = l.job_id
+    RETURNING i.job_id, i.user_id, i.press_answer, c.press_answered, c.place
+), said AS (
+    SELECT d.user_id, r.job_id, r.number, r.payload, d.place
+    FROM unnest($7::uuid[], $8::smallint[], $9::bytea[]) AS r (job_id, number, payload)
+    JOIN done d USING (job_id)
+    UNION ALL
+    SELECT user_id, job_id, 0, press_answer, place FROM done
+    WHERE press_answer IS NOT NULL AND NOT press_answered
+), put AS (
+    INSERT INTO gateway.outbox (lane, cause, number, user_id, payload)
+    SELECT 1, job_id, number, user_id, payload FROM said ORDER BY place, number
+), granted AS (
+    INSERT INTO gateway.senders AS s (user_id, lane, holder, lease_until)
+    SELECT DISTINCT user_id, 1::smallint, $10::uuid, CASE WHEN $10::uuid IS NULL THEN '-infinity'
+        ELSE clock_timestamp() + make_interval(secs => $11) END
+    FROM said ORDER BY user_id
+    ON CONFLICT (user_id, lane) DO UPDATE SET arrivals = s.arrivals + 1
+    RETURNING s.user_id, s.holder, s.arrivals
+)
+SELECT d.job_id, d.user_id, u.telegram_id, g.arrivals, g.holder = $10 AS ours,
+       CASE WHEN NOT d.press_answered THEN d.press_answer END AS silent_answer
+FROM done d JOIN gateway.users u USING (user_id) LEFT JOIN granted g USING (user_id)
+ORDER BY d.place
+"""
+
+_KNOWN = "SELECT job_id, pool, shard FROM gateway.inbox WHERE job_id = ANY($1::uuid[])"
+
+_NOTICE_USERS = """
+SELECT user_id FROM gateway.users WHERE user_id = ANY($1::uuid[]) AND blocked_at IS NULL
+"""
+
+_PUT_NOTICES = """
+INSERT INTO gateway.outbox (lane, cause, number, user_id, payload)
+SELECT 2, cause, number, user_id, payload
+FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::bytea[]) WITH ORDINALITY
+    AS n (cause, number, user_id, payload, place)
+ORDER BY cause, number
+ON CONFLICT (lane, cause, number) DO NOTHING
+RETURNING cause, user_id
+"""
+
+_ANNOUNCE_NOTICES = """
+INSERT INTO gateway.senders AS s (user_id, lane)
+SELECT DISTINCT user_id, 2::smallint FROM unnest($1::uuid[]) AS u (user_id) ORDER BY user_id
+ON CONFLICT (user_id, lane) DO UPDATE SET arrivals = s.arrivals + 1
+"""
+
+_TAKE_DUE = """
+WITH due AS (
+    SELECT user_id FROM gateway.senders
+    WHERE lane = $1 AND next_attempt_at <= (SELECT clock_timestamp())
+      AND lease_until < clock_timestamp()
+    ORDER BY next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED
+)
+UPDATE gateway.senders s SET holder = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
+FROM due WHERE s.user_id = due.user_id AND s.lane = $1
+RETURNING s.user_id, s.arrivals
+"""
+
+_KEEP = """
+UPDATE gateway.senders SET lease_until = clock_timestamp() + make_interval(secs => $4)
+WHERE user_id = $1 AND lane = $2 AND holder = $3 AND lease_until > clock_timestamp()
+RETURNING arrivals
+"""
+
+_PENDING_ROWS = """
+SELECT c.user_id, u.telegram_id, o.cause, o.number, o.payload, o.attempts,
+       extract(epoch FROM clock_timestamp() - o.created_at)::double precision AS age_seconds
+FROM unnest($1::uuid[]) AS c (user_id)
+JOIN gateway.users u USING (user_id)
+CROSS JOIN LATERAL (
+    SELECT * FROM gateway.outbox o
+    WHERE o.user_id = c.user_id AND o.lane = $2 AND o.state = 0 ORDER BY o.place LIMIT $3
+) AS o
+ORDER BY c.user_id, o.place
+"""
+
+_MARK = """
+UPDATE gateway.outbox o
+SET state = m.state, failure = m.failure, attempts = o.attempts + 1,
+    done_at = CASE WHEN m.state > 0 THEN clock_timestamp() END
+FROM unnest($1::smallint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::text[])
+    AS m (lane, cause, number, state, failure)
+WHERE o.lane = m.lane AND o.cause = m.cause AND o.number = m.number AND o.state = 0
+"""
+
+_KEEP_MESSAGES = """
+INSERT INTO gateway.messages (user_id, message_key, message_id)
+SELECT DISTINCT ON (user_id, message_key) user_id, message_key, message_id
+FROM unnest($1::uuid[], $2::text[], $3::bigint[]) WITH ORDINALITY
+    AS m (user_id, message_key, message_id, place)
+ORDER BY user_id, message_key, place DESC
+ON CONFLICT (user_id, message_key)
+DO UPDATE SET message_id = excluded.message_id, kept_at = clock_timestamp()
+"""
+
+_BLOCK = """
+WITH blocked AS (
+    UPDATE gateway.users SET blocked_at = clock_timestamp()
+    WHERE user_id = ANY($1::uuid[]) AND blocked_at IS NULL
+)
+UPDATE gateway.outbox SET state = 3, done_at = clock_timestamp(), failure = $2
+WHERE user_id = ANY($1::uuid[]) AND state = 0
+"""
+
+_END_LEASES = """
+WITH ended AS (
+    SELECT s.user_id, s.lane FROM gateway.senders s
+    JOIN unnest($1::uuid[], $2::smallint[], $3::bigint[]) AS e (user_id, lane, arrivals)
+      USING (user_id, lane, arrivals)
+    WHERE s.holder = $4 ORDER BY s.user_id, s.lane FOR UPDATE OF s
+)
+DELETE FROM gateway.senders s USING ended e WHERE s.user_id = e.user_id AND s.lane = e.lane
+RETURNING s.user_id, s.lane
+"""
+
+_POSTPONE = """
+UPDATE gateway.senders s
+SET holder = NULL, lease_until = '-infinity',
+    next_attempt_at = clock_timestamp() + make_interval(secs => p.delay)
+FROM unnest($1::uuid[], $2::smallint[], $3::double precision[]) AS p (user_id, lane, delay)
+WHERE s.user_id = p.user_id AND s.lane = p.lane AND s.holder = $4
+"""
+
+_MESSAGE_ID = """
+SELECT message_id FROM gateway.messages WHERE user_id = $1 AND message_key = $2
+"""
+
+
+class Outbox:
+    """The truth about what is to be said."""
+
+    def __init__(self, pool: Pool, gateway_id: UUID, lease_seconds: float, load_rows_max: int) -> None:
+        self._pool = pool
+        self._gateway_id = gateway_id
+        self._lease_seconds = lease_seconds
+        self._load_rows_max = load_rows_max
+
+    async def end_jobs(
+        self, endings: Sequence[Ending], *, take_leases: bool
+    ) -> list[Ended | EndingRefused]:
+        """End a batch of jobs in one transaction; per job, in order, what became of it.
+
+        With `take_leases` this gateway takes the chats nobody sends to; else the rows wait for a sweep. Raises TryAgain.
+        """
+
+        async def work(connection: Connection) -> list[Ended | EndingRefused]:
+            return await self._end_jobs(connection, endings, take_leases=take_leases)
+
+        return await retry_transaction(self._pool, work)
+
+    async def put_notices(
+        self, notices: Sequence[tuple[UUID, UUID, Sequence[bytes]]]
+    ) -> tuple[set[UUID], set[UUID]]:
+        """Keep notices of (event id, user id, encoded replies); the events put now, and the users one can reach."""
+
+        async def work(connection: Connection) -> tuple[set[UUID], set[UUID]]:
+            reachable = {
+                row["user_id"]
+                for row in await connection.fetch(_NOTICE_USERS, [user for _, user, _ in notices])
+            }
+            rows = [
+                (event, number, user, payload)
+                for event, user, payloads in notices
+                if user in reachable
+                for number, payload in enumerate(payloads, 1)
+            ]
+            if not rows:
+                return set(), reachable
+            put = await connection.fetch(_PUT_NOTICES, *map(list, zip(*rows, strict=True)))
+            if put:
+                await connection.execute(_ANNOUNCE_NOTICES, [row["user_id"] for row in put])
+            return {row["cause"] for row in put}, reachable
+
+        return await retry_transaction(self._pool, work)
+
+    async def take_due(self, lane: Lane, chats_max: int) -> dict[UUID, tuple[int, list[OutboxRow]]]:
+        """Take the chats of a lane that nobody sends to; per user the count of arrivals and the pending rows.
+
+        Raises TryAgain.
+        """
+        async with transaction(self._pool) as connection:
+            taken = await connection.fetch(
+                _TAKE_DUE, lane, self._gateway_id, self._lease_seconds, chats_max
+            )
+            rows = await self._pending(connection, lane, [row["user_id"] for row in taken])
+        return {row["user_id"]: (row["arrivals"], rows.get(row["user_id"], [])) for row in taken}
+
+    async def look_again(self, lane: Lane, user_id: UUID) -> tuple[int, list[OutboxRow]] | None:
+        """Renew the lease of a chat and read all its pending rows; None when the lease is lost. Raises TryAgain."""
+        async with transaction(self._pool) as connection:
+            arrivals = await connection.fetchval(
+                _KEEP, user_id, lane, self._gateway_id, self._lease_seconds
+            )
+            if arrivals is None:
+                return None
+            rows = await self._pending(connection, lane, [user_id])
+        return arrivals, rows.get(user_id, [])
+
+    async def end_lease(self, lane: Lane, user_id: UUID, arrivals: int) -> bool:
+        """End a chat's lease if no more than so many arrivals are counted. Raises TryAgain."""
+
+        async def work(connection: Connection) -> bool:
+            rows = await connection.fetch(
+                _END_LEASES, [user_id], [lane], [arrivals], self._gateway_id
+            )
+            return bool(rows)
+
+        return await retry_transaction(self._pool, work)
+
+    async def mark(self, marks: Sequence[Mark]) -> list[bool]:
+        """Write down what became of rows; per mark whether its chat's lease has ended here. Raises TryAgain."""
+
+        async def work(connection: Connection) -> list[bool]:
+            return await self._mark(connection, marks)
+
+        return await retry_transaction(self._pool, work)
+
+    async def message_id(self, user_id: UUID, message_key: str) -> int | None:
+        """Find the Telegram message a worker knows by `message_key`. Raises TryAgain."""
+        async with transaction(self._pool) as connection:
+            found: int | None = await connection.fetchval(_MESSAGE_ID, user_id, message_key)
+        return found
+
+    async def _end_jobs(
+        self, connection: Connection, endings: Sequence[Ending], *, take_leases: bool
+    ) -> list[Ended | EndingRefused]:
+        valid = await fence_batch(connection, [ending.claim for ending in endings])
+        # The first call of a job decides, also within a batch.
+        live: dict[UUID, Ending] = {}
+        for ending, ok in zip(endings, valid, strict=True):
+            if ok:
+                live.setdefault(ending.job_id, ending)
+        rows = await connection.fetch(
+            _END,
+            *_columns(live.values()),
+            self._gateway_id if take_leases else None,
+            self._lease_seconds,
+        )
+        ended = {
+            row["job_id"]: Ended(
+                row["user_id"],
+                _rows_of(live[row["job_id"]], row),
+                row["arrivals"] or 0,
+                row["ours"] is True,
+            )
+            for row in rows
+        }
+        missing = [job_id for job_id in live if job_id not in ended]
+        known = {}
+        if missing:
+            known = {
+                row["job_id"]: (row["pool"], row["shard"])
+                for row in await connection.fetch(_KNOWN, missing)
+            }
+        answers: list[Ended | EndingRefused] = []
+        for ending, ok in zip(endings, valid, strict=True):
+            if not ok:
+                answers.append(EndingRefused.STALE)
+            elif ending is live[ending.job_id] and ending.job_id in ended:
+                answers.append(ended[ending.job_id])
+            elif ending.job_id in ended or known.get(ending.job_id) == (
+                ending.claim.pool,
+                ending.claim.shard,
+            ):
+                answers.append(EndingRefused.ALREADY_ENDED)
+            else:
+                answers.append(EndingRefused.UNKNOWN)
+        return answers
+
+    async def _pending(
+        self, connection: Connection, lane: Lane, user_ids: Sequence[UUID]
+    ) -> dict[UUID, list[OutboxRow]]:
+        found: dict[UUID, list[OutboxRow]] = {}
+        if not user_ids:
+            return found
+        now = time.monotonic()
+        for row in await connection.fetch(_PENDING_ROWS, user_ids, lane, self._load_rows_max):
+            found.setdefault(row["user_id"], []).append(
+                OutboxRow(
+                    RowKey(lane, row["cause"], row["number"]),
+                    row["user_id"],
+                    row["telegram_id"],
+                    reply_pb2.Reply.FromString(row["payload"]),
+                    row["attempts"],
+                    now - row["age_seconds"],
+                )
+            )
+        return found
+
+    async def _mark(self, connection: Connection, marks: Sequence[Mark]) -> list[bool]:
+        await connection.execute(
+            _MARK,
+            [mark.row.key.lane for mark in marks],
+            [mark.row.key.cause for mark in marks],
+            [mark.row.key.number for mark in marks],
+            [mark.state for mark in marks],
+            [mark.failure for mark in marks],
+        )
+        named = [mark for mark in marks if mark.message_id and mark.row.reply.message_key]
+        if named:
+            await connection.execute(
+                _KEEP_MESSAGES,
+                [mark.row.user_id for mark in named],
+                [mark.row.reply.message_key for mark in named],
+                [mark.message_id for mark in named],
+            )
+        blocked = sorted({mark.row.user_id for mark in marks if mark.blocked})
+        if blocked:
+            await connection.execute(_BLOCK, blocked, "the user has blocked the bot")
+        postponed = [mark for mark in marks if mark.postpone_seconds is not None]
+        if postponed:
+            await connection.execute(
+                _POSTPONE,
+                [mark.row.user_id for mark in postponed],
+                [mark.row.key.lane for mark in postponed],
+                [mark.postpone_seconds for mark in postponed],
+                self._gateway_id,
+            )
+        return await self._end_leases(connection, marks)
+
+    async def _end_leases(self, connection: Connection, marks: Sequence[Mark]) -> list[bool]:
+        leases = [mark for mark in marks if mark.end_lease_at is not None]
+        if not leases:
+            return [mark.postpone_seconds is not None for mark in marks]
+        ended = {
+            (row["user_id"], row["lane"])
+            for row in await connection.fetch(
+                _END_LEASES,
+                [mark.row.user_id for mark in leases],
+                [mark.row.key.lane for mark in leases],
+                [mark.end_lease_at for mark in leases],
+                self._gateway_id,
+            )
+        }
+        return [
+            mark.postpone_seconds is not None
+            or (mark.end_lease_at is not None and (mark.row.user_id, mark.row.key.lane) in ended)
+            for mark in marks
+        ]
+
+
+def _columns(endings: Collection[Ending]) -> list[list[object]]:
+    """Turn calls into the arrays of `_END`: six about the jobs, three about their replies."""
+    calls = [
+        (e.job_id, e.claim.pool, e.claim.shard, e.outcome, e.error, e.press_answered)
+        for e in endings
+    ]
+    replies = [
+        (ending.job_id, number, reply.SerializeToString())
+        for ending in endings
+        for number, reply in enumerate(ending.replies, 1)
+    ]
+    return [[row[i] for row in calls] for i in range(6)] + [
+        [row[i] for row in replies] for i in range(3)
+    ]
+
+
+def _rows_of(ending: Ending, row: dict[str, object]) -> list[OutboxRow]:
+    """The rows as the statement has put them, without reading them back."""
+    said = list(enumerate(ending.replies, 1))
+    silent = row["silent_answer"]
+    if isinstance(silent, bytes):
+        said.insert(0, (0, reply_pb2.Reply.FromString(silent)))
+    user_id, telegram_id = row["user_id"], row["telegram_id"]
+    assert isinstance(user_id, UUID)  # noqa: S101 (for the type checker)
+    assert isinstance(telegram_id, int)  # noqa: S101
+    now = time.monotonic()
+    return [
+        OutboxRow(RowKey(Lane.ANSWER, ending.job_id, number), user_id, telegram_id, reply, 0, now)
+        for number, reply in said
+    ]

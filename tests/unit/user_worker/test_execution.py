@@ -1,0 +1,205 @@
+"""One job from its turn to its end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.unit.user_worker.fakes import (
+    CLAIM,
+    SHARD,
+    FakeInbox,
+    FakePreferences,
+    FakeServices,
+    job_of,
+)
+from user_worker.application.execution import ERROR_CHARACTERS_MAX, Ending, Execution, Tries
+from user_worker.conversation.book import Conversation
+from user_worker.conversation.context import Context
+from user_worker.domain.jobs import Command, Job
+from user_worker.domain.pauses import Pauses
+from user_worker.domain.replies import Reply, SendText
+from user_worker.errors import ClaimLost, DependencyDown
+from user_worker.ports import Outcome
+
+SOON = Pauses(0.001, 0.002)
+Handler = Callable[[Context, Command], Awaitable[list[Reply]]]
+
+
+def execution(
+    inbox: FakeInbox, handler: Handler, *, slots: int = 4, after_outage: Pauses = SOON
+) -> Execution:
+    return Execution(
+        Conversation(FakeServices().as_services(), commands={"do": handler}),
+        inbox,
+        asyncio.Semaphore(slots),
+        Tries(3, 0.2, after_failure=SOON, after_outage=after_outage),
+    )
+
+
+def accepted(inbox: FakeInbox, *, language_code: str = "en") -> Job:
+    job = job_of(Command("do"), language_code=language_code)
+    inbox.accepted.append(job)
+    return job
+
+
+async def work(
+    inbox: FakeInbox, handler: Handler, *, job: Job | None = None, draining: bool = False
+) -> Ending:
+    drain = asyncio.Event()
+    if draining:
+        drain.set()
+    return await execution(inbox, handler).work(
+        job or accepted(inbox), CLAIM, FakePreferences(), drain
+    )
+
+
+class Failing:
+    """A handler that raises what it is given, one a call, and then answers."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+
+    async def __call__(self, _context: Context, _command: Command) -> list[Reply]:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return [SendText("done")]
+
+
+async def test_a_job_ends_with_its_replies() -> None:
+    """One run, one Deliver."""
+    inbox = FakeInbox()
+
+    assert Ending.ENDED is await work(inbox, Failing())
+    (delivery,) = inbox.deliveries
+    assert (SendText("done"),) == delivery.replies
+    assert Outcome.DONE is delivery.outcome
+
+
+async def test_an_outage_is_not_a_failed_try() -> None:
+    """A dependency that is away for long costs time, never the job."""
+    inbox = FakeInbox()
+    handler = Failing(*[DependencyDown("wallet", "down") for _ in range(20)])
+
+    assert Ending.ENDED is await work(inbox, handler)
+    assert 21 == handler.calls
+    assert Outcome.DONE is inbox.deliveries[0].outcome
+
+
+async def test_three_unexpected_errors_set_a_job_aside_politely() -> None:
+    """The user reads an apology without a cause, operators the error without its secrets."""
+    inbox = FakeInbox()
+    secret = "0x" + "ab" * 32
+    handler = Failing(*[ValueError(f"key {secret} " + "x" * 5000) for _ in range(5)])
+    job = accepted(inbox, language_code="de")
+
+    assert Ending.ENDED is await work(inbox, handler, job=job)
+    assert 3 == handler.calls
+    (delivery,) = inbox.deliveries
+    assert Outcome.SET_ASIDE is delivery.outcome
+    (reply,) = delivery.replies
+    assert isinstance(reply, SendText)
+    assert "tut mir leid" in reply.text
+    assert str(job.job_id) in reply.text
+    assert "ValueError" not in reply.text
+    assert delivery.error.startswith("ValueError: key")
+    assert "ab" * 32 not in delivery.error
+    assert len(delivery.error) <= ERROR_CHARACTERS_MAX
+
+
+async def test_two_unexpected_errors_are_forgiven() -> None:
+    """The third try may succeed."""
+    inbox = FakeInbox()
+
+    await work(inbox, Failing(ValueError(), KeyError()))
+    assert Outcome.DONE is inbox.deliveries[0].outcome
+
+
+async def test_a_handler_that_hangs_is_a_failed_try() -> None:
+    """An attempt has a named bound."""
+    inbox = FakeInbox()
+
+    async def hang(_context: Context, _command: Command) -> list[Reply]:
+        await asyncio.Event().wait()
+        return []
+
+    await work(inbox, hang)
+    assert Outcome.SET_ASIDE is inbox.deliveries[0].outcome
+    assert inbox.deliveries[0].error.startswith("TimeoutError")
+
+
+async def test_a_lost_claim_ends_the_work_at_once() -> None:
+    """In the handler or in Deliver."""
+    inbox = FakeInbox()
+    handler = Failing(ClaimLost("stale"))
+    with pytest.raises(ClaimLost):
+        await work(inbox, handler)
+    assert 1 == handler.calls
+
+    inbox.epochs[SHARD] = CLAIM.epoch + 1
+    with pytest.raises(ClaimLost):
+        await work(inbox, Failing())
+    assert [] == inbox.deliveries
+
+
+async def test_deliver_is_repeated_for_as_long_as_the_gateway_is_away() -> None:
+    """The handler is not run again for it."""
+    inbox = FakeInbox(failures=[DependencyDown("gateway", "down") for _ in range(20)])
+    handler = Failing()
+
+    assert Ending.ENDED is await work(inbox, handler)
+    assert 1 == handler.calls
+    assert 21 == inbox.calls
+
+
+async def test_a_job_the_inbox_does_not_know_is_forgotten() -> None:
+    """The stream invented it."""
+    assert Ending.UNKNOWN is await work(FakeInbox(), Failing(), job=job_of(Command("do")))
+
+
+async def test_refused_replies_become_an_apology() -> None:
+    """A reply above a limit is our mistake; the user still gets an answer, the job still ends."""
+    inbox = FakeInbox(refuse_replies=1)
+
+    assert Ending.ENDED is await work(inbox, Failing())
+    (delivery,) = inbox.deliveries
+    assert Outcome.SET_ASIDE is delivery.outcome
+    assert 1 == len(delivery.replies)
+    assert "replies[0]" in delivery.error
+
+
+async def test_a_refused_apology_ends_the_job_without_words() -> None:
+    """A user's line never stops."""
+    inbox = FakeInbox(refuse_replies=2)
+
+    assert Ending.ENDED is await work(inbox, Failing())
+    assert ((), Outcome.SET_ASIDE) == (inbox.deliveries[0].replies, inbox.deliveries[0].outcome)
+
+
+async def test_a_drain_cuts_short_the_rest_after_an_outage() -> None:
+    """The next owner tries again; this one need not wait for it."""
+    inbox = FakeInbox()
+
+    assert Ending.ABANDONED is await work(
+        inbox, Failing(DependencyDown("wallet", "down")), draining=True
+    )
+    assert [] == inbox.deliveries
+
+
+async def test_a_resting_job_keeps_no_other_user_waiting() -> None:
+    """With one slot only, a job whose dependency is down lets another through."""
+    inbox = FakeInbox()
+    stuck = accepted(inbox)
+    quick = job_of(Command("help"))
+    inbox.accepted.append(quick)
+    one_slot = execution(
+        inbox, Failing(DependencyDown("wallet", "down")), slots=1, after_outage=Pauses(30, 30)
+    )
+    resting = asyncio.create_task(one_slot.work(stuck, CLAIM, FakePreferences(), asyncio.Event()))
+    await asyncio.sleep(0.01)
+
+    async with asyncio.timeout(1):
+        assert Ending.ENDED is await one_slot.work(quick, CLAIM, FakePreferences(), asyncio.Event())
+    resting.cancel()

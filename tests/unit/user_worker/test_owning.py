@@ -1,0 +1,267 @@
+"""How a worker comes to own shards, keeps them, and gives them up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from kernel.sharding import ShardKey
+from tests.unit.user_worker.fakes import (
+    ANN,
+    BEN,
+    POOL,
+    SHARD,
+    FakeInbox,
+    FakePlacement,
+    FakePreferences,
+    FakeServices,
+    FakeStream,
+    job_of,
+)
+from user_worker.application.execution import Execution, Tries
+from user_worker.application.owning import Owner, OwnershipPace
+from user_worker.application.reading import (
+    EntryClearer,
+    InboxPace,
+    InboxReader,
+    StreamPace,
+    StreamReader,
+)
+from user_worker.application.shards import QueueBounds, Shards
+from user_worker.conversation.book import Conversation
+from user_worker.conversation.context import Context
+from user_worker.domain.jobs import Command
+from user_worker.domain.ownership import OrphanRule, ShardSeen
+from user_worker.domain.pauses import Pauses
+from user_worker.domain.replies import Reply, SendText
+from user_worker.errors import DependencyDown
+
+ME, OTHER = "purser-user-worker-0", "purser-user-worker-1"
+SOON = Pauses(0.002, 0.005)
+
+
+class House:
+    """A worker wired as in main, on a world in memory, with a handler that can be held back."""
+
+    def __init__(self) -> None:
+        self.placement = FakePlacement()
+        self.inbox = FakeInbox()
+        self.stream = FakeStream()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.started: list[int] = []
+        clearer = EntryClearer(self.stream, 100)
+        self.shards = Shards(
+            Execution(
+                Conversation(FakeServices().as_services(), commands={"do": self._do}),
+                self.inbox,
+                asyncio.Semaphore(8),
+                Tries(3, 5.0, SOON, SOON),
+            ),
+            FakePreferences(),
+            QueueBounds(16, 100_000),
+            clearer.clear,
+        )
+        pace = OwnershipPace(
+            lease_seconds=0.3,
+            lease_margin_seconds=0.05,
+            heartbeat_seconds=0.05,
+            poll_seconds=0.02,
+            claims_at_once_max=4,
+            orphans=OrphanRule(3.0, 10.0, 4),
+            after_outage=SOON,
+        )
+        self.owner = Owner(ME, self.placement, self.shards, pace)
+        self.work = (
+            StreamReader(self.stream, self.shards, StreamPace(0.01, 10, 30.0, 0.05, SOON)).run,
+            InboxReader(self.inbox, self.shards, InboxPace(0.05, 0.001, 100)).run,
+            clearer.run,
+        )
+
+    async def _do(self, context: Context, command: Command) -> list[Reply]:
+        self.started.append(context.job.user_seq)
+        await self.gate.wait()
+        return [SendText(command.arguments or "done")]
+
+    def accept(self, seq: int = 1, *, pushed: bool = True, user: int = 1) -> None:
+        job = job_of(Command("do"), seq=seq, user_id=ANN if user == 1 else BEN)
+        self.inbox.accepted.append(job)
+        if pushed:
+            self.stream.push(job)
+
+    @property
+    def answered(self) -> list[int]:
+        return [delivery.job.user_seq for delivery in self.inbox.deliveries]
+
+
+@asynccontextmanager
+async def living(house: House) -> AsyncIterator[asyncio.Event]:
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(run()) for run in house.work]
+    owner = asyncio.create_task(house.owner.run(stop))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        house.gate.set()
+        await asyncio.wait_for(owner, 3)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await house.shards.close()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(3):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_wished_for_shard_is_claimed_and_its_users_answered_in_order() -> None:
+    """Placement, stream and inbox together, from the first wish to an empty stream."""
+    house = House()
+    house.placement.wish(0, ME)
+    for seq in (1, 2, 3):
+        house.accept(seq)
+    async with living(house):
+        await until(lambda: house.answered == [1, 2, 3])
+        await until(lambda: house.stream.entries[SHARD] == [])
+
+
+async def test_without_any_redis_users_are_answered_all_the_same() -> None:
+    """The inbox is the truth; the stream costs only latency."""
+    house = House()
+    house.stream.failures = [DependencyDown("redis", "down") for _ in range(100_000)]
+    house.placement.wish(0, ME)
+    async with living(house):
+        for seq in (1, 2, 3):
+            house.accept(seq, pushed=False)
+        await until(lambda: house.answered == [1, 2, 3])
+
+
+async def test_entries_nobody_can_use_leave_the_stream() -> None:
+    """No job, a foreign job, an invented job: the depth one scales on stays honest."""
+    house = House()
+    house.placement.wish(0, ME)
+    house.stream.push(None)
+    house.stream.push(job_of(Command("do"), key=ShardKey(POOL, 5)), key=SHARD)
+    house.stream.push(job_of(Command("do")))
+    house.accept(1)
+    async with living(house):
+        await until(lambda: house.answered == [1])
+        await until(lambda: house.stream.entries[SHARD] == [])
+
+
+async def test_a_shard_wished_for_elsewhere_is_drained_before_its_release() -> None:
+    """What runs may finish, nothing new starts."""
+    house = House()
+    house.placement.wish(0, ME)
+    house.gate.clear()
+    house.accept(1)
+    house.accept(2)
+    async with living(house):
+        await until(lambda: house.started == [1])
+        house.placement.wish(0, OTHER)
+        await until(lambda: house.shards.all()[0].draining.is_set())
+        assert [] == house.placement.released
+        house.gate.set()
+        await until(lambda: house.placement.released)
+    assert [1] == house.answered
+    assert [1] == house.started
+
+
+async def test_a_drain_ends_at_its_bound() -> None:
+    """A job that hangs is left to the next owner."""
+    house = House()
+    house.placement.wish(0, ME)
+    house.gate.clear()
+    house.accept(1)
+    async with living(house):
+        await until(lambda: house.started == [1])
+        house.placement.wish(0, OTHER)
+        await until(lambda: house.placement.released)
+        assert [] == house.answered
+
+
+async def test_an_unanswered_heartbeat_ends_everything_at_the_deadline() -> None:
+    """The worker stops by itself before anybody else may begin, and registers anew."""
+    house = House()
+    house.placement.wish(0, ME)
+    house.gate.clear()
+    house.accept(1)
+    async with living(house):
+        await until(lambda: house.started == [1])
+        first = house.owner.incarnation
+        began = asyncio.get_running_loop().time()
+        house.placement.failures = [DependencyDown("database", "down") for _ in range(1000)]
+        await until(lambda: house.shards.all() == [])
+        assert asyncio.get_running_loop().time() - began < 0.3
+        house.placement.failures = []
+        house.gate.set()
+        await until(lambda: house.answered == [1])
+        assert house.owner.incarnation not in (None, first)
+
+
+async def test_a_refused_heartbeat_drops_all_shards_at_once() -> None:
+    """Another run of the same name has registered, or the lease was over."""
+    house = House()
+    house.placement.wish(0, ME)
+    async with living(house):
+        await until(lambda: house.shards.all())
+        house.placement.lives = False
+        await until(lambda: len(house.placement.registered) == 2)
+        await until(lambda: [s.claim.epoch for s in house.shards.all()] == [2])
+
+
+async def test_a_stale_claim_drops_the_shard_and_its_job_runs_elsewhere() -> None:
+    """Deliver's word is enough; nothing is answered under the old epoch."""
+    house = House()
+    house.placement.wish(0, ME)
+    async with living(house):
+        await until(lambda: house.shards.all())
+        house.inbox.epochs[SHARD] = 99
+        house.placement.shards[SHARD] = ShardSeen(SHARD, 99, OTHER, None, None, OTHER, True)
+        house.accept(1)
+        await until(lambda: house.shards.all() == [])
+    assert [] == house.answered
+
+
+async def test_leaving_hands_over_everything_and_deregisters() -> None:
+    """SIGTERM: no more shards, drained, released, gone."""
+    house = House()
+    for shard in range(3):
+        house.placement.wish(shard, ME)
+    async with living(house) as stop:
+        await until(lambda: len(house.shards.all()) == 3)
+        stop.set()
+        await until(lambda: house.placement.is_deregistered)
+    assert house.placement.is_draining
+    assert {0, 1, 2} == {claim.shard for claim in house.placement.released}
+
+
+async def test_a_claim_nobody_here_works_under_is_released_and_made_anew() -> None:
+    """Its answer was lost; without this nobody would serve the shard while this run lives."""
+    house = House()
+    async with living(house):
+        await until(lambda: house.owner.incarnation)
+        house.placement.shards[SHARD] = ShardSeen(
+            SHARD, 7, ME, house.owner.incarnation, None, ME, True
+        )
+        await until(lambda: [s.claim.epoch for s in house.shards.all()] == [8])
+
+
+async def test_dropped_copies_are_read_again() -> None:
+    """A flood beyond the bound of memory is worked to its end, its entries removed."""
+    house = House()
+    house.placement.wish(0, ME)
+    house.gate.clear()
+    for seq in range(1, 41):
+        house.accept(seq)
+    house.accept(1, user=2)
+    async with living(house):
+        await until(lambda: len(house.started) == 2)
+        assert house.shards.all()[0].queue.waiting_jobs <= 16
+        house.gate.set()
+        await until(lambda: len(house.answered) == 41)
+        await until(lambda: house.stream.entries[SHARD] == [])
+    anns = [d.job.user_seq for d in house.inbox.deliveries if d.job.user_id == ANN]
+    assert list(range(1, 41)) == anns
