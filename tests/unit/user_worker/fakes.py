@@ -105,6 +105,20 @@ class FakePreferences(Switch):
 
 
 @dataclass
+class FakeAttempts(Switch):
+    begun: dict[UUID, int] = field(default_factory=dict)
+
+    async def begin(self, claim: Claim, job_id: UUID) -> int:
+        self.pass_or_raise()
+        self.begun[job_id] = self.begun.get(job_id, 0) + 1
+        return self.begun[job_id] - 1
+
+    async def forgive(self, claim: Claim, job_id: UUID) -> None:
+        self.pass_or_raise()
+        self.begun.pop(job_id, None)
+
+
+@dataclass
 class FakeServices:
     """The three services, each with its switch."""
 

@@ -9,6 +9,7 @@ from tests.unit.user_worker.fakes import (
     BEN,
     POOL,
     SHARD,
+    FakeAttempts,
     FakeInbox,
     FakePlacement,
     FakePreferences,
@@ -55,6 +56,7 @@ class House:
             Execution(
                 Conversation(FakeServices().as_services(), commands={"do": self._do}),
                 self.inbox,
+                FakeAttempts(),
                 asyncio.Semaphore(8),
                 Tries(3, 5.0, SOON, SOON),
             ),

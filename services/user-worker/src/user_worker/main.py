@@ -38,7 +38,7 @@ from user_worker.conversation.book import Conversation
 from user_worker.conversation.context import Services
 from user_worker.domain.ownership import OrphanRule
 from user_worker.domain.pauses import Pauses
-from user_worker.postgres import PostgresPlacement, PostgresPreferences, listen
+from user_worker.postgres import PostgresAttempts, PostgresPlacement, PostgresPreferences, listen
 from user_worker.servicer import WorkerServicer
 from user_worker.settings import OwnershipSettings, ReadingSettings, Settings, WorkSettings
 from user_worker.stream import RedisJobStream
@@ -87,6 +87,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             Execution(
                 conversation,
                 inbox,
+                PostgresAttempts(store),
                 asyncio.Semaphore(settings.work.attempts_at_once_max),
                 _tries(settings.work),
             ),

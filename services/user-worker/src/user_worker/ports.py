@@ -100,6 +100,16 @@ class Placement(Protocol):
         """Give a shard up; one that is not held any more is no error."""
 
 
+class Attempts(Protocol):
+    """How often a job was begun by owners that did not live to end it."""
+
+    async def begin(self, claim: Claim, job_id: UUID) -> int:
+        """Count before running a job; gives how often it had been counted before."""
+
+    async def forgive(self, claim: Claim, job_id: UUID) -> None:
+        """Take the count back: the job ended, or an outage was the reason."""
+
+
 class Preferences(Protocol):
     """What users chose for themselves."""
 
