@@ -85,6 +85,7 @@ async def test_the_shared_quote_is_readable_and_forgets_itself(
         kept = await redis.hget(quote_key("BTC"), "q")
         remaining = await redis.pttl(quote_key("BTC"))
 
+    assert isinstance(kept, bytes)
     assert Quote.FromString(kept).symbol == "BTC"
     assert 0 < remaining <= 30_000
 
