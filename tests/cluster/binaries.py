@@ -90,6 +90,15 @@ def ensure_built(environment: Mapping[str, str] = os.environ) -> Path:
     return folder
 
 
+def ensure_available(environment: Mapping[str, str] = os.environ) -> None:
+    """Builds unless each component is named or built. Raises BinariesMissing like ensure_built."""
+    try:
+        for component in COMPONENTS:
+            component_path(component, environment)
+    except BinariesMissing:
+        ensure_built(environment)
+
+
 def source_hash() -> str:
     """Sixteen hex digits that change with anything that changes the built program."""
     digest = hashlib.sha256(" ".join(_build_command(Path("program"))).encode())

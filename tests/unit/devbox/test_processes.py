@@ -104,9 +104,9 @@ def test_workers_know_every_gateway() -> None:
 
 def test_what_a_person_sets_for_a_service_passes_through() -> None:
     """`GATEWAY_LOG_LEVEL=debug make run` shall do what it says."""
-    world = make_world(GATEWAY_LOG_LEVEL="debug", PURSER_CONNECTIONS_MAX="9")
+    world = make_world(GATEWAY_LOG_LEVEL="debug", USER_WORKER_CONNECTIONS_MAX="9")
     assert plan_gateway(world, 0).environ["GATEWAY_LOG_LEVEL"] == "debug"
-    assert plan_worker(world, 0).environ["PURSER_CONNECTIONS_MAX"] == "9"
+    assert plan_worker(world, 0).environ["USER_WORKER_CONNECTIONS_MAX"] == "9"
 
 
 def test_more_workers_than_the_most_raise_the_most_unless_it_was_said() -> None:

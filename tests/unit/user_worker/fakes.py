@@ -1,5 +1,7 @@
 """The world of a worker in memory: what the ports promise, with switches for what can go wrong."""
 
+# ruff: noqa: D101, D102 (user_worker.ports says what each of these promises)
+
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

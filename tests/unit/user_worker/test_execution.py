@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-
 from tests.unit.user_worker.fakes import (
     CLAIM,
     SHARD,
@@ -13,6 +12,7 @@ from tests.unit.user_worker.fakes import (
     FakeServices,
     job_of,
 )
+
 from user_worker.application.execution import ERROR_CHARACTERS_MAX, Ending, Execution, Tries
 from user_worker.conversation.book import Conversation
 from user_worker.conversation.context import Context
@@ -29,6 +29,7 @@ Handler = Callable[[Context, Command], Awaitable[list[Reply]]]
 def execution(
     inbox: FakeInbox, handler: Handler, *, slots: int = 4, after_outage: Pauses = SOON
 ) -> Execution:
+    """Wire an execution whose only command is `do`."""
     return Execution(
         Conversation(FakeServices().as_services(), commands={"do": handler}),
         inbox,
@@ -38,6 +39,7 @@ def execution(
 
 
 def accepted(inbox: FakeInbox, *, language_code: str = "en") -> Job:
+    """Put a job that does `do` into the inbox."""
     job = job_of(Command("do"), language_code=language_code)
     inbox.accepted.append(job)
     return job
@@ -46,6 +48,7 @@ def accepted(inbox: FakeInbox, *, language_code: str = "en") -> Job:
 async def work(
     inbox: FakeInbox, handler: Handler, *, job: Job | None = None, draining: bool = False
 ) -> Ending:
+    """Work one job to its end."""
     drain = asyncio.Event()
     if draining:
         drain.set()
@@ -62,6 +65,7 @@ class Failing:
         self.calls = 0
 
     async def __call__(self, _context: Context, _command: Command) -> list[Reply]:
+        """Answer `do`."""
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)

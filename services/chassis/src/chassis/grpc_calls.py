@@ -220,6 +220,9 @@ def _status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, str, str
     if isinstance(error, TimeoutError):
         _log.warning("call_timed_out", method=method)
         return grpc.StatusCode.DEADLINE_EXCEEDED, "the call took too long", ""
+    if isinstance(error, NotImplementedError):
+        # What the generated servicer raises for a method of the contract that nobody overrode.
+        return grpc.StatusCode.UNIMPLEMENTED, "this server does not serve this method", ""
     _log.error("call_failed", method=method, exc_info=error)
     trace = current_trace()
     shown = trace.trace_id_text if trace else "unknown"

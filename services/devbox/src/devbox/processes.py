@@ -17,7 +17,8 @@ from devbox.settings import BOT_TOKEN_VARIABLE, RunSettings
 POOL = "default.main"
 WORKER = "purser-user-worker"
 
-# Connections cost PostgreSQL some 3 MB each; group commit needs few.
+# Connections cost PostgreSQL some 3 MB each; group commit needs few. Not for the gateway, whose
+# setting of that name bounds its connections to Telegram as well.
 CONNECTIONS_MAX = 4
 
 # Not inherited: they are the devbox's to hand on, role by role.
@@ -138,6 +139,7 @@ def _plan_service(
     environ: Mapping[str, str],
 ) -> ProcessPlan:
     prefix = package.upper()
+    defaults = {} if package == "gateway" else {f"{prefix}_CONNECTIONS_MAX": str(CONNECTIONS_MAX)}
     own = {
         f"{prefix}_DATABASE_URL": world.database.url(role),
         f"{prefix}_LISTEN_ADDRESS": f"127.0.0.1:{port or 0}",
@@ -145,7 +147,7 @@ def _plan_service(
     return ProcessPlan(
         name,
         _python(package),
-        _inherited(world) | own | dict(environ),
+        defaults | _inherited(world) | own | dict(environ),
         grpc_port=port,
         worker=port is None,
     )
@@ -162,7 +164,6 @@ def _inherited(world: World) -> dict[str, str]:
     defaults = {
         "PURSER_LOG_FORMAT": "console",
         "PURSER_METRICS_ADDRESS": "127.0.0.1:0",
-        "PURSER_CONNECTIONS_MAX": str(CONNECTIONS_MAX),
         # Without a pooler in between, the server may keep prepared statements.
         "PURSER_PREPARED_STATEMENTS": "no" if world.settings.database_url else "yes",
     }

@@ -27,6 +27,7 @@ from devbox.data_folder import DataFolder
 from devbox.database import ROLES, Database, ensure_database, ensure_logins, migrate_rooms
 from devbox.errors import CannotBegin, ServerFailed
 from devbox.fleet import Fleet, Rank
+from devbox.given_servers import require_database, require_redis
 from devbox.keeper import Keeper, Kept
 from devbox.keyring import ensure_key_file, ensure_secret, ensure_secret_file
 from devbox.processes import (
@@ -115,6 +116,10 @@ async def _bring_up(
     fleet: Fleet,
     stack: contextlib.AsyncExitStack,
 ) -> None:
+    if settings.database_url is not None:
+        await require_database(settings.database_url)
+    if settings.redis_url is not None:
+        await require_redis(settings.redis_url)
     world = _plan_world(settings, environ, folder, fleet)
     owner = await _open_owner_pool(world.database, stack)
     cwd = Path.cwd()

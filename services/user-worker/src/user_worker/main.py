@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
+
+from chassis import migrations, telemetry
 from chassis.errors import CannotStart
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import serving
@@ -20,8 +22,6 @@ from chassis.process import ready_line
 from chassis.redis import open_redis
 from kernel.malformed import Malformed
 from kernel.sharding import check_pool
-
-from chassis import migrations, telemetry
 from purser.worker.v1 import worker_pb2_grpc
 from user_worker.application.execution import Execution, Tries
 from user_worker.application.owning import Owner, OwnershipPace

@@ -13,7 +13,6 @@ from typing import Protocol
 from uuid import UUID
 
 from kernel.sharding import Claim, ShardKey
-
 from user_worker.domain.jobs import Job
 from user_worker.domain.ownership import Observed
 from user_worker.domain.replies import Reply

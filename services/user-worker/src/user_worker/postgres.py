@@ -13,12 +13,12 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+
 from chassis.errors import StaleClaim, TryAgain
 from chassis.postgres import Connection, Pool, fence, transaction
 from chassis.settings import Secret
 from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
-
 from user_worker.domain.ownership import Observed, ShardSeen
 from user_worker.domain.pauses import Pauses
 from user_worker.errors import ClaimLost, DependencyDown

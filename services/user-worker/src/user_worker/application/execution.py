@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from chassis.redaction import redact_text
 from chassis.telemetry import continue_trace, get_logger
 from kernel.sharding import Claim
-
 from user_worker import metrics
 from user_worker.conversation.book import Conversation, apology
 from user_worker.domain.jobs import Job

@@ -15,7 +15,6 @@ from uuid import UUID
 
 from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
-
 from user_worker import metrics
 from user_worker.application.execution import Ending, Execution
 from user_worker.domain.jobs import Job
