@@ -90,6 +90,21 @@ async def test_init_containers_come_first(
     await eventually(lambda: _has_said(control_plane, namespace, "prepared\ntried\n"))
 
 
+async def test_a_failed_init_container_keeps_the_others_from_starting(
+    api: KubernetesApi, namespace: str, control_plane: ControlPlane
+) -> None:
+    """With restartPolicy Never there is no second try, and the pod has failed."""
+    initial = [shell_container("exit 1") | {"name": "prepare"}]
+    spec = {"initContainers": initial, "restartPolicy": "Never"}
+    await create_pod(api, namespace, "echo started", spec=spec)
+
+    await pod_when(api, namespace, "a", lambda pod: pod["status"]["phase"] == "Failed")
+    await api.delete(pods_path(namespace, "a"))
+    await eventually(lambda: pod_is_gone(api, namespace, "a"))
+
+    assert _said(control_plane, namespace) == ""
+
+
 async def test_a_deleted_pod_may_finish_what_it_does(
     api: KubernetesApi, namespace: str, control_plane: ControlPlane
 ) -> None:
@@ -173,15 +188,14 @@ async def test_a_grpc_server_is_asked_by_its_health_service(
 ) -> None:
     """SERVING is ready; a server that says NOT_SERVING is not, though its port is open."""
     probe = QUICK_PROBE | {"grpc": {"port": 50051}}
-    for name, answer in (("a", "SERVING"), ("b", "NOT_SERVING")):
+    for name, answer in (("b", "NOT_SERVING"), ("a", "SERVING")):
         serve = HEALTH_SERVER.replace("ANSWER", answer)
         command = ["python", "-c", serve]
         await create_pod(api, namespace, "", name=name, command=command, readinessProbe=probe)
 
     await pod_when(api, namespace, "a", is_ready)
-    other = await pod_when(api, namespace, "b", is_running)
-
-    assert not is_ready(other)
+    with pytest.raises(TimeoutError):
+        await pod_when(api, namespace, "b", is_ready, within_seconds=3)
 
 
 async def test_a_failing_liveness_probe_restarts_the_container(
