@@ -55,7 +55,9 @@ class Failing(
         assert self.error is not None
         raise self.error
 
-    Deliver = FetchJobs = EnsureWallet = _fail
+    Deliver = _fail  # type: ignore[assignment]  # one failure for all
+    FetchJobs = _fail  # type: ignore[assignment]
+    EnsureWallet = _fail  # type: ignore[assignment]
 
     async def GetQuotes(  # noqa: N802 (the proto's name)
         self, request: pricing_pb2.GetQuotesRequest, context: object
