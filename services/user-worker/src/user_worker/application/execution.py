@@ -177,6 +177,7 @@ class Execution:
                 answer = simpler
             except DependencyDown as outage:
                 metrics.OUTAGES.labels(outage.dependency).inc()
+                log.warning("delivery_waits", job_id=str(job.job_id), reason=str(outage))
                 await asyncio.sleep(next(after_outage))
             else:
                 return Ending.ENDED
