@@ -1,5 +1,7 @@
 """The world of a worker in memory: what the ports promise, with switches for what can go wrong."""
 
+# ruff: noqa: D101, D102 (user_worker.ports says what each of these promises)
+
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,6 +102,20 @@ class FakePreferences(Switch):
     async def choose_language(self, claim: Claim, user_id: UUID, language: str) -> None:
         self.pass_or_raise()
         self.languages[user_id] = language
+
+
+@dataclass
+class FakeAttempts(Switch):
+    begun: dict[UUID, int] = field(default_factory=dict)
+
+    async def begin(self, claim: Claim, job_id: UUID) -> int:
+        self.pass_or_raise()
+        self.begun[job_id] = self.begun.get(job_id, 0) + 1
+        return self.begun[job_id] - 1
+
+    async def forgive(self, claim: Claim, job_id: UUID) -> None:
+        self.pass_or_raise()
+        self.begun.pop(job_id, None)
 
 
 @dataclass

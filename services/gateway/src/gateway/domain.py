@@ -1,4 +1,5 @@
-"""What the gateway talks about: what an update turned out to be, how newcomers are placed, what is to be sent.
+"""What the gateway talks about: what an update turned out to be, how newcomers are placed, what is
+to be sent.
 
 Values only. A `Job` inside is a draft: the inbox fills in who, which shard, which place and when.
 """
@@ -202,9 +203,9 @@ def plan_admissions(
 ) -> AdmissionPlan:
     """Fill the lowest shards with room first and keep one empty shard ahead.
 
-    `rooms` are (shard, users) of the shards with room, lowest first; at least `newcomers + 1` of them if there are so
-    many. `newest_shard` is the highest number in the directory, -1 for none. The shard ahead is there so that a worker
-    owns it before its first user comes.
+    `rooms` are (shard, users) of the shards with room, lowest first; at least `newcomers + 1` of
+    them if there are so many. `newest_shard` is the highest number in the directory, -1 for none.
+    The shard ahead is there so that a worker owns it before its first user comes.
     """
     shards: list[int] = []
     for shard, users in rooms:

@@ -2,11 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-UPDATES = Counter(
-    "purser_gateway_updates_total",
-    "Updates by what became of them",
-    ["verdict"],
-)
+UPDATES = Counter("purser_gateway_updates_total", "Updates by what became of them", ["verdict"])
 IGNORED = Counter("purser_gateway_updates_ignored_total", "Updates not for this bot", ["reason"])
 BATCH_UPDATES = Histogram(
     "purser_gateway_accept_batch_updates",
@@ -32,10 +28,12 @@ STREAM_APPENDS = Counter(
 )
 DELIVERIES = Counter("purser_gateway_deliveries_total", "Deliver calls", ["outcome"])
 NOTICES = Counter("purser_gateway_notices_total", "Notices", ["result"])
-SENT = Counter("purser_gateway_sent_total", "Rows of the outbox by what became of them", ["lane", "state"])
+SENT = Counter(
+    "purser_gateway_sent_total", "Rows of the outbox by what became of them", ["lane", "state"]
+)
 SEND_DELAY_SECONDS = Histogram(
     "purser_gateway_send_delay_seconds",
-    "From a row's commit (as seen here) to Telegram's acceptance",
+    "From a row's commit to the end of its sending",
     ["lane"],
     buckets=(0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )

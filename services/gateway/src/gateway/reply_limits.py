@@ -1,7 +1,8 @@
-"""The limits of replies, as the proto states them: checked before anything is written, naming the field.
+"""The limits of replies as the proto states them, checked before anything is written.
 
-Telegram counts UTF-16 units after the markup is parsed, so tags are taken out and entities are read before counting. What
-passes here may still be refused by Telegram (markup it cannot parse); that is the sender's business. Pure.
+Telegram counts UTF-16 units after the markup is parsed, so tags are taken out and entities are read
+before counting. What passes here may still be refused by Telegram (markup it cannot parse); that is
+the sender's business. Pure.
 """
 
 import html

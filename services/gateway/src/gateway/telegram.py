@@ -1,11 +1,11 @@
-"""Calls of the Bot API through aiogram: a reply becomes a call, a failure becomes what to do about it.
+"""Calls of the Bot API through aiogram: a reply becomes a call, a failure what to do about it.
 
-Telegram tells kinds of 400 apart by their descriptions only; those that need their own answer are listed here, all others
-are final. A network failure leaves open whether the call was carried out: the Bot API has no idempotent send, so saying it
-again may say it twice, and not saying it again may never say it. It is said again.
+Telegram tells kinds of 400 apart by their descriptions only; those that need their own answer are
+listed here, all others are final. A network failure leaves open whether the call was carried out:
+the Bot API has no idempotent send, so saying it again may say it twice, and not saying it again may
+never say it. It is said again.
 """
 
-import asyncio
 import html
 import re
 from collections.abc import Sequence
@@ -68,7 +68,8 @@ def bot_id_of(token: Secret) -> int:
         return extract_bot_id(token.reveal())
     except TokenValidationError:
         raise CannotStart(
-            "GATEWAY_BOT_TOKEN does not look like a bot token (123456:AAAA…): copy it from @BotFather."
+            "GATEWAY_BOT_TOKEN does not look like a bot token (123456:AAAA…): "
+            "copy it from @BotFather."
         ) from None
 
 
@@ -83,9 +84,7 @@ class Telegram:
         connections_max: int,
         request_timeout_seconds: float,
     ) -> None:
-        session = AiohttpSession(
-            api=TelegramAPIServer.from_base(api_url), limit=connections_max
-        )
+        session = AiohttpSession(api=TelegramAPIServer.from_base(api_url), limit=connections_max)
         self._bot = Bot(token.reveal(), session=session)
         self._request_timeout_seconds = request_timeout_seconds
 
@@ -104,8 +103,7 @@ class Telegram:
         method = GetRawUpdates(
             offset=offset, limit=limit, timeout=wait_seconds, allowed_updates=list(kinds)
         )
-        updates = await self._call(method, wait_seconds + LONG_POLL_MARGIN_SECONDS)
-        return updates if isinstance(updates, list) else []
+        return list(await self._call(method, wait_seconds + LONG_POLL_MARGIN_SECONDS))
 
     async def set_webhook(
         self, url: str, secret: Secret, kinds: Sequence[str], connections_max: int
@@ -127,9 +125,10 @@ class Telegram:
     async def say(
         self, telegram_id: int, reply: reply_pb2.Reply, message_id: int | None, *, plain: bool
     ) -> int:
-        """Carry one reply out; return the id of the message that now shows it, 0 when there is none.
+        """Carry one reply out; return the id of the message that now shows it, 0 for none.
 
-        `message_id` is that of the message to edit, None to send a new one. `plain` leaves the markup out.
+        `message_id` is that of the message to edit, None to send a new one. `plain` leaves
+        the markup out.
         Raises TelegramFailure.
         """
         method = _method_of(telegram_id, reply, message_id, plain=plain)
@@ -159,7 +158,7 @@ class Telegram:
             failure = _failure_of(error)
             outcome = type(failure).__name__
             raise failure from None
-        except (OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError) as error:
             outcome = RetryLater.__name__
             raise RetryLater(type(error).__name__) from None
         finally:
@@ -224,7 +223,10 @@ def _keyboard_of(keyboard: reply_pb2.Keyboard) -> InlineKeyboardMarkup | None:
 
 
 def _failure_of(error: exceptions.AiogramError) -> TelegramFailure:
-    """Name what to do. Texts of network errors stay out: they may hold the address, and that the token."""
+    """Name what to do.
+
+    Texts of network errors stay out: they may hold the address, and that the token.
+    """
     if isinstance(error, exceptions.TelegramRetryAfter):
         return RetryLater("429", float(error.retry_after))
     if isinstance(error, exceptions.TelegramUnauthorizedError | exceptions.TelegramNotFound):

@@ -1,11 +1,12 @@
 """aiogram's models of the Bot API, imported without building the nine hundred that are never used.
 
-`import aiogram` ends by building the validator of every type of the Bot API: 3 s and 150 MB, most of it copies of the
-same few types. Each of those builds is one call of `model_rebuild`, and aiogram defers building otherwise
-(`defer_build`), so here that call does nothing while aiogram is imported, and afterwards the few models the gateway
-speaks are built with the names aiogram would have given: 1 s and 50 MB. Everything that needs aiogram in this package
-imports it from here, so that the order holds. Should a later aiogram build its models in another way, the import is
-merely slow and large again; `tests/unit/gateway` measures it.
+`import aiogram` ends by building the validator of every type of the Bot API: 3 s and 150 MB, most
+of it copies of the same few types. Each of those builds is one call of `model_rebuild`, and aiogram
+defers building otherwise (`defer_build`), so here that call does nothing while aiogram is imported,
+and afterwards the few models the gateway speaks are built with the names aiogram would have given:
+1 s and 50 MB. Everything that needs aiogram in this package imports it from here, so that the order
+holds. Should a later aiogram build its models in another way, the import is merely slow and large
+again; `tests/unit/gateway` measures it.
 """
 
 from typing import Any
@@ -18,10 +19,10 @@ def _import_without_building() -> dict[str, Any]:
     names: dict[str, Any] = {}
     rebuild = pydantic.BaseModel.__dict__["model_rebuild"]
 
-    def postpone(_: type, *, _types_namespace: dict[str, Any] | None = None, **__: Any) -> None:
+    def postpone(_: type, /, *, _types_namespace: dict[str, Any] | None = None, **__: Any) -> None:
         names.update(_types_namespace or {})
 
-    pydantic.BaseModel.model_rebuild = classmethod(postpone)  # type: ignore[assignment]
+    pydantic.BaseModel.model_rebuild = classmethod(postpone)  # type: ignore[assignment,arg-type]
     try:
         import aiogram.types  # noqa: F401
     finally:
@@ -56,9 +57,11 @@ from aiogram.types import (  # noqa: E402
 
 
 class GetRawUpdates(GetUpdates):
-    """getUpdates whose answer is taken as it is: one update that aiogram cannot read must not spoil the batch."""
+    """getUpdates whose answer is taken as it is: one update that aiogram cannot read must not spoil
+    the batch.
+    """
 
-    __returning__ = list[Any]  # type: ignore[assignment]
+    __returning__ = list[Any]
 
 
 for _model in (

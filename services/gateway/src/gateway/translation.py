@@ -1,9 +1,10 @@
-"""What an update means: the one place where Telegram's shapes become Purser's. Pure, and never raises.
+"""What an update means: the one place where Telegram's shapes become Purser's. Never raises.
 
-Only the fields read here are given to aiogram's models: a field that Telegram adds or changes elsewhere cannot make a
-plain text unreadable, and checking twelve fields is faster than checking ninety. What kind of message it is shows in
-which other fields are there, whatever they hold. Text may hold anything, NUL and right-to-left marks included; lone
-surrogates, which JSON can carry and UTF-8 cannot, become U+FFFD.
+Only the fields read here are given to aiogram's models: a field that Telegram adds or changes
+elsewhere cannot make a plain text unreadable, and checking twelve fields is faster than checking
+ninety. What kind of message it is shows in which other fields are there, whatever they hold. Text
+may hold anything, NUL and right-to-left marks included; lone surrogates, which JSON can carry and
+UTF-8 cannot, become U+FFFD.
 """
 
 import re

@@ -10,10 +10,10 @@ from uuid import UUID
 
 import grpc
 import grpc.aio
+
 from chassis.grpc_client import reason_of
 from kernel.money import parse_amount
 from kernel.sharding import Claim
-
 from purser.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from purser.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from purser.pricing.v1 import pricing_pb2, pricing_pb2_grpc

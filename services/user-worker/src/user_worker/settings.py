@@ -7,13 +7,14 @@ A field is read from `USER_WORKER_<FIELD>`, else from `PURSER_<FIELD>`. The shar
 from typing import Annotated
 
 import msgspec
+from msgspec import Meta
+
 from chassis.grpc_client import ClientSettings
 from chassis.grpc_server import ServerSettings
 from chassis.postgres import PostgresSettings
 from chassis.redis import BLOCK_MILLISECONDS_MAX, RedisSettings
 from chassis.settings import Secret
 from chassis.telemetry import TelemetrySettings
-from msgspec import Meta
 
 PREFIX = "USER_WORKER"
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from chassis.errors import TryAgain
-from kernel.names import jobs_stream
-from kernel.sharding import ShardKey
 from redis.asyncio import Redis
 
 from chassis import streams
+from chassis.errors import TryAgain
+from kernel.names import jobs_stream
+from kernel.sharding import ShardKey
 from user_worker.errors import DependencyDown
 from user_worker.ports import StreamEntry
 from user_worker.wire import job_of_payload

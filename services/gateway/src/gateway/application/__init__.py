@@ -2,7 +2,21 @@
 
 from gateway.application.acceptance import Acceptance
 from gateway.application.delivery import Delivery
-from gateway.application.pushing import StreamPusher
-from gateway.application.sending import Sending
+from gateway.application.notices import Notices
+from gateway.application.ports import BatchLimits, JobReader
+from gateway.application.pushing import Append, StreamPusher
+from gateway.application.saying import SayLimits
+from gateway.application.sending import Sending, SendLimits
 
-__all__ = ("Acceptance", "Delivery", "Sending", "StreamPusher")
+__all__ = (
+    "Acceptance",
+    "Append",
+    "BatchLimits",
+    "Delivery",
+    "JobReader",
+    "Notices",
+    "SayLimits",
+    "SendLimits",
+    "Sending",
+    "StreamPusher",
+)

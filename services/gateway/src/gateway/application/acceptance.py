@@ -1,9 +1,10 @@
 """From an update as Telegram gives it to a committed job.
 
-Updates that arrive together, by whichever door, share a transaction (group commit). When the database refuses the data of
-a batch, the batch is halved until the row to blame is alone; that one is kept as it came, with the error, and counts
-as acknowledged: one poisonous row holds up nobody. When the database is away nothing is acknowledged and Telegram
-tries again. Whoever returns from `receive` may acknowledge.
+Updates that arrive together, by whichever door, share a transaction (group commit). When the
+database refuses the data of a batch, the batch is halved until the row to blame is alone; that one
+is kept as it came, with the error, and counts as acknowledged: one poisonous row holds up nobody.
+When the database is away nothing is acknowledged and Telegram tries again. Whoever returns from
+`receive` may acknowledge.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Any
 from chassis.micro_batch import MicroBatcher
 from chassis.telemetry import current_traceparent, get_logger, new_trace
 from gateway import metrics
-from gateway.application.ports import BotApi, InboxStore
+from gateway.application.ports import BatchLimits, BotApi, InboxStore
 from gateway.application.pushing import StreamPusher
 from gateway.domain import AcceptedJob, Ignored, Incoming, Malformed, Membership, Verdict
 from gateway.errors import RowsRefused, TelegramFailure
@@ -40,7 +41,7 @@ class Acceptance:
         inbox: InboxStore,
         pusher: StreamPusher,
         telegram: BotApi,
-        batcher_limits: tuple[int, float, int],
+        batches: BatchLimits,
         turned_away_text: str,
     ) -> None:
         self._inbox = inbox
@@ -48,13 +49,15 @@ class Acceptance:
         self._telegram = telegram
         self._turned_away_text = turned_away_text
         self._courtesies: set[asyncio.Task[None]] = set()
-        entries_max, wait_milliseconds, queue_max = batcher_limits
-        self.batcher: MicroBatcher[tuple[Incoming | Membership, object], Verdict] = MicroBatcher(
-            self._accept_batch, entries_max, wait_milliseconds, queue_max
+        self._batcher: MicroBatcher[tuple[Incoming | Membership, object], Verdict] = MicroBatcher(
+            self._accept_batch, batches.entries_max, batches.wait_milliseconds, batches.queue_max
         )
 
     async def receive(self, raw: object) -> Verdict:
-        """Take one update in; return once it may be acknowledged. Raises TryAgain, LimitReached: it may not."""
+        """Take one update in; return once it may be acknowledged.
+
+        Raises TryAgain, LimitReached: it may not.
+        """
         began = time.perf_counter()
         translated = translate(raw)
         match translated:
@@ -64,19 +67,20 @@ class Acceptance:
                 await self._set_aside(translated.update_id, raw, translated.error)
                 verdict = Verdict.SET_ASIDE
             case Membership():
-                verdict = await self.batcher.submit((translated, raw))
+                verdict = await self._batcher.submit((translated, raw))
             case Incoming():
                 with new_trace("gateway.update"):
                     translated.draft.traceparent = current_traceparent()
-                    verdict = await self.batcher.submit((translated, raw))
+                    verdict = await self._batcher.submit((translated, raw))
                 if verdict is Verdict.TURNED_AWAY:
                     self._turn_away(translated)
         metrics.UPDATES.labels(verdict.name.lower()).inc()
         metrics.ACCEPT_SECONDS.observe(time.perf_counter() - began)
         return verdict
 
-    async def close(self) -> None:
-        """Drop the courtesies under way."""
+    async def aclose(self) -> None:
+        """Refuse new updates, commit those that wait, drop the courtesies under way."""
+        await self._batcher.aclose()
         for task in self._courtesies:
             task.cancel()
         await asyncio.gather(*self._courtesies, return_exceptions=True)
@@ -99,9 +103,7 @@ class Acceptance:
             for update, _ in batch
         ]
 
-    async def _accept(
-        self, items: Sequence[tuple[Incoming | Membership, object]]
-    ) -> list[Result]:
+    async def _accept(self, items: Sequence[tuple[Incoming | Membership, object]]) -> list[Result]:
         try:
             return await self._inbox.accept([update for update, _ in items])
         except RowsRefused as error:
@@ -134,7 +136,9 @@ class Acceptance:
         )
 
     def _be_courteous(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Say something to somebody whom the outbox does not know: once, if there is room, and no more."""
+        """Say something to somebody whom the outbox does not know: once, if there is room, and no
+        more.
+        """
 
         async def once() -> None:
             try:

@@ -1,7 +1,8 @@
-"""The end of jobs: Deliver calls that arrive together share a transaction; what they say is sent from memory at once.
+"""The end of jobs: Deliver calls that arrive together share a transaction, and what they say is
+sent from memory at once.
 
-Until the transaction's answer is here, the causes of its rows are known to `Sending` as arriving, so that whoever looks into
-the outbox meanwhile leaves them to this call.
+Until the transaction's answer is here, the causes of its rows are known to `Sending` as arriving,
+so that whoever looks into the outbox meanwhile leaves them to this call.
 """
 
 import time
@@ -11,7 +12,7 @@ from uuid import UUID
 from chassis.errors import NotFound, StaleClaim
 from chassis.micro_batch import MicroBatcher
 from gateway import metrics
-from gateway.application.ports import OutboxStore
+from gateway.application.ports import BatchLimits, OutboxStore
 from gateway.application.sending import Sending
 from gateway.domain import Ended, Ending, EndingRefused, Lane, OutboxRow
 
@@ -19,18 +20,18 @@ from gateway.domain import Ended, Ending, EndingRefused, Lane, OutboxRow
 class Delivery:
     """Ends jobs."""
 
-    def __init__(
-        self, outbox: OutboxStore, sending: Sending, batcher_limits: tuple[int, float, int]
-    ) -> None:
+    def __init__(self, outbox: OutboxStore, sending: Sending, batches: BatchLimits) -> None:
         self._outbox = outbox
         self._sending = sending
-        entries_max, wait_milliseconds, queue_max = batcher_limits
         self.batcher: MicroBatcher[Ending, bool] = MicroBatcher(
-            self._end, entries_max, wait_milliseconds, queue_max
+            self._end, batches.entries_max, batches.wait_milliseconds, batches.queue_max
         )
 
     async def deliver(self, ending: Ending) -> bool:
-        """End one job; True when it had been ended before. Raises StaleClaim, NotFound, TryAgain, LimitReached."""
+        """End one job; True when it had been ended before.
+
+        Raises StaleClaim, NotFound, TryAgain, LimitReached.
+        """
         return await self.batcher.submit(ending)
 
     async def _end(self, endings: Sequence[Ending]) -> list[bool | Exception]:

@@ -1,6 +1,10 @@
-"""What the use cases need from the world. `gateway.postgres` and `gateway.telegram` fit; so do the tests' fakes."""
+"""What the use cases need from the world.
+
+`gateway.postgres` and `gateway.telegram` fit; so do the tests' fakes.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
@@ -16,7 +20,17 @@ from gateway.domain import (
     OutboxRow,
     Verdict,
 )
-from purser.gateway.v1 import reply_pb2
+from kernel.sharding import Claim
+from purser.gateway.v1 import gateway_pb2, reply_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """What bounds group commit."""
+
+    entries_max: int
+    wait_milliseconds: float
+    queue_max: int
 
 
 class InboxStore(Protocol):
@@ -27,11 +41,21 @@ class InboxStore(Protocol):
     ) -> list[tuple[Verdict, AcceptedJob | None]]:
         """Commit a batch of updates with different ids; per update, in order, what became of it.
 
-        Raises RowsRefused when a row's data cannot be kept (nothing is), TryAgain when the database is away.
+        Raises RowsRefused when a row's data cannot be kept (nothing is), TryAgain when the
+        database is away.
         """
 
     async def set_aside(self, update_id: int | None, raw: bytes, error: str) -> None:
         """Keep an update that nothing can be made of. Raises TryAgain."""
+
+
+class JobReader(Protocol):
+    """Says what there is to do."""
+
+    async def fetch(
+        self, claims: Sequence[Claim], jobs_per_shard_max: int, *, cursors: bool
+    ) -> list[gateway_pb2.ShardJobs]:
+        """Read the undone jobs of shards, in the order of the claims. Raises TryAgain."""
 
 
 class OutboxStore(Protocol):
@@ -40,19 +64,42 @@ class OutboxStore(Protocol):
     async def end_jobs(
         self, endings: Sequence[Ending], *, take_leases: bool
     ) -> list[Ended | EndingRefused]:
-        """End a batch of jobs in one transaction; per job, in order, what became of it. Raises TryAgain."""
+        """End a batch of jobs in one transaction; per job, in order, what became of it.
+
+        Raises TryAgain.
+        """
+
+    async def put_notices(
+        self, notices: Sequence[tuple[UUID, UUID, Sequence[bytes]]]
+    ) -> tuple[set[UUID], set[UUID]]:
+        """Keep notices of (event id, user id, encoded replies).
+
+        Gives the events kept now and the users one can reach. Raises TryAgain.
+        """
 
     async def take_due(self, lane: Lane, chats_max: int) -> dict[UUID, tuple[int, list[OutboxRow]]]:
-        """Take the chats of a lane that nobody sends to: the count of arrivals, the pending rows. Raises TryAgain."""
+        """Take the chats of a lane that nobody sends to: the count of arrivals, the pending rows.
+
+        Raises TryAgain.
+        """
 
     async def look_again(self, lane: Lane, user_id: UUID) -> tuple[int, list[OutboxRow]] | None:
-        """Renew a chat's lease and read its pending rows; None when the lease is lost. Raises TryAgain."""
+        """Renew a chat's lease and read its pending rows; None when the lease is lost.
+
+        Raises TryAgain.
+        """
 
     async def end_lease(self, lane: Lane, user_id: UUID, arrivals: int) -> bool:
         """End a chat's lease if no more than so many arrivals are counted. Raises TryAgain."""
 
+    async def give_up_leases(self) -> None:
+        """Let other gateways send what this one has taken. Raises TryAgain."""
+
     async def mark(self, marks: Sequence[Mark]) -> list[bool]:
-        """Write down what became of rows; per mark whether its chat's lease has ended here. Raises TryAgain."""
+        """Write down what became of rows; per mark whether its chat's lease has ended here.
+
+        Raises TryAgain.
+        """
 
     async def message_id(self, user_id: UUID, message_key: str) -> int | None:
         """Find the Telegram message a worker knows by `message_key`. Raises TryAgain."""
@@ -64,7 +111,9 @@ class BotApi(Protocol):
     async def say(
         self, telegram_id: int, reply: reply_pb2.Reply, message_id: int | None, *, plain: bool
     ) -> int:
-        """Carry one reply out; return the id of the message that now shows it, 0 when there is none."""
+        """Carry one reply out; return the id of the message that now shows it, 0 when there is
+        none.
+        """
 
     async def answer_silently(self, press_id: str) -> None:
         """Stop the waiting sign on a button."""

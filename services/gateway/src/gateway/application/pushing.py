@@ -1,8 +1,8 @@
 """Jobs on their way to the shards' streams.
 
-The inbox is the truth and workers look into it every second; the stream only spares them that second. So nobody waits for
-Redis: accepted jobs are put into a bounded buffer, one task appends them in pipelines, and while Redis is away they are
-dropped and counted.
+The inbox is the truth and workers look into it every second; the stream only spares them that
+second. So nobody waits for Redis: accepted jobs are put into a bounded buffer, one task appends
+them in pipelines, and while Redis is away they are dropped and counted.
 """
 
 import asyncio

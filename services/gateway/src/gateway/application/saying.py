@@ -1,8 +1,8 @@
-"""One attempt to say one reply, and what to write down about it. Nothing is sent twice here on purpose.
+"""One attempt to say one reply, and what to write down about it.
 
-An edit of a message that is not there becomes a message of its own; markup that Telegram cannot parse is sent once more as
-plain text. What failed for a while is tried again later, within a named number of tries and age; the answer to a press
-only while the user may still be waiting for it.
+An edit of a message that is not there becomes a message of its own; markup that Telegram cannot
+parse is sent once more as plain text. What failed for a while is tried again later, within a named
+number of tries and age; the answer to a press only while the user may still be waiting for it.
 """
 
 import time
@@ -46,7 +46,10 @@ class SayLimits:
 async def say_once(
     telegram: BotApi, row: OutboxRow, find_message: FindMessage, limits: SayLimits
 ) -> Mark:
-    """Try to say it; what to write down. Raises TryAgain when the database does not name the message to edit."""
+    """Try to say it; what to write down.
+
+    Raises TryAgain when the database does not name the message to edit.
+    """
     is_edit = row.reply.WhichOneof("body") == "edit_text"
     message_id = await find_message(row.user_id, row.reply.message_key) if is_edit else None
     try:
@@ -90,6 +93,4 @@ def postponed(row: OutboxRow, failure: RetryLater, limits: SayLimits) -> Mark:
 
 
 def _later(row: OutboxRow, failure: TelegramFailure, delay_seconds: float) -> Mark:
-    return Mark(
-        row, RowState.PENDING, failure=str(failure), postpone_seconds=delay_seconds
-    )
+    return Mark(row, RowState.PENDING, failure=str(failure), postpone_seconds=delay_seconds)

@@ -1,13 +1,15 @@
 """Sending the outbox: one task per chat and lane, in order, under the chat's lease.
 
-Rows come two ways: a Deliver call hands over what it has just committed, and a sweep takes chats that nobody sends to
-(notices, what a dead gateway left behind, what had to wait). A task sends its chat's rows one after another, writes down
-what became of each, and ends the lease with the last one; if the lease does not end, somebody added rows, and the
-task looks again. When Telegram wants a pause the lease is given up with a time before which nobody may take it.
+Rows come two ways: a Deliver call hands over what it has just committed, and a sweep takes chats
+that nobody sends to (notices, what a dead gateway left behind, what had to wait). A task sends its
+chat's rows one after another, writes down what became of each, and ends the lease with the last
+one; if the lease does not end, somebody added rows, and the task looks again. When Telegram wants a
+pause the lease is given up with a time before which nobody may take it.
 
-Answers and notices have their own tasks, leases and places for calls under way, so no notice delays an answer; only
-notices pass the token buckets. A lease is kept at a monotonic deadline counted from before it was taken, and renewed while
-more than a call's timeout is left of it, so nobody else sends the same row unless this process stood still in between.
+Answers and notices have their own tasks, leases and places for calls under way, so no notice delays
+an answer; only notices pass the token buckets. A lease is kept at a monotonic deadline counted from
+before it was taken, and renewed while more than a call's timeout is left of it, so nobody else
+sends the same row unless this process stood still in between.
 """
 
 import asyncio
@@ -36,7 +38,9 @@ LOOK_AGAIN_SECONDS = 0.005
 MARK_AGAIN_SECONDS = 0.5
 
 MARK_PATIENCE_SECONDS = 60.0
-"""How long to insist on writing down what was sent while the database is away; then it may be sent again."""
+"""How long to insist on writing down what was sent while the database is away; then it may be sent
+again.
+"""
 
 _log = get_logger(__name__)
 
@@ -97,18 +101,20 @@ class Sending:
         self._tasks: set[asyncio.Task[None]] = set()
         self._arriving: set[UUID] = set()
         self._rows_in_memory = 0
+        self._closing = False
         self._wake = {lane: asyncio.Event() for lane in Lane}
         self._places = {
             Lane.ANSWER: asyncio.Semaphore(limits.answers_concurrent_max),
             Lane.NOTICE: asyncio.Semaphore(limits.notices_concurrent_max),
         }
-        self.marker: MicroBatcher[Mark, bool] = MicroBatcher(
+        self._marker: MicroBatcher[Mark, bool] = MicroBatcher(
             self._mark_batch, limits.mark_batch_max, 2, limits.rows_in_memory_max
         )
 
     def has_room(self, rows: int) -> bool:
         """Whether so many more rows may be taken into memory; else they wait in the outbox."""
-        return self._rows_in_memory + rows <= self._limits.rows_in_memory_max
+        is_room = self._rows_in_memory + rows <= self._limits.rows_in_memory_max
+        return is_room and not self._closing
 
     @contextmanager
     def arriving(self, causes: set[UUID]) -> Iterator[None]:
@@ -155,14 +161,19 @@ class Sending:
             else:
                 await asyncio.sleep(0)
 
-    async def drain(self, timeout_seconds: float) -> None:
-        """Finish what is in memory; what is not done in time waits in the outbox for another gateway."""
+    async def aclose(self, timeout_seconds: float) -> None:
+        """Send the answers in memory; what is not done in time is left to other gateways."""
+        self._closing = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_seconds)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-'''
+        await self._marker.aclose()
+        try:
+            await self._outbox.give_up_leases()
+        except ServiceError as error:
+            _log.warning("leases_not_given_up", error=type(error).__name__)
 
     def _open(self, lane: Lane, user_id: UUID, began: float) -> Chat:
         chat = Chat(lane, user_id, began + self._limits.lease_seconds)
@@ -212,7 +223,9 @@ class Sending:
         self._set_rows(chat, rows)
 
     async def _look(self, chat: Chat) -> bool:
-        """Renew the lease and read what is pending; False when the lease is lost or the database away."""
+        """Renew the lease and read what is pending; False when the lease is lost or the database
+        away.
+        """
         chat.looking, chat.look_again = True, False
         began = time.monotonic()
         try:
@@ -248,15 +261,18 @@ class Sending:
             self._close(chat)
 
     async def _has_work(self, chat: Chat) -> bool:
-        """See to it that there is a row to send under a lease that is long enough; False: there is no more."""
+        """See to it that there is a row to send under a lease that is long enough; False: there is
+        no more.
+        """
+        if self._closing and chat.lane is Lane.NOTICE:
+            return False
         while chat.look_again or not chat.rows or self._is_short(chat):
             if not await self._look(chat):
                 return False
-            if chat.rows or chat.look_again:
-                continue
-            ended = await self._outbox.end_lease(chat.lane, chat.user_id, chat.arrivals)
-            if ended and not chat.look_again and not chat.rows:
-                return False
+            if _is_idle(chat):
+                ended = await self._outbox.end_lease(chat.lane, chat.user_id, chat.arrivals)
+                if ended and _is_idle(chat):
+                    return False
         return True
 
     def _is_short(self, chat: Chat) -> bool:
@@ -266,10 +282,12 @@ class Sending:
         return chat.lease_ends - LEASE_MARGIN_SECONDS - time.monotonic()
 
     async def _pass_buckets(self, chat: Chat) -> bool:
-        """Wait until a notice may be sent; False when that took so long that one should look again."""
+        """Wait until a notice may be sent; False: so long that one should look again."""
         row = chat.rows[0]
         for throttle, who in ((self._chat_throttle, str(row.telegram_id)), (self._throttle, "all")):
             while (delay := await throttle.take(who)) > 0:
+                if self._closing:
+                    return False
                 await asyncio.sleep(delay)
         return bool(chat.rows) and chat.rows[0] is row and not self._is_short(chat)
 
@@ -291,14 +309,16 @@ class Sending:
         return mark
 
     async def _write_down(self, chat: Chat, mark: Mark) -> bool:
-        """Mark the first row, end or give up the lease with it; False when the chat is done with here."""
+        """Mark the first row, end or give up the lease with it; False when the chat is done with
+        here.
+        """
         is_last = len(chat.rows) == 1 and not chat.look_again and not chat.cut
         if mark.postpone_seconds is None and is_last:
             mark = replace(mark, end_lease_at=chat.arrivals)
         deadline = time.monotonic() + MARK_PATIENCE_SECONDS
         while True:
             try:
-                ended = await self.marker.submit(mark)
+                ended = await self._marker.submit(mark)
                 break
             except ServiceError:
                 if time.monotonic() > deadline:
@@ -310,7 +330,12 @@ class Sending:
             chat.look_again = True
         chat.rows.popleft()
         self._rows_in_memory -= 1
-        return not ended or bool(chat.rows) or chat.look_again
+        return not ended or not _is_idle(chat)
 
     async def _mark_batch(self, marks: Sequence[Mark]) -> list[bool | Exception]:
         return list(await self._outbox.mark(marks))
+
+
+def _is_idle(chat: Chat) -> bool:
+    """Whether nothing is known that would have to be sent; new rows may come with any await."""
+    return not chat.rows and not chat.look_again

@@ -1,9 +1,10 @@
 """Who lives in which shard: admission under the pool's advisory lock.
 
-Admission happens in the transaction that accepts a newcomer's first update. The lock makes newcomers of one pool queue,
-so that no shard is ever overfilled; each statement after it has a snapshot from after it. Whoever waits for the lock may
-hold rows of other users, so nobody who has it may wait for a row: meeting a newcomer somebody else has admitted
-meanwhile raises `Raced`, and the whole transaction begins again.
+Admission happens in the transaction that accepts a newcomer's first update. The lock makes
+newcomers of one pool queue, so that no shard is ever overfilled; each statement after it has a
+snapshot from after it. Whoever waits for the lock may hold rows of other users, so nobody who has
+it may wait for a row: meeting a newcomer somebody else has admitted meanwhile raises `Raced`, and
+the whole transaction begins again.
 """
 
 from collections.abc import Sequence
@@ -100,7 +101,9 @@ class Directory:
         self._limits = limits
 
     async def ensure_spare_shard(self) -> None:
-        """See to it that an empty shard waits, so that a worker owns it before its first user comes."""
+        """See to it that an empty shard waits, so that a worker owns it before its first user
+        comes.
+        """
 
         async def work(connection: Connection) -> None:
             await self._plan(connection, 0)

@@ -1,4 +1,6 @@
-"""Forgetting what is over, in bounded batches: each far shorter than the role's transaction_timeout."""
+"""Forgetting what is over, in bounded batches: each far shorter than the role's
+transaction_timeout.
+"""
 
 from collections.abc import Mapping
 
@@ -29,6 +31,11 @@ _PURGES = {
             SELECT lane, cause, number FROM gateway.outbox
             WHERE done_at < now() - make_interval(secs => $1)
             ORDER BY done_at LIMIT $2 FOR UPDATE SKIP LOCKED)""",
+    "rejected_updates": """
+        DELETE FROM gateway.rejected_updates WHERE place IN (
+            SELECT place FROM gateway.rejected_updates
+            WHERE rejected_at < now() - make_interval(secs => $1)
+            ORDER BY place LIMIT $2 FOR UPDATE SKIP LOCKED)""",
     "messages": """
         DELETE FROM gateway.messages WHERE (user_id, message_key) IN (
             SELECT user_id, message_key FROM gateway.messages
@@ -46,13 +53,17 @@ class Housekeeping:
         self._pool = pool
         self._ages_seconds = ages_seconds
 
-    async def purge(self) -> dict[str, int]:
-        """Forget one batch of everything; how many rows of what. Raises TryAgain."""
+    async def purge(self) -> dict[str, tuple[int, bool]]:
+        """Forget one batch of everything; how many rows of what, and whether there may be more.
+
+        Raises TryAgain.
+        """
         purged = {}
         for what, statement in _PURGES.items():
             async with transaction(self._pool) as connection:
                 status = await connection.execute(
                     statement, self._ages_seconds[what], BATCH_ROWS_MAX
                 )
-            purged[what] = int(status.rpartition(" ")[2])
+            rows = int(status.rpartition(" ")[2])
+            purged[what] = rows, rows == BATCH_ROWS_MAX
         return purged

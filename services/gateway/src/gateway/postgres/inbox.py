@@ -1,8 +1,9 @@
 """Accepting updates, and the jobs made of them.
 
-One transaction takes a whole batch in five statements, however many rows: remember the update ids (whoever else is taking
-the same ones makes us wait, so nobody acknowledges what is not committed), give each user's next places while
-their rows are locked in one order, look up pressed messages, put the jobs down. Newcomers cost a few statements more.
+One transaction takes a whole batch in five statements, however many rows: remember the update ids
+(whoever else is taking the same ones makes us wait, so nobody acknowledges what is not committed),
+give each user's next places while their rows are locked in one order, look up pressed messages, put
+the jobs down. Newcomers cost a few statements more.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,9 @@ from kernel.sharding import Claim
 from purser.gateway.v1 import gateway_pb2, job_pb2
 
 RACES_MAX = 5
-"""Each race lost means that another gateway admitted one of our newcomers: five in a row do not happen."""
+"""Each race lost means that another gateway admitted one of our newcomers: five in a row do not
+happen.
+"""
 
 Result: TypeAlias = tuple[Verdict, AcceptedJob | None]
 
@@ -56,7 +59,8 @@ JOIN gateway.messages m USING (user_id, message_id)
 """
 
 _PUT = """
-INSERT INTO gateway.inbox (job_id, user_id, user_seq, pool, shard, accepted_at, payload, press_answer)
+INSERT INTO gateway.inbox
+    (job_id, user_id, user_seq, pool, shard, accepted_at, payload, press_answer)
 SELECT job_id, user_id, user_seq, pool, shard, accepted_at, payload, press_answer
 FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6::timestamptz[],
             $7::bytea[], $8::bytea[]) WITH ORDINALITY
@@ -94,15 +98,17 @@ LEFT JOIN (
 class Inbox:
     """The truth about what came in."""
 
-    def __init__(self, pool: Pool, bot_id: int, directory: Directory) -> None:
+    def __init__(self, pool: Pool, bot_id: int, directory: Directory, fetch_bytes_max: int) -> None:
         self._pool = pool
+        self._fetch_bytes_max = fetch_bytes_max
         self._bot_id = bot_id
         self._directory = directory
 
     async def accept(self, updates: Sequence[Incoming | Membership]) -> list[Result]:
         """Commit a batch of updates with different ids; per update, in order, what became of it.
 
-        Raises RowsRefused when a row's data cannot be kept (nothing is), TryAgain when the database is away.
+        Raises RowsRefused when a row's data cannot be kept (nothing is), TryAgain when the
+        database is away.
         """
 
         async def work(connection: Connection) -> list[Result]:
@@ -129,9 +135,10 @@ class Inbox:
             await connection.execute(_SET_ASIDE, self._bot_id, update_id, raw, error[:2000])
 
     async def fetch(
-        self, claims: Sequence[Claim], jobs_per_shard_max: int, bytes_max: int, *, cursors: bool
+        self, claims: Sequence[Claim], jobs_per_shard_max: int, *, cursors: bool
     ) -> list[gateway_pb2.ShardJobs]:
-        """Read what the claimed shards have to do, up to `bytes_max` of jobs in all."""
+        """Read the undone jobs of shards, up to a bound of bytes in all. Raises TryAgain."""
+        bytes_left = self._fetch_bytes_max
         async with transaction(self._pool) as connection:
             valid = await fence_batch(connection, claims)
             pools = [claim.pool for claim, ok in zip(claims, valid, strict=True) if ok]
@@ -144,8 +151,8 @@ class Inbox:
         ]
         live = [answer for answer in answers if not answer.stale]
         for row in jobs:
-            bytes_max -= len(row["payload"])
-            if bytes_max < 0:
+            bytes_left -= len(row["payload"])
+            if bytes_left < 0:
                 break  # a user's later jobs come after the earlier ones, so a cut leaves no gap
             live[row["place"] - 1].jobs.append(job_pb2.Job.FromString(row["payload"]))
         for row in places:
@@ -214,7 +221,7 @@ class Inbox:
         for update in updates:
             left[update.telegram_id] = left.get(update.telegram_id, 0) + 1
         rows = []
-        jobs = {}
+        job_of = {}
         for update in updates:
             place = places[update.telegram_id]
             left[update.telegram_id] -= 1
@@ -233,11 +240,20 @@ class Inbox:
             payload = job.SerializeToString()
             answer = press_answer(update.press_id) if update.press_id else None
             rows.append(
-                (job_id, place.user_id, user_seq, place.pool, place.shard, place.at, payload, answer)
+                (
+                    job_id,
+                    place.user_id,
+                    user_seq,
+                    place.pool,
+                    place.shard,
+                    place.at,
+                    payload,
+                    answer,
+                )
             )
-            jobs[update.update_id] = AcceptedJob(place.pool, place.shard, payload)
+            job_of[update.update_id] = AcceptedJob(place.pool, place.shard, payload)
         await connection.execute(_PUT, *map(list, zip(*rows, strict=True)))
-        return jobs
+        return job_of
 
     @staticmethod
     async def _pressed_keys(

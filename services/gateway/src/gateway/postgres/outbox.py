@@ -1,15 +1,18 @@
 """Ending jobs, keeping what is to be said, and the lease of saying it.
 
-A row of `senders` exists as long as a chat's lane has pending rows: it is the lease of sending there. Whoever adds rows
-raises its `arrivals` (and thereby locks it); a holder ends its lease only under the count it knows. So rows added by
-another gateway, or by this one a moment before, are never left without somebody who will send them: either the holder
-sees that the count has moved and looks again, or the lease is gone and the adding transaction has made a new one.
-A holder that dies leaves a lease that runs out; the sweep finds it.
+A row of `senders` exists as long as a chat's lane has pending rows: it is the lease of sending
+there. Whoever adds rows raises its `arrivals` (and thereby locks it); a holder ends its lease only
+under the count it knows. So rows added by another gateway, or by this one a moment before, are
+never left without somebody who will send them: either the holder sees that the count has moved and
+looks again, or the lease is gone and the adding transaction has made a new one. A holder that dies
+leaves a lease that runs out; the sweep finds it.
 """
 
 import time
 from collections.abc import Collection, Sequence
 from uuid import UUID
+
+import asyncpg
 
 from chassis.postgres import Connection, Pool, fence_batch, retry_transaction, transaction
 from gateway.domain import Ended, Ending, EndingRefused, Lane, Mark, OutboxRow, RowKey
@@ -17,7 +20,8 @@ from purser.gateway.v1 import reply_pb2
 
 _END = """
 WITH call AS (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::smallint[], $5::text[], $6::boolean[])
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::smallint[], $5::text[],
+                         $6::boolean[])
         WITH ORDINALITY AS c (job_id, pool, shard, outcome, error, press_answered, place)
 ), locked AS MATERIALIZED (
     SELECT i.job_id FROM gateway.inbox i JOIN call c USING (job_id, pool, shard)
@@ -62,6 +66,7 @@ INSERT INTO gateway.outbox (lane, cause, number, user_id, payload)
 SELECT 2, cause, number, user_id, payload
 FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::bytea[]) WITH ORDINALITY
     AS n (cause, number, user_id, payload, place)
+WHERE NOT EXISTS (SELECT FROM gateway.outbox o WHERE o.lane = 2 AND o.cause = n.cause)
 ORDER BY cause, number
 ON CONFLICT (lane, cause, number) DO NOTHING
 RETURNING cause, user_id
@@ -80,7 +85,8 @@ WITH due AS (
       AND lease_until < clock_timestamp()
     ORDER BY next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED
 )
-UPDATE gateway.senders s SET holder = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
+UPDATE gateway.senders s
+SET holder = $2, lease_until = clock_timestamp() + make_interval(secs => $3)
 FROM due WHERE s.user_id = due.user_id AND s.lane = $1
 RETURNING s.user_id, s.arrivals
 """
@@ -150,6 +156,10 @@ FROM unnest($1::uuid[], $2::smallint[], $3::double precision[]) AS p (user_id, l
 WHERE s.user_id = p.user_id AND s.lane = p.lane AND s.holder = $4
 """
 
+_GIVE_UP = """
+UPDATE gateway.senders SET holder = NULL, lease_until = '-infinity' WHERE holder = $1
+"""
+
 _MESSAGE_ID = """
 SELECT message_id FROM gateway.messages WHERE user_id = $1 AND message_key = $2
 """
@@ -158,7 +168,9 @@ SELECT message_id FROM gateway.messages WHERE user_id = $1 AND message_key = $2
 class Outbox:
     """The truth about what is to be said."""
 
-    def __init__(self, pool: Pool, gateway_id: UUID, lease_seconds: float, load_rows_max: int) -> None:
+    def __init__(
+        self, pool: Pool, gateway_id: UUID, lease_seconds: float, load_rows_max: int
+    ) -> None:
         self._pool = pool
         self._gateway_id = gateway_id
         self._lease_seconds = lease_seconds
@@ -169,7 +181,8 @@ class Outbox:
     ) -> list[Ended | EndingRefused]:
         """End a batch of jobs in one transaction; per job, in order, what became of it.
 
-        With `take_leases` this gateway takes the chats nobody sends to; else the rows wait for a sweep. Raises TryAgain.
+        With `take_leases` this gateway takes the chats nobody sends to; else the rows wait for a
+        sweep. Raises TryAgain.
         """
 
         async def work(connection: Connection) -> list[Ended | EndingRefused]:
@@ -180,7 +193,9 @@ class Outbox:
     async def put_notices(
         self, notices: Sequence[tuple[UUID, UUID, Sequence[bytes]]]
     ) -> tuple[set[UUID], set[UUID]]:
-        """Keep notices of (event id, user id, encoded replies); the events put now, and the users one can reach."""
+        """Keep notices of (event id, user id, encoded replies); the events put now, and the users
+        one can reach.
+        """
 
         async def work(connection: Connection) -> tuple[set[UUID], set[UUID]]:
             reachable = {
@@ -203,9 +218,9 @@ class Outbox:
         return await retry_transaction(self._pool, work)
 
     async def take_due(self, lane: Lane, chats_max: int) -> dict[UUID, tuple[int, list[OutboxRow]]]:
-        """Take the chats of a lane that nobody sends to; per user the count of arrivals and the pending rows.
+        """Take the chats of a lane that nobody sends to.
 
-        Raises TryAgain.
+        Gives per user the count of arrivals and the pending rows. Raises TryAgain.
         """
         async with transaction(self._pool) as connection:
             taken = await connection.fetch(
@@ -215,7 +230,10 @@ class Outbox:
         return {row["user_id"]: (row["arrivals"], rows.get(row["user_id"], [])) for row in taken}
 
     async def look_again(self, lane: Lane, user_id: UUID) -> tuple[int, list[OutboxRow]] | None:
-        """Renew the lease of a chat and read all its pending rows; None when the lease is lost. Raises TryAgain."""
+        """Renew the lease of a chat and read all its pending rows; None when the lease is lost.
+
+        Raises TryAgain.
+        """
         async with transaction(self._pool) as connection:
             arrivals = await connection.fetchval(
                 _KEEP, user_id, lane, self._gateway_id, self._lease_seconds
@@ -236,8 +254,16 @@ class Outbox:
 
         return await retry_transaction(self._pool, work)
 
+    async def give_up_leases(self) -> None:
+        """Let other gateways send what this one has taken. Raises TryAgain."""
+        async with transaction(self._pool) as connection:
+            await connection.execute(_GIVE_UP, self._gateway_id)
+
     async def mark(self, marks: Sequence[Mark]) -> list[bool]:
-        """Write down what became of rows; per mark whether its chat's lease has ended here. Raises TryAgain."""
+        """Write down what became of rows; per mark whether its chat's lease has ended here.
+
+        Raises TryAgain.
+        """
 
         async def work(connection: Connection) -> list[bool]:
             return await self._mark(connection, marks)
@@ -370,11 +396,11 @@ class Outbox:
 
 def _columns(endings: Collection[Ending]) -> list[list[object]]:
     """Turn calls into the arrays of `_END`: six about the jobs, three about their replies."""
-    calls = [
+    calls: list[tuple[object, ...]] = [
         (e.job_id, e.claim.pool, e.claim.shard, e.outcome, e.error, e.press_answered)
         for e in endings
     ]
-    replies = [
+    replies: list[tuple[object, ...]] = [
         (ending.job_id, number, reply.SerializeToString())
         for ending in endings
         for number, reply in enumerate(ending.replies, 1)
@@ -384,17 +410,20 @@ def _columns(endings: Collection[Ending]) -> list[list[object]]:
     ]
 
 
-def _rows_of(ending: Ending, row: dict[str, object]) -> list[OutboxRow]:
+def _rows_of(ending: Ending, row: asyncpg.Record) -> list[OutboxRow]:
     """The rows as the statement has put them, without reading them back."""
     said = list(enumerate(ending.replies, 1))
-    silent = row["silent_answer"]
-    if isinstance(silent, bytes):
-        said.insert(0, (0, reply_pb2.Reply.FromString(silent)))
-    user_id, telegram_id = row["user_id"], row["telegram_id"]
-    assert isinstance(user_id, UUID)  # noqa: S101 (for the type checker)
-    assert isinstance(telegram_id, int)  # noqa: S101
+    if row["silent_answer"] is not None:
+        said.insert(0, (0, reply_pb2.Reply.FromString(row["silent_answer"])))
     now = time.monotonic()
     return [
-        OutboxRow(RowKey(Lane.ANSWER, ending.job_id, number), user_id, telegram_id, reply, 0, now)
+        OutboxRow(
+            RowKey(Lane.ANSWER, ending.job_id, number),
+            row["user_id"],
+            row["telegram_id"],
+            reply,
+            0,
+            now,
+        )
         for number, reply in said
     ]

@@ -20,7 +20,6 @@ from uuid import UUID
 from chassis.telemetry import get_logger
 from kernel.identifiers import new_uuid7
 from kernel.sharding import ShardKey
-
 from user_worker import metrics
 from user_worker.application.shards import Shards
 from user_worker.domain.lease import Lease

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 
 from chassis.telemetry import get_logger
 from kernel.sharding import ShardKey
-
 from user_worker import metrics
 from user_worker.application.shards import STREAM_START, OwnedShard, Shards
 from user_worker.domain.pauses import Pauses

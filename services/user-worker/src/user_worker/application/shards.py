@@ -15,9 +15,8 @@ from uuid import UUID
 
 from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
-
 from user_worker import metrics
-from user_worker.application.execution import Ending, Execution
+from user_worker.application.execution import Ending, Execution, Turn
 from user_worker.domain.jobs import Job
 from user_worker.domain.sequencing import ShardQueue, Verdict
 from user_worker.errors import ClaimLost
@@ -60,6 +59,8 @@ class OwnedShard:
     """The last stream entry read."""
     read_from_start_at: float = float("-inf")
     """When the stream was last read from its beginning, on the monotonic clock."""
+    found_undone: frozenset[UUID] = frozenset()
+    """Each user's first undone job at the claim: an earlier owner may have been working it."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -193,6 +194,8 @@ class Shards:
         ended: list[bytes] = []
         if undone.next_seqs is not None:
             ended += shard.queue.prime(undone.next_seqs)
+            firsts = {job.user_id: job.job_id for job in reversed(undone.jobs)}
+            shard.found_undone = frozenset(firsts.values())
         ended += shard.queue.observe_inbox(undone.jobs)
         self._clear_entries(shard.claim.key, ended)
         self._pump(shard)
@@ -206,7 +209,15 @@ class Shards:
 
     async def _run(self, shard: OwnedShard, job: Job) -> None:
         try:
-            ending = await self._execution.work(job, shard.claim, shard.preferences, shard.draining)
+            ending = await self._execution.work(
+                Turn(
+                    job,
+                    shard.claim,
+                    shard.preferences,
+                    shard.draining,
+                    may_have_run=job.job_id in shard.found_undone,
+                )
+            )
         except ClaimLost:
             if self._shards.get(shard.claim.key) is shard:
                 self.drop(shard.claim.key, "a store knows a newer claim")

@@ -1,0 +1,118 @@
+"""The doors of the gateway: read the message, ask the use case, write the answer."""
+
+from uuid import UUID
+
+import grpc.aio
+
+from chassis.errors import CallerMistake
+from gateway.application import Delivery, JobReader, Notices
+from gateway.domain import Ending, answers_a_press
+from gateway.reply_limits import problem_of
+from kernel.identifiers import parse_uuid
+from kernel.malformed import Malformed
+from kernel.sharding import Claim
+from purser.gateway.v1 import gateway_pb2, gateway_pb2_grpc
+from purser.shard.v1 import shard_pb2
+
+ERROR_CHARACTERS_MAX = 2000
+CLAIMS_MAX = 256
+JOBS_PER_SHARD_MAX = 500
+JOBS_PER_SHARD_DEFAULT = 100
+NOTICES_MAX = 100
+
+
+class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
+    """The GatewayService."""
+
+    def __init__(self, delivery: Delivery, jobs: JobReader, notices: Notices) -> None:
+        self._delivery = delivery
+        self._jobs = jobs
+        self._notices = notices
+
+    async def Deliver(  # noqa: N802 (gRPC's name)
+        self,
+        request: gateway_pb2.DeliverRequest,
+        context: grpc.aio.ServicerContext[gateway_pb2.DeliverRequest, gateway_pb2.DeliverResponse],
+    ) -> gateway_pb2.DeliverResponse:
+        """End a job."""
+        already = await self._delivery.deliver(_ending(request))
+        return gateway_pb2.DeliverResponse(already_delivered=already)
+
+    async def FetchJobs(  # noqa: N802
+        self,
+        request: gateway_pb2.FetchJobsRequest,
+        context: grpc.aio.ServicerContext[
+            gateway_pb2.FetchJobsRequest, gateway_pb2.FetchJobsResponse
+        ],
+    ) -> gateway_pb2.FetchJobsResponse:
+        """Read what shards have to do."""
+        if not 1 <= len(request.claims) <= CLAIMS_MAX:
+            raise CallerMistake(f"claims: 1 to {CLAIMS_MAX} are allowed")
+        if request.jobs_per_shard_max > JOBS_PER_SHARD_MAX:
+            raise CallerMistake(f"jobs_per_shard_max: at most {JOBS_PER_SHARD_MAX}")
+        shards = await self._jobs.fetch(
+            [_claim(f"claims[{place}]", claim) for place, claim in enumerate(request.claims)],
+            request.jobs_per_shard_max or JOBS_PER_SHARD_DEFAULT,
+            cursors=request.include_cursors,
+        )
+        return gateway_pb2.FetchJobsResponse(shards=shards)
+
+    async def Notify(  # noqa: N802
+        self,
+        request: gateway_pb2.NotifyRequest,
+        context: grpc.aio.ServicerContext[gateway_pb2.NotifyRequest, gateway_pb2.NotifyResponse],
+    ) -> gateway_pb2.NotifyResponse:
+        """Put notices into the bulk lane."""
+        if not 1 <= len(request.notices) <= NOTICES_MAX:
+            raise CallerMistake(f"notices: 1 to {NOTICES_MAX} are allowed")
+        notices = []
+        for place, notice in enumerate(request.notices):
+            field = f"notices[{place}]"
+            problem = problem_of(notice.replies, at_least=1)
+            if problem is not None:
+                raise CallerMistake(f"{field}.{problem}")
+            notices.append(
+                (
+                    _uuid(f"{field}.event_id", notice.event_id),
+                    _uuid(f"{field}.user_id", notice.user_id),
+                    list(notice.replies),
+                )
+            )
+        return gateway_pb2.NotifyResponse(results=await self._notices.put(notices))
+
+
+def _ending(request: gateway_pb2.DeliverRequest) -> Ending:
+    """Read a Deliver call; CallerMistake names the field that breaks a limit."""
+    if request.outcome not in (
+        gateway_pb2.JOB_OUTCOME_DONE,
+        gateway_pb2.JOB_OUTCOME_SET_ASIDE,
+    ):
+        raise CallerMistake("outcome: must be JOB_OUTCOME_DONE or JOB_OUTCOME_SET_ASIDE")
+    if len(request.error) > ERROR_CHARACTERS_MAX:
+        raise CallerMistake(f"error: at most {ERROR_CHARACTERS_MAX} characters")
+    problem = problem_of(request.replies)
+    if problem is not None:
+        raise CallerMistake(problem)
+    return Ending(
+        claim=_claim("claim", request.claim),
+        job_id=_uuid("job_id", request.job_id),
+        outcome=request.outcome,
+        # PostgreSQL keeps it as text, where NUL cannot be.
+        error=request.error.replace("\0", "\ufffd") or None,
+        replies=list(request.replies),
+        press_answered=answers_a_press(request.replies),
+    )
+
+
+def _claim(field: str, message: shard_pb2.ShardClaim) -> Claim:
+    try:
+        return Claim(message.pool, message.shard, message.epoch)
+    except Malformed as error:
+        raise CallerMistake(f"{field}: {error}") from error
+
+
+def _uuid(field: str, text: str) -> UUID:
+    try:
+        return parse_uuid(text)
+    except Malformed as error:
+        raise CallerMistake(f"{field}: {error}") from error

@@ -1,0 +1,249 @@
+"""Every knob of the gateway. Read once, in `main`, from `GATEWAY_…` with `PURSER_…` as fallback."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from chassis.errors import BadSettings
+from chassis.grpc_server import ServerSettings
+from chassis.postgres import PostgresSettings
+from chassis.redis import RedisSettings
+from chassis.settings import Secret
+from chassis.telemetry import TelemetrySettings
+from kernel.malformed import Malformed
+from kernel.sharding import check_pool
+
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+DAY_SECONDS = 86_400.0
+
+
+class TelegramSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The bot, and how updates come."""
+
+    bot_token: Secret
+    """From @BotFather. No other part of Purser ever holds it."""
+
+    telegram_api_url: str = "https://api.telegram.org"
+    """The root of the Bot API; another one for the simulator or a Bot API server of one's own."""
+
+    mode: Literal["polling", "webhook"] = "polling"
+    """Polling works everywhere, also behind NAT. A webhook lets all replicas take updates in."""
+
+    webhook_url: str | None = None
+    """Where Telegram reaches `/telegram` of this service from outside, with https. Unset: somebody
+    else tells Telegram."""
+
+    webhook_address: str = "127.0.0.1:0"
+    """Where to listen for webhook calls; behind whatever ends TLS."""
+
+    webhook_secret: Secret | None = None
+    """1 to 256 characters of A-Z, a-z, 0-9, _ and -. Telegram sends it with each call; a call
+    without it is refused. Needed in mode `webhook`."""
+
+    webhook_bytes_max: Count = 1024 * 1024
+    """Of one call. Telegram's updates are a few KiB; reply chains make them larger."""
+
+    webhook_connections_max: Annotated[int, Meta(ge=1, le=100)] = 40
+    """How many calls Telegram may make at once; its own default. More per batch of the inbox."""
+
+    poll_wait_seconds: Annotated[int, Meta(ge=0, le=50)] = 25
+    """How long Telegram holds a poll without updates. Below the 30 s and 60 s after which many
+    networks forget a silent connection."""
+
+    poll_updates_max: Annotated[int, Meta(ge=1, le=100)] = 100
+    """Per poll: Telegram's most."""
+
+    poll_lease_seconds: Seconds = 10.0
+    """How long after its poller died another gateway takes over. Renewed at a third of it."""
+
+    poll_failure_seconds_max: Seconds = 15.0
+    """The longest pause after failed polls; it begins at half a second and doubles."""
+
+    request_timeout_seconds: Seconds = 8.0
+    """Of one call of the Bot API. Telegram answers within a second; a picture of 1 MiB over a slow
+    line takes some. Must be below `send_lease_seconds` by more than a second."""
+
+    connections_max: Annotated[int, Meta(ge=2, le=1000)] = 100
+    """Connections to Telegram: one poll, answers, notices."""
+
+
+class AdmissionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is let in."""
+
+    pool: str = "default.main"
+    """The pool newcomers are admitted to: "<namespace>.<name>" of its UserShard."""
+
+    users_max: Count = 100_000
+    """Of the pool. A mistake or an attack must not fill the database; raise it as you grow."""
+
+    sign_ups_per_minute_max: Count = 600
+    """Over all gateways. Far above an advertisement's rush, far below what would hurt."""
+
+    users_per_shard: Annotated[int, Meta(ge=1, le=1000)] = 50
+    """Until a control loop has written the pool's policy to the database."""
+
+    turned_away_text: str = "Purser takes no new passengers right now. Please try again later."
+    """What a stranger is told while sign-ups are closed or too many."""
+
+
+class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How much at once, and how long to insist."""
+
+    accept_batch_max: Annotated[int, Meta(ge=1, le=1000)] = 200
+    """Updates per transaction. At 200 a batch takes some 15 ms, far below the second a transaction
+    may last."""
+
+    accept_wait_milliseconds: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    """How long the first update of a batch waits for company. Under load batches fill by themselves
+    while the one before is being committed."""
+
+    accept_queue_max: Count = 5_000
+    """Updates waiting for a batch; then Telegram is told to come again."""
+
+    deliver_batch_max: Annotated[int, Meta(ge=1, le=1000)] = 100
+    """Deliver calls per transaction."""
+
+    deliver_wait_milliseconds: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    """As for accepting."""
+
+    deliver_queue_max: Count = 1_000
+    """Deliver calls waiting for a batch; then workers are told to come again."""
+
+    stream_buffer_jobs_max: Count = 10_000
+    """Jobs waiting for Redis; what does not fit is found in the inbox, a second later."""
+
+    stream_entries_max: Count = 100_000
+    """Per shard: hours of work for its users. What does not fit is found in the inbox."""
+
+    fetch_bytes_max: Annotated[int, Meta(ge=65_536)] = 3 * 1024 * 1024
+    """Jobs in one FetchJobs answer; below gRPC's 4 MiB."""
+
+    send_lease_seconds: Seconds = 12.0
+    """How long a dead gateway's chats wait for another one. Longer than a call may take."""
+
+    send_sweep_seconds: Seconds = 1.0
+    """How often to look for chats that nobody sends to."""
+
+    send_chats_per_sweep_max: Count = 100
+    """Chats taken at once; a full sweep is followed by the next one at once."""
+
+    send_rows_in_memory_max: Count = 5_000
+    """Rows of the outbox taken and not yet sent, some 2 KiB each; what comes above waits in the
+    outbox for a gateway with room."""
+
+    send_rows_per_look_max: Count = 50
+    """Rows of one chat read at once."""
+
+    send_answers_concurrent_max: Count = 64
+    """Answers on their way at once: at 100 ms a call 640/s."""
+
+    send_notices_concurrent_max: Count = 16
+    """Notices on their way at once; they have places of their own so that no answer waits for
+    one."""
+
+    send_mark_batch_max: Annotated[int, Meta(ge=1, le=1000)] = 200
+    """Sent rows written down per transaction."""
+
+    send_attempts_max: Count = 60
+    """Then a reply is kept as failed. With the pauses between them that is most of a day."""
+
+    send_age_seconds_max: Seconds = DAY_SECONDS
+    """An answer older than this confuses more than it tells."""
+
+    press_answer_age_seconds_max: Seconds = 15.0
+    """Telegram forgets a press after some 15 s; then nobody waits for its answer."""
+
+    send_backoff_seconds_max: Seconds = 1_200.0
+    """The longest pause of a chat between attempts; it begins at half a second and doubles."""
+
+    notices_per_second: Seconds = 25.0
+    """Over all gateways and chats: Telegram bears about 30/s of bulk messages."""
+
+    notices_per_chat_per_second: Seconds = 1.0
+    """Telegram bears about one message per second and chat."""
+
+    notices_burst: Annotated[float, Meta(ge=1)] = 5.0
+    """How many notices may follow one another before the rate counts."""
+
+
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long what is over is kept."""
+
+    updates_seen_seconds: Annotated[float, Meta(ge=DAY_SECONDS)] = 2 * DAY_SECONDS
+    """Telegram repeats an update for at most 24 h: never less than that."""
+
+    jobs_done_seconds: Seconds = 7 * DAY_SECONDS
+    """Done jobs with what was typed: a week to look into a complaint, no longer, since these are
+    people's words."""
+
+    jobs_set_aside_seconds: Seconds = 30 * DAY_SECONDS
+    """Jobs that could not be worked: a month for a person to look at them."""
+
+    outbox_done_seconds: Seconds = 7 * DAY_SECONDS
+    """What was said. A notice's event id is known as long."""
+
+    messages_seconds: Seconds = 90 * DAY_SECONDS
+    """The ids of sent messages; then an edit becomes a message of its own."""
+
+    rejected_updates_seconds: Seconds = 90 * DAY_SECONDS
+    """Updates that could not be read or stored, as they came."""
+
+    purge_every_seconds: Seconds = 60.0
+    """How often to forget; a batch at a time, more often while there is more."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All of the gateway's settings; the nested ones are read with the same prefix."""
+
+    postgres: PostgresSettings
+    """The database, as the role `purser_gateway`."""
+
+    redis: RedisSettings
+    """The streams of jobs and the token buckets."""
+
+    server: ServerSettings
+    """Where workers reach it."""
+
+    telemetry: TelemetrySettings
+    """What to say about itself, and where."""
+
+    telegram: TelegramSettings
+    """The bot."""
+
+    admission: AdmissionSettings
+    """Who is let in."""
+
+    flow: FlowSettings
+    """How much at once."""
+
+    retention: RetentionSettings
+    """How long what is over is kept."""
+
+
+def check(settings: Settings) -> Settings:
+    """Return the settings if they fit together; raise BadSettings with a sentence per problem."""
+    problems = []
+    telegram, flow = settings.telegram, settings.flow
+    if telegram.mode == "webhook" and not telegram.webhook_secret:
+        problems.append("GATEWAY_WEBHOOK_SECRET is needed with GATEWAY_MODE=webhook.")
+    if telegram.request_timeout_seconds + 1 >= flow.send_lease_seconds:
+        problems.append(
+            "GATEWAY_SEND_LEASE_SECONDS must exceed GATEWAY_REQUEST_TIMEOUT_SECONDS by more than 1."
+        )
+    try:
+        check_pool(settings.admission.pool)
+    except Malformed as error:
+        problems.append(f"GATEWAY_POOL: {error}.")
+    if problems:
+        raise BadSettings(*problems)
+    return settings
+
+
+class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `python -m gateway migrate` needs instead."""
+
+    migration_database_url: Secret
+    """The database, as a role that may create schemas and roles. Serving never needs it."""

@@ -1,0 +1,29 @@
+"""One message in, one answer out, through everything that is real but the worker."""
+
+from redis.asyncio import Redis
+from tests.integration.gateway.house import POOL, House, ending, text
+
+from kernel.names import jobs_stream
+from kernel.sharding import ShardKey
+from purser.gateway.v1 import gateway_pb2, job_pb2
+
+
+async def test_a_start_becomes_a_job_and_its_answer_a_message(house: House) -> None:
+    """What a user types is in the inbox, on the shard's stream, and answered in the chat."""
+    gateway = await house.open_gateway()
+    claim = await house.claim()
+
+    house.say(7, "/start now")
+    (job,) = await house.jobs()
+    answer = await gateway.stub.Deliver(
+        ending(claim, job.job_id, text("Welcome aboard")), timeout=5
+    )
+    (message,) = await house.heard(7)
+
+    assert job.command == job_pb2.CommandInput(name="start", arguments="now")
+    assert (job.pool, job.shard, job.user_seq) == (POOL, 0, 1)
+    assert answer == gateway_pb2.DeliverResponse(already_delivered=False)
+    assert message["text"] == "Welcome aboard"
+    async with Redis.from_url(house.redis_url) as redis:
+        ((_, fields),) = await redis.xrange(jobs_stream(ShardKey(POOL, 0)))
+    assert job_pb2.Job.FromString(fields[b"p"]) == job
