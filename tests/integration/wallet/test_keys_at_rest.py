@@ -131,12 +131,12 @@ async def test_key_material_does_not_stay_reachable(
     async with serve() as wallet:
         await ensure(wallet, claim, uuid4())
         gc.collect()
-        held = [
+        held = {
             bytes(thing)
-            for container in gc.get_objects()
-            for thing in (container.values() if isinstance(container, dict) else [])
-            if isinstance(thing, bytes | bytearray) and len(thing) == 32
-        ]
+            for holder in gc.get_objects()
+            for thing in gc.get_referents(holder)
+            if isinstance(thing, bytes | bytearray)
+        }
         data_key, private_key = await opened(database, key_file)
 
     assert private_key not in held
