@@ -3,9 +3,9 @@
 The gateway, the servers and the simulated Telegram start before this process has imported what it
 needs itself: on two cores importing is most of a start. Then the schema is brought up to date and
 the roles get their passwords; a gateway that was faster than that is started once more (at the very
-first start, when a cluster is to be made, it would be: so there it starts after that).
-The stores, the workers and the control loop follow. Ready means: every process
-serves, and a worker owns the first shard, so that a first message meets somebody.
+first start, when a cluster is to be made, it would be: so there it starts after that). The stores,
+the workers and the control loop follow. Ready means: every process serves, and a worker owns the
+first shard, so that a first message meets somebody.
 """
 
 import asyncio
