@@ -83,7 +83,7 @@ async def test_one_of_two_candidates_leads() -> None:
     store, clock = LeaseInMemory(), Clock()
     a, b = candidate(store, "a", clock), candidate(store, "b", clock)
 
-    won = await asyncio.gather(is_acquired(a), is_acquired(b))
+    won = list(await asyncio.gather(is_acquired(a), is_acquired(b)))
 
     assert won == [True, False]
     assert (a.is_leading, b.is_leading) == (True, False)
