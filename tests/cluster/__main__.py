@@ -6,8 +6,9 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 
-from tests.cluster.binaries import BinariesMissing, built_folder, ensure_built
-from tests.cluster.control_plane import StartFailed, running_control_plane
+from tests.cluster.binaries import component_path, ensure_available
+from tests.cluster.control_plane import running_control_plane
+from tests.cluster.errors import ClusterError
 from tests.cluster.local_node import running_node
 
 
@@ -16,20 +17,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
     parser.add_argument("--without-node", action="store_true", help="start no pods: the API alone")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs deaf to SIGINT
+        signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
         try:
-            ensure_built()
+            ensure_available()
             began = time.monotonic()
             plane = stack.enter_context(running_control_plane())
             if not arguments.without_node:
                 stack.enter_context(running_node(plane))
-        except (BinariesMissing, StartFailed) as error:
+        except ClusterError as error:
             sys.exit(str(error))
         sys.stdout.write(
             f"Kubernetes is ready after {time.monotonic() - began:.1f} s; Ctrl-C stops it.\n"
             f"export KUBECONFIG={plane.kubeconfig}\n"
-            f"export PATH={built_folder()}:$PATH  # for its kubectl\n"
+            f"export PATH={component_path('kubectl').parent}:$PATH  # for its kubectl\n"
             f"logs: {plane.logs}\n"
         )
         sys.stdout.flush()

@@ -67,6 +67,8 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
+                # Ctrl-C in a terminal is for the run, which then stops its children in order.
+                start_new_session=True,
                 preexec_fn=dying_with_parent(parent_end_signal),  # noqa: PLW1509 - one prctl, no locks taken
             )
 

@@ -14,10 +14,13 @@ alone does not move it, and `merge_conditions` keeps it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shard_operator.errors import InvalidUserShard
 from shard_operator.planning import AssignmentPlan
 from shard_operator.scaling import ScalingDecision, Verdict
-from shard_operator.usershard import Condition
+from shard_operator.usershard import Condition, UserShardStatus
 from shard_operator.workloads import PlacementObserved, WorkersObserved
+
+CONDITIONS = ("Ready", "Progressing", "Degraded", "ScalingActive", "ScalingLimited")
 
 MESSAGE_CHARACTERS_MAX = 1024
 """The API allows 32,768; a person reads one sentence."""
@@ -77,6 +80,16 @@ def merge_conditions(
             )
         )
     return tuple(merged)
+
+
+def say_invalid(problem: InvalidUserShard, now: str) -> UserShardStatus:
+    """The status of an object that cannot be read: everything unknown but the reason."""
+    verdicts: dict[str, Verdict | None] = dict.fromkeys(CONDITIONS)
+    verdicts["Degraded"] = Verdict(True, "InvalidSpec", problem.problem)
+    return UserShardStatus(
+        observed_generation=problem.generation,
+        conditions=merge_conditions((), verdicts, generation=problem.generation, now=now),
+    )
 
 
 def _say_ready(situation: Situation) -> Verdict | None:

@@ -22,10 +22,15 @@ class OperatorError(Exception):
 class InvalidUserShard(OperatorError):
     """The object says something that cannot be meant; `problem` is a sentence for its author."""
 
-    def __init__(self, name: str, problem: str) -> None:
-        super().__init__(f"UserShard {name}: {problem}")
+    def __init__(
+        self, namespace: str, name: str, problem: str, *, uid: str = "", generation: int = 0
+    ) -> None:
+        super().__init__(f"UserShard {namespace}/{name}: {problem}")
+        self.namespace = namespace
         self.name = name
         self.problem = problem
+        self.uid = uid
+        self.generation = generation
 
 
 class TryLater(OperatorError):

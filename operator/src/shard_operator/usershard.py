@@ -98,7 +98,7 @@ class UserShardSpec(_Spec, frozen=True):
         low, high = self.workers.min_replicas, self.workers.max_replicas
         if self.replicas is not None and not low <= self.replicas <= high:
             raise ValueError(
-                f"replicas must lie within workers.minReplicas ({low}) and maxReplicas ({high})"
+                f"replicas must lie between workers.minReplicas ({low}) and maxReplicas ({high})"
             )
 
 
@@ -113,7 +113,7 @@ class Condition(_Spec, frozen=True):
     observed_generation: int = 0
 
 
-class WorkerStatus(_Spec, frozen=True):
+class WorkerStatus(_Spec, frozen=True, omit_defaults=True):
     """One live worker: how many shards it owns and how many jobs wait or run in them."""
 
     name: str
@@ -157,20 +157,19 @@ def parse_user_shard(body: Mapping[str, Any]) -> UserShard:
     """Read an object of the API server. Raises `InvalidUserShard`."""
     metadata = body.get("metadata") or {}
     namespace, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+    uid, generation = str(metadata.get("uid", "")), int(metadata.get("generation", 1))
     try:
         pool_name(namespace, name)
-        spec = msgspec.convert(dict(body.get("spec") or {}), UserShardSpec)
-    except MalformedPool as error:
-        raise InvalidUserShard(f"{namespace}/{name}", str(error)) from error
-    except msgspec.ValidationError as error:
+        spec = msgspec.convert(body.get("spec", {}), UserShardSpec)
+    except (MalformedPool, msgspec.ValidationError) as error:
         problem = str(error).replace("`$.", "`spec.").replace(" - at `$`", " - at `spec`")
-        raise InvalidUserShard(f"{namespace}/{name}", problem) from error
+        raise InvalidUserShard(namespace, name, problem, uid=uid, generation=generation) from error
     return UserShard(
         namespace=namespace,
         name=name,
         spec=spec,
-        uid=str(metadata.get("uid", "")),
-        generation=int(metadata.get("generation", 1)),
+        uid=uid,
+        generation=generation,
         status=parse_status(body),
     )
 
@@ -178,7 +177,7 @@ def parse_user_shard(body: Mapping[str, Any]) -> UserShard:
 def parse_status(body: Mapping[str, Any]) -> UserShardStatus:
     """The status on an object; an unreadable one counts as none, it is ours to write again."""
     try:
-        return msgspec.convert(dict(body.get("status") or {}), UserShardStatus)
+        return msgspec.convert(body.get("status", {}), UserShardStatus)
     except msgspec.ValidationError:
         return UserShardStatus()
 

@@ -70,7 +70,7 @@ def test_arithmetic_that_would_round_raises() -> None:
 
 def test_a_float_cannot_slip_into_exact_arithmetic() -> None:
     with exact(), pytest.raises(decimal.FloatOperation):
-        Decimal(0.5)
+        Decimal(float("0.5"))
     with exact(), pytest.raises(decimal.FloatOperation):
         assert Decimal("0.5") < 0.7
     with pytest.raises(MalformedAmount):

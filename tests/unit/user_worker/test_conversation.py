@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 import pytest
-
 from tests.unit.user_worker.fakes import (
     ADDRESS,
     ANN,
@@ -12,6 +11,7 @@ from tests.unit.user_worker.fakes import (
     FakeServices,
     job_of,
 )
+
 from user_worker.conversation.book import COMMANDS, Conversation
 from user_worker.domain.jobs import Command, Input, Press, Text, Unsupported, UnsupportedKind
 from user_worker.domain.replies import AnswerPress, EditText, Reply, SendText
@@ -27,12 +27,14 @@ async def say(
     language_code: str = "en",
     display_name: str = "Ann",
 ) -> list[Reply]:
+    """Answer one input of Ann."""
     conversation = Conversation((services or FakeServices()).as_services())
     job = job_of(what, language_code=language_code, display_name=display_name)
     return await conversation.answer(job, CLAIM, preferences or FakePreferences())
 
 
 def text_of(replies: list[Reply]) -> str:
+    """Give the text of the only reply."""
     (reply,) = replies
     assert isinstance(reply, SendText)
     return reply.text

@@ -21,6 +21,7 @@ RULE = OrphanRule(after_seconds=3.0, above_limit_after_seconds=10.0, per_round_m
 
 
 def key(shard: int) -> ShardKey:
+    """Name a shard."""
     return ShardKey("default.main", shard)
 
 
@@ -34,12 +35,14 @@ def seen(
     desired: str | None = None,
     desired_can_own: bool = True,
 ) -> ShardSeen:
+    """See a shard, without a live owner when `ownerless` says since when."""
     return ShardSeen(
         key(shard), epoch, owner, run, ownerless, desired, bool(desired) and desired_can_own
     )
 
 
 def mine(shard: int, *, desired: str | None = ME, desired_can_own: bool = True) -> ShardSeen:
+    """See a shard this run owns."""
     return seen(shard, owner=ME, run=RUN, desired=desired, desired_can_own=desired_can_own)
 
 
@@ -49,6 +52,7 @@ def plan(
     draining: frozenset[int] = frozenset(),
     limit: int = 40,
 ) -> list[Action]:
+    """Plan for this worker."""
     return plan_ownership(
         Observed(ME, RUN, shards, limit, 20.0),
         {key(shard): epoch for shard, epoch in (held or {}).items()},
@@ -102,7 +106,7 @@ def test_a_shard_that_is_not_mine_any_more_is_dropped() -> None:
 
 
 def test_a_claim_whose_answer_was_lost_is_released() -> None:
-    """The database says mine, nothing here works it: nobody would, for as long as this run lives."""
+    """The database says mine but nothing works it: nobody would, while this run lives."""
     shard = seen(7, owner=ME, run=RUN, epoch=5, desired=ME)
 
     assert [Release(Claim("default.main", 7, 5))] == plan(shard)

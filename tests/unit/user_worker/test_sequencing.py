@@ -1,5 +1,7 @@
 """The order of a shard's jobs, whatever the stream and the inbox do."""
 
+# ruff: noqa: D102 (the rules of the state machine say it by their names)
+
 from itertools import count
 from uuid import UUID
 
@@ -17,14 +19,17 @@ _numbers = count(1000)
 
 
 def job(user_id: UUID, seq: int, *, key: ShardKey = SHARD, size: int = 10) -> Job:
+    """Make a job with an id of its own."""
     return Job(UUID(int=next(_numbers)), key, user_id, seq, 0.0, Text("x"), size=size)
 
 
 def queue(*, user_jobs: int = 16, waiting_bytes: int = 100_000) -> ShardQueue:
+    """Make a queue that has not heard of the inbox."""
     return ShardQueue(SHARD, user_jobs, waiting_bytes)
 
 
 def primed(**bounds: int) -> ShardQueue:
+    """Make a queue whose users all begin at 1."""
     shard = queue(**bounds)
     shard.prime({})
     return shard

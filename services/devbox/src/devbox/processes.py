@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devbox.database import Database
+from devbox.roles import Database
 from devbox.settings import BOT_TOKEN_VARIABLE, RunSettings
 
 POOL = "default.main"
 WORKER = "purser-user-worker"
 
-# Connections cost PostgreSQL some 3 MB each; group commit needs few.
+# Connections cost PostgreSQL some 3 MB each; group commit needs few. Not for the gateway, whose
+# setting of that name bounds its connections to Telegram as well.
 CONNECTIONS_MAX = 4
 
 # Not inherited: they are the devbox's to hand on, role by role.
@@ -36,10 +37,24 @@ class Ports:
     """Loopback ports of this run."""
 
     simulator: int
+    database: int
+    redis: int
     gateways: tuple[int, ...]
     pricing: int
     wallet: int
     ledger: int
+
+    def by_name(self) -> dict[str, int]:
+        """Give each port under its process's name."""
+        gateways = {f"gateway-{ordinal}": port for ordinal, port in enumerate(self.gateways)}
+        return gateways | {
+            "simulator": self.simulator,
+            "database": self.database,
+            "redis": self.redis,
+            "pricing": self.pricing,
+            "wallet": self.wallet,
+            "ledger": self.ledger,
+        }
 
     def targets(self) -> dict[str, str]:
         """Give where each service is called, as gRPC targets."""
@@ -79,11 +94,17 @@ class World:
     bot_token: str = field(repr=False)
     wallet_key_file: Path
     environ: Mapping[str, str] = field(repr=False)
+    cwd: Path
 
     @property
     def simulator_url(self) -> str:
         """The chat page's address, which is the simulated Bot API's as well."""
         return f"http://127.0.0.1:{self.ports.simulator}"
+
+    @property
+    def address(self) -> str:
+        """Where a person talks to the bot."""
+        return self.simulator_url if self.settings.bot_token is None else "Telegram"
 
 
 def plan_simulator(world: World) -> ProcessPlan:
@@ -138,6 +159,7 @@ def _plan_service(
     environ: Mapping[str, str],
 ) -> ProcessPlan:
     prefix = package.upper()
+    defaults = {} if package == "gateway" else {f"{prefix}_CONNECTIONS_MAX": str(CONNECTIONS_MAX)}
     own = {
         f"{prefix}_DATABASE_URL": world.database.url(role),
         f"{prefix}_LISTEN_ADDRESS": f"127.0.0.1:{port or 0}",
@@ -145,7 +167,7 @@ def _plan_service(
     return ProcessPlan(
         name,
         _python(package),
-        _inherited(world) | own | dict(environ),
+        defaults | _inherited(world) | own | dict(environ),
         grpc_port=port,
         worker=port is None,
     )
@@ -162,7 +184,6 @@ def _inherited(world: World) -> dict[str, str]:
     defaults = {
         "PURSER_LOG_FORMAT": "console",
         "PURSER_METRICS_ADDRESS": "127.0.0.1:0",
-        "PURSER_CONNECTIONS_MAX": str(CONNECTIONS_MAX),
         # Without a pooler in between, the server may keep prepared statements.
         "PURSER_PREPARED_STATEMENTS": "no" if world.settings.database_url else "yes",
     }

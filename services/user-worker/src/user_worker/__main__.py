@@ -4,9 +4,8 @@ import asyncio
 import os
 import sys
 
-from chassis.errors import BadSettings
-
 from chassis import migrations, process, settings
+from chassis.errors import BadSettings
 from user_worker import main
 from user_worker.settings import PREFIX, Settings
 

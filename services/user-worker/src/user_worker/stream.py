@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from chassis import streams
 from chassis.errors import TryAgain
 from kernel.names import jobs_stream
 from kernel.sharding import ShardKey
-from redis.asyncio import Redis
-
-from chassis import streams
 from user_worker.errors import DependencyDown
 from user_worker.ports import StreamEntry
 from user_worker.wire import job_of_payload
@@ -49,3 +50,6 @@ def _answering() -> Iterator[None]:
         yield
     except TryAgain as away:
         raise DependencyDown("redis", str(away)) from away
+    except RedisError as refusal:
+        # A key of another type, a right that is missing: the inbox still has every job.
+        raise DependencyDown("redis", type(refusal).__name__) from refusal

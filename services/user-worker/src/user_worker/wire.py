@@ -8,10 +8,10 @@ None, and the reader counts it.
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
+
 from kernel.identifiers import parse_uuid
 from kernel.malformed import Malformed
 from kernel.sharding import Claim, ShardKey
-
 from purser.gateway.v1 import job_pb2, reply_pb2
 from purser.shard.v1 import shard_pb2
 from user_worker.domain.jobs import (

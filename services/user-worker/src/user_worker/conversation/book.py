@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from kernel.sharding import Claim
-
 from user_worker.conversation import anything_else, language, manual, start
 from user_worker.conversation.context import CommandHandler, Context, PressHandler, Services
 from user_worker.conversation.texts import fitting_language, texts_in

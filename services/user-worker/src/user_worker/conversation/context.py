@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from kernel.sharding import Claim
-
 from user_worker.conversation.texts import Texts
 from user_worker.domain.jobs import Command, Job, Press
 from user_worker.domain.replies import Reply

@@ -18,6 +18,7 @@ from importlib import resources
 
 import babel.numbers
 from fluent.runtime import FluentBundle, FluentResource
+
 from kernel.money import PRECISION_DIGITS
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}

@@ -27,7 +27,6 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from kernel.sharding import ShardKey
-
 from user_worker.domain.jobs import Job
 
 USERS_MAX = 4096

@@ -1,0 +1,68 @@
+"""Look at the servers a person gave instead of the embedded ones, before anything depends on them.
+
+What is wrong with them is said in one sentence that names the variable and never shows the address,
+which holds a password.
+"""
+
+import asyncpg
+
+from chassis.settings import Secret
+from devbox.errors import CannotBegin
+from devbox.settings import RunSettings
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+# The promises about time limits need transaction_timeout.
+POSTGRES_VERSION_MIN = 170000
+
+
+async def require_given(settings: RunSettings) -> None:
+    """Raise `CannotBegin` unless the given servers serve."""
+    if settings.database_url is not None:
+        await require_database(settings.database_url)
+    if settings.redis_url is not None:
+        await require_redis(settings.redis_url)
+
+
+async def require_database(url: Secret) -> None:
+    """Raise `CannotBegin` unless the database is new enough and its role may make roles."""
+    try:
+        connection = await asyncpg.connect(url.reveal(), timeout=CONNECT_TIMEOUT_SECONDS)
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+        raise CannotBegin(
+            f"The PostgreSQL named by PURSER_DATABASE_URL does not let us in ({type(e).__name__}): "
+            "look at the address and at whether the server is up."
+        ) from None
+    try:
+        version = int(await connection.fetchval("SHOW server_version_num"))
+        may = await connection.fetchval(
+            "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+        )
+    finally:
+        await connection.close()
+    if version < POSTGRES_VERSION_MIN:
+        raise CannotBegin(
+            f"The PostgreSQL named by PURSER_DATABASE_URL is version {version // 10000}; "
+            f"Purser needs {POSTGRES_VERSION_MIN // 10000} or newer."
+        )
+    if not may:
+        raise CannotBegin(
+            "The role in PURSER_DATABASE_URL may not create roles: "
+            "name an owner (CREATEROLE, and CREATE on the database)."
+        )
+
+
+async def require_redis(url: Secret) -> None:
+    """Raise `CannotBegin` unless Redis answers."""
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+
+    try:
+        async with Redis.from_url(
+            url.reveal(), socket_connect_timeout=CONNECT_TIMEOUT_SECONDS
+        ) as redis:
+            await redis.ping()
+    except (OSError, ValueError, RedisError) as error:
+        raise CannotBegin(
+            f"The Redis named by PURSER_REDIS_URL does not answer ({type(error).__name__}): "
+            "look at the address and at whether the server is up."
+        ) from None

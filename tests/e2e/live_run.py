@@ -1,0 +1,167 @@
+"""A real `devbox run` in a process of its own, driven by signals and the control API."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from devbox.data_folder import DataFolder, RunReport
+
+READY_TIMEOUT_SECONDS = 60.0
+STOP_TIMEOUT_SECONDS = 40.0
+# What a person would have set; a test must not inherit it.
+PERSONAL = ("TELEGRAM_BOT_TOKEN", "PURSER_", "DEVBOX_", "GATEWAY_", "USER_WORKER_")
+
+Json = Any
+
+
+def environment() -> dict[str, str]:
+    """Our environment without any setting of Purser's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PERSONAL)}
+
+
+async def devbox(*arguments: str, **environ: str) -> tuple[int, str]:
+    """Run a verb to its end; its exit status and all it printed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "devbox",
+        *arguments,
+        env=environment() | environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+        output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+class LiveRun:
+    """One run. Made by `running`."""
+
+    def __init__(
+        self, folder: DataFolder, process: asyncio.subprocess.Process, http: aiohttp.ClientSession
+    ) -> None:
+        self.folder = folder
+        self.process = process
+        self.lines: list[str] = []
+        self._http = http
+
+    @property
+    def report(self) -> RunReport:
+        """What the run says of itself."""
+        report = self.folder.read_report()
+        assert report is not None
+        return report
+
+    def pid(self, name: str) -> int | None:
+        """The process called `name`, while there is one."""
+        return next((p.pid for p in self.report.processes if p.name == name), None)
+
+    def kill(self, name: str) -> None:
+        """End a process as the kernel's memory killer would."""
+        pid = self.pid(name)
+        assert pid is not None, f"{name} has no process"
+        os.kill(pid, signal.SIGKILL)
+
+    async def until_serving_again(self, name: str) -> None:
+        """Wait until a killed process was started again and serves."""
+        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+            while not self._serves_again(name):  # noqa: ASYNC110  # it is another process
+                await asyncio.sleep(0.1)
+
+    async def until_ready(self) -> None:
+        """Read what the run prints until it is ready."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+            while line := (await self.process.stdout.readline()).decode():
+                self.lines.append(line.rstrip())
+                if line.startswith("Purser is ready"):
+                    return
+        raise AssertionError("the run ended before it was ready:\n" + "\n".join(self.lines))
+
+    async def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        """Send a signal, as Ctrl-C does; the exit status."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(how)
+        assert self.process.stdout is not None
+        async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+            self.lines += (await self.process.stdout.read()).decode().splitlines()
+            return await self.process.wait()
+
+    async def say(self, user_id: int, text: str = "/start") -> int:
+        """A user sends a message; its id."""
+        sent = await self._control("POST", "messages", json={"user_id": user_id, "text": text})
+        return int(sent["message_id"])
+
+    async def faults(self, **faults: float) -> None:
+        """Set the simulated Telegram's faults."""
+        await self._control("POST", "faults", json=faults)
+
+    async def stats(self) -> Json:
+        """The simulated Telegram's counters."""
+        return await self._control("GET", "stats")
+
+    async def chat(self, user_id: int, after: int = 0, wait: float = 0.0) -> list[Json]:
+        """The chat of a user, oldest first."""
+        asked = {"user_id": user_id, "after": after, "wait": wait}
+        messages: list[Json] = await self._control("GET", "messages", params=asked)
+        return messages
+
+    async def answers(self, user_id: int, count: int, timeout_seconds: float = 30.0) -> list[str]:
+        """The bot's messages to a user once there are `count`, or those there were in time."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            chat = await self.chat(user_id)
+            texts = [message["text"] for message in chat if message["from"] == "bot"]
+            left = deadline - time.monotonic()
+            if len(texts) >= count or left <= 0:
+                return texts
+            newest = max((message["message_id"] for message in chat), default=0)
+            await self.chat(user_id, after=newest, wait=min(left, 5.0))
+
+    def _serves_again(self, name: str) -> bool:
+        return any(
+            p.name == name and p.restarts and p.state == "ready" for p in self.report.processes
+        )
+
+    async def _control(self, verb: str, what: str, **options: Json) -> Json:
+        url = f"{self.report.address}/sim/{what}"
+        async with self._http.request(verb, url, **options) as response:
+            body = await response.read()
+            assert response.status == 200, body
+            return msgspec.json.decode(body)
+
+
+@contextlib.asynccontextmanager
+async def running(data_dir: Path, *options: str, **environ: str) -> AsyncIterator[LiveRun]:
+    """Start a run and wait until it is ready; ended, whatever happens, at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "devbox",
+        "run",
+        "--data-dir",
+        str(data_dir),
+        *(options or ("--port", "0")),
+        env=environment() | environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with aiohttp.ClientSession() as http:
+        run = LiveRun(DataFolder(data_dir), process, http)
+        try:
+            await run.until_ready()
+            yield run
+        finally:
+            if process.returncode is None:
+                await run.stop()

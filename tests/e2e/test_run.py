@@ -1,0 +1,187 @@
+"""The whole of Purser as a newcomer starts it: `/start` is answered, whatever is killed meanwhile.
+
+One run with two gateways serves most tests, since starting takes seconds; each test uses users of
+its own.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import psutil  # type: ignore[import-untyped]  # carries no types
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+from tests.e2e.live_run import LiveRun, devbox, running
+
+from devbox.keyring import ensure_secret
+from devbox.servers.postgresql import OWNER, make_url
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+
+# Longer than a lease (3 s) and a gateway's start together.
+RECOVERY_SECONDS = 30.0
+# Long enough for an answer that should not come to come.
+QUIET_SECONDS = 1.5
+
+KILLED = [
+    "gateway-0",
+    "gateway-1",
+    "purser-user-worker-0",
+    "purser-user-worker-1",
+    "pricing",
+    "wallet",
+    "ledger",
+    "postgres",
+    "valkey",
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def run(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveRun]:
+    """A run with two gateways."""
+    folder = tmp_path_factory.mktemp("run")
+    async with running(folder, "--port", "0", "--gateways", "2") as live:
+        yield live
+
+
+async def test_start_is_answered(run: LiveRun) -> None:
+    """The first message of a new user gets exactly one answer."""
+    await run.say(1000)
+    assert len(await run.answers(1000, 1)) == 1
+    await asyncio.sleep(QUIET_SECONDS)
+    assert len(await run.answers(1000, 2, timeout_seconds=0)) == 1
+
+
+async def test_duplicates_and_reordering_give_one_answer_per_message(run: LiveRun) -> None:
+    """Telegram delivers some updates twice and some late; two gateways receive them."""
+    users, messages = range(2000, 2020), 3
+    await run.faults(duplicate_updates=0.3, reorder_updates=0.3)
+    try:
+        for _ in range(messages):
+            await asyncio.gather(*(run.say(user) for user in users))
+        await asyncio.gather(*(run.answers(user, messages) for user in users))
+        await asyncio.sleep(QUIET_SECONDS)
+        counts = {user: len(await run.answers(user, 99, timeout_seconds=0)) for user in users}
+    finally:
+        await run.faults(duplicate_updates=0, reorder_updates=0)
+    assert counts == dict.fromkeys(users, messages)
+    stats = await run.stats()
+    assert stats["updates_duplicated"] > 0
+    assert stats["updates_reordered"] > 0
+
+
+@pytest.mark.parametrize("name", KILLED)
+async def test_a_killed_process_loses_no_message(run: LiveRun, name: str) -> None:
+    """Messages sent before, at and after the kill are all answered."""
+    users = [3000 + 10 * KILLED.index(name) + place for place in range(6)]
+    await asyncio.gather(*(run.say(user) for user in users[:3]))
+    run.kill(name)
+    await asyncio.gather(*(run.say(user) for user in users[3:]))
+    answered = await asyncio.gather(*(run.answers(user, 1, RECOVERY_SECONDS) for user in users))
+    assert [user for user, texts in zip(users, answered, strict=True) if not texts] == []
+    await run.until_serving_again(name)
+
+
+async def test_an_emptied_redis_loses_no_message(run: LiveRun) -> None:
+    """The inbox is the truth; the streams only push."""
+    users = range(4000, 4010)
+    password = ensure_secret(run.folder.secrets, "redis.password")
+    async with Redis(port=run.report.ports["redis"], password=password) as redis:
+        for user in users:
+            await run.say(user)
+            await redis.flushall()
+    answered = await asyncio.gather(*(run.answers(user, 1, RECOVERY_SECONDS) for user in users))
+    assert [user for user, texts in zip(users, answered, strict=True) if not texts] == []
+
+
+async def test_status_lists_each_process_with_its_memory(run: LiveRun) -> None:
+    """A row for each process, and a sum without the simulator."""
+    status, table = await devbox("status", "--data-dir", str(run.folder.root))
+    assert status == 0
+    listed = {line.split()[0] for line in table.splitlines()}
+    assert {*KILLED, "simulator", "devbox", "sum"} <= listed
+
+
+async def test_a_second_run_says_that_one_is_there(run: LiveRun) -> None:
+    """One sentence, and the first run goes on."""
+    status, said = await devbox("run", "--data-dir", str(run.folder.root))
+    assert status == 1
+    assert said.count("\n") == 1
+    assert "already runs" in said
+    assert run.report.address in said
+
+
+async def test_the_run_ends_quietly_and_whole(run: LiveRun) -> None:
+    """Ctrl-C: exit status 0, a word, and nobody is left."""
+    before = len(run.lines)
+    pids = [process.pid for process in run.report.processes]
+    assert await run.stop() == 0
+    said = [line for line in run.lines[before:] if "serves again" not in line]
+    assert [line for line in said if "ended" not in line] == ["Stopping …"]
+    assert [pid for pid in pids if pid and psutil.pid_exists(pid)] == []
+
+
+async def test_a_run_after_a_killed_one_finds_its_data(tmp_path: Path) -> None:
+    """kill -9 of the run itself: nobody survives it for long, and the next run has the users."""
+    async with running(tmp_path) as first:
+        await first.say(5000)
+        assert len(await first.answers(5000, 1)) == 1
+        users_before = await count_users(first)
+        orphans = [process.pid for process in first.report.processes if process.pid]
+        await first.stop(signal.SIGKILL)
+    async with running(tmp_path) as second:
+        assert [pid for pid in orphans if psutil.pid_exists(pid)] == []
+        assert await count_users(second) == users_before == 1
+        await second.say(5000)
+        assert len(await second.answers(5000, 1)) == 1
+        assert await count_users(second) == 1
+
+
+async def test_stop_ends_what_a_killed_run_left(tmp_path: Path) -> None:
+    """And says that nothing runs when nothing does."""
+    status, said = await devbox("stop", "--data-dir", str(tmp_path))
+    assert (status, said) == (0, "Nothing runs.\n")
+    status, said = await devbox("status", "--data-dir", str(tmp_path))
+    assert status == 3
+    assert "make run" in said
+
+
+async def test_a_taken_port_is_one_sentence_with_the_variable(tmp_path: Path) -> None:
+    """No stack trace, nothing started."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, said = await devbox("run", "--data-dir", str(tmp_path), PURSER_PORT=str(port))
+    assert status == 1
+    assert said == (
+        f"Port {port} is taken by another program; choose another one with PURSER_PORT=…\n"
+    )
+
+
+async def test_a_wrong_database_is_one_sentence_without_its_password(tmp_path: Path) -> None:
+    """The address in the environment is wrong: say which variable, never the password."""
+    url = "postgresql://owner:very-secret@127.0.0.1:1/purser"
+    status, said = await devbox(
+        "run", "--port", "0", "--data-dir", str(tmp_path), PURSER_DATABASE_URL=url
+    )
+    assert status == 1
+    assert "PURSER_DATABASE_URL" in said.splitlines()[-1]
+    assert "very-secret" not in said
+    assert "Traceback" not in said
+
+
+async def count_users(run: LiveRun) -> int:
+    """How many users the gateway knows."""
+    password = ensure_secret(run.folder.secrets, f"{OWNER}.password")
+    url = make_url(OWNER, password, run.report.ports["database"], "purser")
+    connection = await asyncpg.connect(url)
+    try:
+        count: int = await connection.fetchval("SELECT count(*) FROM gateway.users")
+        return count
+    finally:
+        await connection.close()

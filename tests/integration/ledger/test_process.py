@@ -1,0 +1,75 @@
+"""The ledger as a process."""
+
+import asyncio
+import os
+import sys
+
+import asyncpg
+
+from devbox.database import Database
+
+
+async def run_program(*arguments: str, **environ: str) -> tuple[int | None, str]:
+    """Run `python -m ledger` to its end; give its exit status and what it wrote."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ledger", *arguments,
+        env={**os.environ, **environ},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await program.communicate()
+    return program.returncode, output.decode()
+
+
+async def test_it_serves_and_a_sigterm_ends_it_well(database: Database) -> None:
+    """Says `ready` with its address; status 0."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ledger",
+        env={**os.environ, "LEDGER_DATABASE_URL": database.url("purser_ledger")},
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert program.stderr is not None
+    try:
+        async with asyncio.timeout(30):
+            line = await program.stderr.readline()
+    finally:
+        program.terminate()
+        await program.communicate()
+
+    assert b'"ready"' in line
+    assert b'"address":"127.0.0.1:' in line
+    assert program.returncode == 0
+
+
+async def test_it_refuses_a_schema_older_than_its_code(database: Database) -> None:
+    """One sentence that says what to run, and after running it the ledger serves."""
+    connection = await asyncpg.connect(database.owner_url)
+    await connection.execute("DROP SCHEMA ledger CASCADE")
+    await connection.execute("DELETE FROM public.purser_migrations WHERE room = 'ledger'")
+    await connection.close()
+    environ = {"LEDGER_DATABASE_URL": database.url("purser_ledger")}
+
+    status, output = await run_program(**environ)
+    migrated, _ = await run_program("migrate", PURSER_MIGRATION_DATABASE_URL=database.owner_url)
+
+    assert (status, output.strip().count("\n")) == (1, 0)
+    assert "python -m ledger migrate" in output
+    assert migrated == 0
+    connection = await asyncpg.connect(database.owner_url)
+    assert await connection.fetchval("SELECT count(*) FROM ledger.assets") > 0
+    await connection.close()
+
+
+async def test_it_refuses_to_start_without_settings_naming_them() -> None:
+    """Exit status 2, and nothing of a stack trace."""
+    status, output = await run_program(LEDGER_DATABASE_URL="", PURSER_DATABASE_URL="")
+
+    assert status == 2
+    assert output.startswith("LEDGER_DATABASE_URL is missing")
+    assert "Traceback" not in output
+
+
+async def test_it_tells_how_it_is_used() -> None:
+    """A word it does not know is answered with those it does."""
+    status, output = await run_program("serv")
+
+    assert (status, output.strip()) == (1, "usage: python -m ledger [serve | migrate]")

@@ -1,0 +1,223 @@
+"""GetQuotes and WatchQuotes over gRPC, with a real Valkey and PostgreSQL."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from prometheus_client import REGISTRY
+from redis.asyncio import Redis
+from tests.integration.pricing.conftest import Serve
+
+from chassis.grpc_client import open_channel, reason_of
+from chassis.redis import RedisSettings
+from chassis.settings import Secret
+from kernel.names import quote_key
+from pricing.main import running
+from pricing.settings import Settings
+from purser.pricing.v1.pricing_pb2 import (
+    QUOTE_SOURCE_SIMULATED,
+    GetQuotesRequest,
+    Quote,
+    WatchQuotesRequest,
+)
+from purser.pricing.v1.pricing_pb2_grpc import PricingServiceStub
+
+SYMBOLS = ("ETH", "BTC")
+AWAY = {"redis": RedisSettings(redis_url=Secret("redis://127.0.0.1:1/0"))}
+
+
+def counted(outcome: str) -> float:
+    """How many quotes met this outcome at the shared cache, since the test process began."""
+    name = "pricing_shared_quotes_total"
+    return REGISTRY.get_sample_value(name, {"outcome": outcome}) or 0.0
+
+
+def in_microseconds(seconds: float) -> str:
+    """So many seconds from now, as the cache writes times."""
+    return str(int((datetime.now(UTC).timestamp() + seconds) * 1_000_000))
+
+
+async def get(pricing: PricingServiceStub, *symbols: str) -> list[Quote]:
+    """Ask once."""
+    answer = await pricing.GetQuotes(GetQuotesRequest(symbols=symbols), timeout=10)
+    return list(answer.quotes)
+
+
+async def test_quotes_come_in_the_order_asked_without_the_unknown(serve: Serve) -> None:
+    """Each says its currency, a price above zero, when it was stated, and that it is simulated."""
+    async with serve() as pricing:
+        quotes = await get(pricing, "ETH", "NOBODY", "BTC")
+
+    assert [(q.symbol, q.currency) for q in quotes] == [("ETH", "USDT"), ("BTC", "USDT")]
+    assert all(Decimal(q.price) > 0 for q in quotes)
+    assert {QUOTE_SOURCE_SIMULATED} == {q.source for q in quotes}
+    assert all(
+        timedelta(0)
+        <= datetime.now(UTC) - q.stated_at.ToDatetime(tzinfo=UTC)
+        < timedelta(seconds=5)
+        for q in quotes
+    )
+
+
+async def test_replicas_say_the_same_and_only_the_first_writes(
+    serve: Serve, redis_url: str
+) -> None:
+    """Two replicas follow one market: for each step and symbol one write, one adoption."""
+    written, adopted = counted("written"), counted("adopted")
+    async with serve() as one, serve() as other:
+        await asyncio.sleep(1)
+        answers = await asyncio.gather(get(one, *SYMBOLS), get(other, *SYMBOLS))
+
+    said = {(q.symbol, q.stated_at.ToMicroseconds()): q.price for q in answers[0]}
+    again = {(q.symbol, q.stated_at.ToMicroseconds()): q.price for q in answers[1]}
+    assert all(said[key] == again[key] for key in said.keys() & again.keys())
+    assert counted("adopted") - adopted > 50
+    # The two start at different steps, so each may be alone for a few.
+    assert abs((counted("written") - written) - (counted("adopted") - adopted)) < 60
+
+
+async def test_the_shared_quote_is_readable_and_forgets_itself(
+    serve: Serve, redis_url: str
+) -> None:
+    """Under the one name kernel.names builds, as the contract's own message."""
+    async with serve(quote_keep_seconds=30.0) as pricing, Redis.from_url(redis_url) as redis:
+        await get(pricing, "BTC")
+        kept = await redis.hget(quote_key("BTC"), "q")
+        remaining = await redis.pttl(quote_key("BTC"))
+
+    assert isinstance(kept, bytes)
+    assert Quote.FromString(kept).symbol == "BTC"
+    assert 0 < remaining <= 30_000
+
+
+async def test_without_redis_quotes_are_answered_and_the_absence_counted(serve: Serve) -> None:
+    """From the first call on; a cache is an optimisation."""
+    failed = counted("failed")
+    async with serve(**AWAY) as pricing:
+        quotes = await get(pricing, *SYMBOLS)
+
+    assert len(quotes) == 2
+    assert counted("failed") > failed
+
+
+def lie(symbol: str, stated_in_seconds: float) -> bytes:
+    """A quote nobody stated: the price is 1."""
+    quote = Quote(symbol=symbol, currency="USDT", price="1", source=QUOTE_SOURCE_SIMULATED)
+    quote.stated_at.FromDatetime(datetime.now(UTC) + timedelta(seconds=stated_in_seconds))
+    return quote.SerializeToString()
+
+
+async def test_a_flushed_or_spoilt_cache_changes_no_answer(serve: Serve, redis_url: str) -> None:
+    """Another symbol's quote, a wrong time, garbage, another type: passed over; prices go on."""
+    key, soon, far = quote_key("BTC"), in_microseconds(2), in_microseconds(10**6)
+    async with serve() as pricing, Redis.from_url(redis_url) as redis:
+        for spoil in (
+            redis.flushall(),
+            redis.hset(key, mapping={"t": soon, "q": lie("DOGE", 1.5)}),
+            redis.hset(key, mapping={"t": soon, "q": lie("BTC", 10**6)}),
+            redis.hset(key, mapping={"t": far, "q": lie("BTC", 10**6)}),
+            redis.hset(key, mapping={"t": "soon", "q": b"\xff"}),
+            redis.set(key, "not a hash"),
+        ):
+            before = (await get(pricing, "BTC"))[0]
+            await spoil
+            await asyncio.sleep(0.3)
+            after = (await get(pricing, "BTC"))[0]
+            assert before.stated_at.ToMicroseconds() < after.stated_at.ToMicroseconds()
+            assert Decimal(after.price) > 1000
+
+
+async def test_a_quote_from_too_far_ahead_is_written_over(serve: Serve, redis_url: str) -> None:
+    """One replica with a wrong clock must not silence the cache for the others."""
+    key = quote_key("BTC")
+    async with serve() as pricing, Redis.from_url(redis_url) as redis:
+        await redis.hset(key, mapping={"t": in_microseconds(60), "q": lie("BTC", 60)})
+        await asyncio.sleep(0.3)
+        kept = await redis.hget(key, "t")
+        assert await get(pricing, "BTC")
+
+    assert int(kept or 0) <= int(in_microseconds(0))
+
+
+async def test_a_watch_gives_the_present_first_and_then_each_change(serve: Serve) -> None:
+    """Of the symbols asked for only, newer each time."""
+    async with serve() as pricing:
+        watch = pricing.WatchQuotes(WatchQuotesRequest(symbols=["BTC", "NOBODY"]), timeout=30)
+        answers = [await watch.read() for _ in range(4)]
+        watch.cancel()
+
+    stated = [answer.quotes[0].stated_at.ToMicroseconds() for answer in answers]
+    assert stated == sorted(set(stated))
+    assert {"BTC"} == {quote.symbol for answer in answers for quote in answer.quotes}
+
+
+async def test_a_watch_ends_with_unavailable_when_the_server_drains(settings: Settings) -> None:
+    """At once rather than after the drain's timeout; the watcher goes elsewhere."""
+    async with AsyncExitStack() as life:
+        server = await life.enter_async_context(running(settings))
+        channel = open_channel(server.address)
+        watch = PricingServiceStub(channel).WatchQuotes(
+            WatchQuotesRequest(symbols=["BTC"]), timeout=30
+        )
+        await watch.read()
+        reading = asyncio.ensure_future(_drained(watch))
+    error = await reading
+    await channel.close()
+
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_watch_too_many_is_refused_and_one_that_left_makes_room(serve: Serve) -> None:
+    """RESOURCE_EXHAUSTED tells the caller to go to another replica."""
+    request = WatchQuotesRequest(symbols=["BTC"])
+    async with serve(watches_max=1) as pricing:
+        first = pricing.WatchQuotes(request, timeout=30)
+        await first.read()
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await pricing.WatchQuotes(request, timeout=30).read()
+        first.cancel()
+        await asyncio.sleep(0.2)
+        second = pricing.WatchQuotes(request, timeout=30)
+        assert (await second.read()).quotes
+        second.cancel()
+
+    assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_malformed_symbols_are_refused_naming_the_field(serve: Serve) -> None:
+    """In both calls; nothing hostile is echoed."""
+    malformed: tuple[tuple[str, list[str]], ...] = (
+        ("symbols", []),
+        ("symbols", ["BTC"] * 201),
+        ("symbols[1]", ["BTC", "btc"]),
+        ("symbols[0]", ["\u202eCTB"]),
+        ("symbols[0]", ["B" * 17]),
+        ("symbols[0]", ["\0"]),
+    )
+    async with serve() as pricing:
+        for field, symbols in malformed:
+            calls: tuple[Any, ...] = (
+                pricing.GetQuotes(GetQuotesRequest(symbols=symbols), timeout=10),
+                pricing.WatchQuotes(WatchQuotesRequest(symbols=symbols), timeout=10).read(),
+            )
+            for call in calls:
+                with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                    await call
+                assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+                assert (refusal.value.details() or "").startswith(f"{field}: expected ")
+                assert (refusal.value.details() or "").isascii()
+                assert reason_of(refusal.value) == ""
+
+
+async def _drained(watch: Any) -> grpc.aio.AioRpcError:
+    try:
+        while await watch.read():
+            pass
+    except grpc.aio.AioRpcError as error:
+        return error
+    pytest.fail("the watch ended without an error")

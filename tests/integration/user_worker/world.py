@@ -1,0 +1,290 @@
+"""A worker's neighbours for the tests: a gateway and three services in memory, behind real gRPC.
+
+The gateway is faithful where it matters here: ids and gap-free user_seq, the first Deliver of a job
+decides, and every claim is checked by placement's fence in the real database. What it pushes to the
+real Redis can be withheld.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import grpc.aio
+from redis.asyncio import Redis
+
+from chassis import streams
+from chassis.errors import CallerMistake, NotFound, StaleClaim
+from chassis.grpc_server import ServerSettings, serving
+from chassis.telemetry import Telemetry
+from kernel.identifiers import new_uuid7
+from kernel.names import jobs_stream
+from kernel.sharding import ShardKey
+from purser.gateway.v1 import gateway_pb2, gateway_pb2_grpc, job_pb2
+from purser.ledger.v1 import ledger_pb2, ledger_pb2_grpc
+from purser.money.v1 import money_pb2
+from purser.pricing.v1 import pricing_pb2, pricing_pb2_grpc
+from purser.shard.v1 import shard_pb2
+from purser.wallet.v1 import wallet_pb2, wallet_pb2_grpc
+
+POOL = "default.main"
+ADDRESS = "0x52908400098527886E0F7030069857D2E4169EE7"
+
+Context = Any
+
+
+@dataclass
+class Delivered:
+    """How a job ended."""
+
+    job: job_pb2.Job
+    request: gateway_pb2.DeliverRequest
+
+    @property
+    def text(self) -> str:
+        """The first text sent."""
+        return next((r.send_text.text for r in self.request.replies if r.send_text.text), "")
+
+
+@dataclass
+class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
+    """GatewayService in memory, fenced by the real database."""
+
+    database: "asyncpg.Pool[asyncpg.Record]"
+    redis: Redis
+    pushes: bool = True
+    deliver_pause_seconds: float = 0.0
+    jobs: dict[str, job_pb2.Job] = field(default_factory=dict)
+    delivered: dict[str, Delivered] = field(default_factory=dict)
+    delivers: int = 0
+    _seqs: defaultdict[UUID, int] = field(default_factory=lambda: defaultdict(int))
+
+    async def accept(self, user_id: UUID, shard: int, **what: Any) -> job_pb2.Job:
+        """Accept what a user did into the inbox, and push it unless told not to."""
+        self._seqs[user_id] += 1
+        job = job_pb2.Job(
+            job_id=str(new_uuid7()),
+            pool=POOL,
+            shard=shard,
+            user_id=str(user_id),
+            user_seq=self._seqs[user_id],
+            display_name="Ann <3",
+            **(what or {"command": job_pb2.CommandInput(name="help")}),
+        )
+        self.jobs[job.job_id] = job
+        if self.pushes:
+            stream = jobs_stream(ShardKey(POOL, shard))
+            await streams.append(self.redis, stream, job.SerializeToString())
+        return job
+
+    async def FetchJobs(  # noqa: N802 (the proto's name)
+        self, request: gateway_pb2.FetchJobsRequest, context: Context
+    ) -> gateway_pb2.FetchJobsResponse:
+        """The undone jobs of shards."""
+        answers = []
+        for claim in request.claims:
+            if await self._is_stale(claim):
+                answers.append(
+                    gateway_pb2.ShardJobs(pool=claim.pool, shard=claim.shard, stale=True)
+                )
+                continue
+            mine = [job for job in self.jobs.values() if job.shard == claim.shard]
+            undone = [job for job in mine if job.job_id not in self.delivered]
+            cursors = dict.fromkeys((job.user_id for job in mine), 1)
+            for job in mine:
+                cursors[job.user_id] += job.job_id in self.delivered
+            answers.append(
+                gateway_pb2.ShardJobs(
+                    pool=claim.pool,
+                    shard=claim.shard,
+                    jobs=undone[: request.jobs_per_shard_max or 100],
+                    cursors=[
+                        gateway_pb2.UserCursor(user_id=user, next_user_seq=seq)
+                        for user, seq in cursors.items()
+                        if request.include_cursors
+                    ],
+                )
+            )
+        return gateway_pb2.FetchJobsResponse(shards=answers)
+
+    async def Deliver(  # noqa: N802
+        self, request: gateway_pb2.DeliverRequest, context: Context
+    ) -> gateway_pb2.DeliverResponse:
+        """End a job."""
+        self.delivers += 1
+        if request.outcome == gateway_pb2.JOB_OUTCOME_UNSPECIFIED:
+            raise CallerMistake("outcome")
+        await asyncio.sleep(self.deliver_pause_seconds)
+        if await self._is_stale(request.claim):
+            raise StaleClaim
+        job = self.jobs.get(request.job_id)
+        if job is None or job.shard != request.claim.shard:
+            raise NotFound("no such job in that shard")
+        already = request.job_id in self.delivered
+        if not already:
+            self.delivered[request.job_id] = Delivered(job, request)
+        return gateway_pb2.DeliverResponse(already_delivered=already)
+
+    def order_of(self, user_id: UUID) -> list[int]:
+        """The user's answered jobs in the order they were answered."""
+        return [d.job.user_seq for d in self.delivered.values() if d.job.user_id == str(user_id)]
+
+    async def _is_stale(self, claim: shard_pb2.ShardClaim) -> bool:
+        try:
+            async with self.database.acquire() as connection, connection.transaction():
+                await connection.execute(
+                    "SELECT placement.fence($1, $2, $3)", claim.pool, claim.shard, claim.epoch
+                )
+        except asyncpg.PostgresError as error:
+            if error.sqlstate != "PF001":
+                raise
+            return True
+        return False
+
+
+class FakePricing(pricing_pb2_grpc.PricingServiceServicer):
+    """One quote."""
+
+    async def GetQuotes(  # noqa: N802
+        self, request: pricing_pb2.GetQuotesRequest, context: Context
+    ) -> pricing_pb2.GetQuotesResponse:
+        """The quotes asked for."""
+        return pricing_pb2.GetQuotesResponse(
+            quotes=[
+                pricing_pb2.Quote(
+                    symbol=symbol,
+                    currency="USDT",
+                    price="97123.456",
+                    source=pricing_pb2.QUOTE_SOURCE_SIMULATED,
+                )
+                for symbol in request.symbols
+            ]
+        )
+
+
+class FakeWallet(wallet_pb2_grpc.WalletServiceServicer):
+    """One address."""
+
+    async def EnsureWallet(  # noqa: N802
+        self, request: wallet_pb2.EnsureWalletRequest, context: Context
+    ) -> wallet_pb2.EnsureWalletResponse:
+        """The same wallet for everybody."""
+        return wallet_pb2.EnsureWalletResponse(wallet_id=str(uuid4()), address=ADDRESS)
+
+
+class FakeLedger(ledger_pb2_grpc.LedgerServiceServicer):
+    """One balance."""
+
+    async def EnsureAccounts(  # noqa: N802
+        self, request: ledger_pb2.EnsureAccountsRequest, context: Context
+    ) -> ledger_pb2.EnsureAccountsResponse:
+        """An account per asset asked for."""
+        return ledger_pb2.EnsureAccountsResponse(
+            accounts=[
+                ledger_pb2.Account(
+                    account_id=str(uuid4()),
+                    posted=money_pb2.Amount(asset_id=asset_id, value="10000"),
+                    held=money_pb2.Amount(asset_id=asset_id, value="0"),
+                )
+                for asset_id in request.asset_ids
+            ]
+        )
+
+
+@dataclass
+class World:
+    """The neighbours, and what a worker must be told to find them."""
+
+    gateway: FakeGateway
+    owner: "asyncpg.Pool[asyncpg.Record]"
+    redis: Redis
+    environ: dict[str, str]
+
+    async def ensure_shards(self, *shards: int, desired: str | None) -> None:
+        """Make shards and wish for them at a worker."""
+        for shard in shards:
+            await self.owner.execute("SELECT placement.ensure_shard($1, $2)", POOL, shard)
+            await self.owner.execute(
+                "UPDATE placement.shards SET desired_owner = $3 WHERE pool = $1 AND shard = $2",
+                *(POOL, shard, desired),
+            )
+        await self.owner.execute("SELECT pg_notify('placement', $1)", POOL)
+
+    async def owners(self) -> dict[int, str | None]:
+        """Who owns which shard, whether the lease lives or not."""
+        rows = await self.owner.fetch("SELECT shard, owner FROM placement.shards ORDER BY shard")
+        return {row["shard"]: row["owner"] for row in rows}
+
+    async def owns(self, worker: str, *shards: int) -> bool:
+        """Whether exactly these shards are the worker's, in the database."""
+        owners = await self.owners()
+        return {shard for shard, owner in owners.items() if owner == worker} == set(shards)
+
+    async def is_clear(self, shard: int) -> bool:
+        """Whether the shard's stream is empty."""
+        return await self.depth(shard) == 0
+
+    async def depth(self, shard: int) -> int:
+        """Entries left in a shard's stream."""
+        return int(await self.redis.xlen(jobs_stream(ShardKey(POOL, shard))))
+
+
+@asynccontextmanager
+async def neighbours(owner_url: str, worker_url: str, redis_url: str) -> AsyncIterator[World]:
+    """Serve the gateway and the three services on one free port."""
+    telemetry = Telemetry("fake", None, [])
+
+    async with (
+        asyncpg.create_pool(owner_url, min_size=1, max_size=5) as owner,
+        Redis.from_url(redis_url) as redis,
+    ):
+        gateway = FakeGateway(owner, redis)  # type: ignore[abstract]  # only what workers call
+
+        def add(server: grpc.aio.Server) -> None:
+            gateway_pb2_grpc.add_GatewayServiceServicer_to_server(gateway, server)
+            pricing_pb2_grpc.add_PricingServiceServicer_to_server(
+                FakePricing(),  # type: ignore[abstract]
+                server,
+            )
+            wallet_pb2_grpc.add_WalletServiceServicer_to_server(FakeWallet(), server)
+            ledger_pb2_grpc.add_LedgerServiceServicer_to_server(
+                FakeLedger(),  # type: ignore[abstract]
+                server,
+            )
+
+        settings = ServerSettings(drain_timeout_seconds=0.2)
+        async with serving(settings, add, telemetry) as server:
+            address = f"127.0.0.1:{server.port}"
+            yield World(
+                gateway,
+                owner,
+                redis,
+                {
+                    "USER_WORKER_DATABASE_URL": worker_url,
+                    "USER_WORKER_REDIS_URL": redis_url,
+                    "USER_WORKER_POOL": POOL,
+                    **{
+                        f"USER_WORKER_{service}_ADDRESS": address
+                        for service in ("GATEWAY", "PRICING", "WALLET", "LEDGER")
+                    },
+                },
+            )
+
+
+async def until(holds: Callable[[], Any], seconds: float = 15.0) -> None:
+    """Wait until something holds, which may be asked in the database."""
+    ends = time.monotonic() + seconds
+    while True:
+        result = holds()
+        if asyncio.iscoroutine(result):
+            result = await result
+        if result:
+            return
+        if time.monotonic() > ends:
+            raise TimeoutError("it never came to hold")
+        await asyncio.sleep(0.02)
