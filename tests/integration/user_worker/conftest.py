@@ -25,7 +25,7 @@ FAST = {
     "USER_WORKER_INBOX_POLL_SECONDS": "0.3",
     "USER_WORKER_SHARD_DRAIN_TIMEOUT_SECONDS": "2",
 }
-"""The design's rhythm three times as fast, except the lease: a busy machine may stall for a second."""
+"""Three times as fast as the design, except the lease: a busy machine may stall for a second."""
 
 SHORT_LEASE = {
     "USER_WORKER_LEASE_SECONDS": "1.0",

@@ -27,6 +27,10 @@ def assert_all_answered_in_order(world: World, users: dict[UUID, int], rounds: i
     """Every user's every job ended, in the order it was accepted."""
     for user in users:
         assert list(range(1, rounds + 1)) == world.gateway.order_of(user)
+    for shard in set(users.values()):
+        ended = [d for d in world.gateway.delivered.values() if d.job.shard == shard]
+        epochs = [d.request.claim.epoch for d in ended]
+        assert sorted(epochs) == epochs, "an older owner's write was accepted"
 
 
 def all_answered(world: World) -> bool:
