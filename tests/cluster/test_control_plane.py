@@ -59,6 +59,7 @@ def test_only_the_owner_can_read_credentials(control_plane: ControlPlane) -> Non
     assert {file.stat().st_mode & 0o777 for file in private} == {0o600}
 
 
+@pytest.mark.usefixtures("control_plane")  # skips where nothing is built
 def test_a_failed_start_says_why_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_failed_start_says_why_and_leaves_nothing(
     assert [] == _processes_about(tmp_path)
 
 
+@pytest.mark.usefixtures("control_plane")
 def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
     """SIGKILL gives no chance to clean up: the kernel does it, for the pods' processes too."""
     with subprocess.Popen(

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from chassis.telemetry import split_address
 
 from chassis.errors import CannotStart
+from chassis.telemetry import split_address
 
 
 @asynccontextmanager

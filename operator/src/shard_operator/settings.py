@@ -4,11 +4,11 @@ fallback."""
 from typing import Annotated
 
 import msgspec
-from chassis.telemetry import TelemetrySettings
 
 from chassis.postgres import PostgresSettings
 from chassis.redis import RedisSettings
 from chassis.settings import Secret
+from chassis.telemetry import TelemetrySettings
 from shard_operator.leadership import LeaseSettings
 
 

@@ -98,7 +98,7 @@ class UserShardSpec(_Spec, frozen=True):
         low, high = self.workers.min_replicas, self.workers.max_replicas
         if self.replicas is not None and not low <= self.replicas <= high:
             raise ValueError(
-                f"replicas must lie within workers.minReplicas ({low}) and maxReplicas ({high})"
+                f"replicas must lie between workers.minReplicas ({low}) and maxReplicas ({high})"
             )
 
 

@@ -60,7 +60,7 @@ def test_the_pool_is_named_after_namespace_and_name() -> None:
             {"scaleTargetRef": {"name": "w"}, "workers": {"minReplicas": 9, "maxReplicas": 3}},
             "minReplicas must not exceed",
         ),
-        ({"scaleTargetRef": {"name": "w"}, "replicas": 40}, "replicas must lie within"),
+        ({"scaleTargetRef": {"name": "w"}, "replicas": 40}, "replicas must lie between"),
         ({"scaleTargetRef": {"name": "w"}, "scaling": {"paused": "Maybe"}}, "spec.scaling.paused"),
     ],
 )

@@ -155,6 +155,7 @@ def _ownership_pace(ownership: OwnershipSettings, work: WorkSettings) -> Ownersh
         lease_margin_seconds=ownership.lease_margin_seconds,
         heartbeat_seconds=ownership.heartbeat_seconds,
         poll_seconds=ownership.placement_poll_seconds,
+        gather_seconds=ownership.placement_gather_seconds,
         claims_at_once_max=ownership.claims_at_once_max,
         orphans=OrphanRule(
             after_seconds=ownership.orphan_seconds,

@@ -43,7 +43,7 @@ class Inbox(Protocol):
     async def fetch_jobs(
         self, claims: Sequence[Claim], jobs_per_shard_max: int, *, include_cursors: bool
     ) -> Sequence[UndoneJobs]:
-        """Read the undone jobs of some shards, one answer per claim, in order."""
+        """Read shards' undone jobs, one answer per claim, in order. May raise TooMuch."""
 
     async def deliver(
         self, claim: Claim, job_id: UUID, replies: Sequence[Reply], outcome: Outcome, error: str

@@ -155,7 +155,7 @@ class Execution:
         return _Answer(
             apology(turn.job, language),
             Outcome.SET_ASIDE,
-            redact_text(error)[:ERROR_CHARACTERS_MAX],
+            _kept(error),
         )
 
     async def _deliver(self, job: Job, claim: Claim, answer: _Answer) -> Ending:
@@ -177,6 +177,7 @@ class Execution:
                 answer = simpler
             except DependencyDown as outage:
                 metrics.OUTAGES.labels(outage.dependency).inc()
+                log.warning("delivery_waits", job_id=str(job.job_id), reason=str(outage))
                 await asyncio.sleep(next(after_outage))
             else:
                 return Ending.ENDED
@@ -184,10 +185,15 @@ class Execution:
 
 def _simpler(job: Job, answer: _Answer, refusal: RepliesRefused) -> _Answer | None:
     """Find what to say instead of refused replies: an apology, then nothing at all."""
-    error = redact_text(f"RepliesRefused: {refusal}")[:ERROR_CHARACTERS_MAX]
+    error = _kept(f"RepliesRefused: {refusal}")
     if answer.outcome is Outcome.DONE:
         return _Answer(apology(job, None), Outcome.SET_ASIDE, error)
     return _Answer([], Outcome.SET_ASIDE, answer.error or error) if answer.replies else None
+
+
+def _kept(error: str) -> str:
+    """Make an error fit to be kept: no secrets, no NUL (PostgreSQL's text holds none), bounded."""
+    return redact_text(error).replace("\0", "?")[:ERROR_CHARACTERS_MAX]
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -161,11 +161,15 @@ class Shards:
         """Give the shards whose jobs may still be started."""
         return [shard for shard in self._shards.values() if not shard.draining.is_set()]
 
-    def take_from_stream(self, entries: Iterable[StreamEntry]) -> None:
-        """Take notice of what the streams brought."""
+    def take_from_stream(self, read: Iterable[OwnedShard], entries: Iterable[StreamEntry]) -> None:
+        """Take notice of what the streams of the shards `read` brought.
+
+        A shard that was dropped, or claimed anew, while they were read begins at its own position.
+        """
+        still = {s.claim.key: s for s in read if self._shards.get(s.claim.key) is s}
         touched: set[ShardKey] = set()
         for entry in entries:
-            shard = self._shards.get(entry.key)
+            shard = still.get(entry.key)
             if shard is None:
                 continue
             shard.position = entry.entry_id
@@ -177,7 +181,7 @@ class Shards:
             if verdict in (Verdict.ENDED, Verdict.FOREIGN):
                 self._clear_entries(entry.key, [entry.entry_id])
         for key in touched:
-            shard = self._shards[key]
+            shard = still[key]
             self._pump(shard)
             if shard.queue.has_gap:
                 metrics.GAPS.inc()

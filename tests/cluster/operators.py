@@ -1,0 +1,215 @@
+"""Operators as processes, and workers played by the test.
+
+An operator runs as it would in a pod: under its own service account, whose rights are those of
+k8s/dev/operator-rbac.yaml, and nothing else. `PlayedWorkers` stands for the pods of a StatefulSet
+where no node runs them: it registers as many workers as the StatefulSet asks for, keeps their
+leases and follows the desired owners as a worker must.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from tests.cluster.api import KubernetesApi, resource_path
+from tests.cluster.children import dying_with_parent
+from tests.cluster.waiting import eventually
+
+from devbox.database import Database
+
+TREE = Path(__file__).parents[2]
+DEFINITION = TREE / "charts/purser-crds/templates/usershard.yaml"
+RIGHTS = TREE / "k8s/dev/operator-rbac.yaml"
+SAMPLES = TREE / "k8s/samples"
+TARGET = "purser-user-worker"
+STOP_SECONDS = 20.0
+
+
+@dataclass
+class OperatorProcess:
+    """One operator."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def says(self, event: str) -> bool:
+        """Whether its log holds an event."""
+        return f'"event":"{event}"' in self.log.read_text()
+
+    async def until(self, event: str) -> None:
+        """Wait for an event in its log."""
+        await eventually(lambda: _true(self.says(event)))
+
+    def kill(self) -> None:
+        """As a lost machine would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """As kubelet does; its exit status."""
+        self.process.terminate()
+        return self.process.wait(STOP_SECONDS)
+
+    def pss_megabytes(self) -> float:
+        """Its share of memory."""
+        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+        assert found
+        return int(found[1]) / 1024
+
+
+@dataclass
+class OperatorFactory:
+    """Starts operators against one namespace, one database and one Redis."""
+
+    kubeconfig: Path
+    namespace: str
+    database: Database
+    redis_url: str
+    folder: Path
+    started: list[OperatorProcess] = field(default_factory=list)
+
+    def start(self, **settings: str) -> OperatorProcess:
+        """One more; keyword arguments are settings (`lease_duration_seconds="4"`)."""
+        log = self.folder / f"operator-{len(self.started)}.log"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "KUBECONFIG": str(self.kubeconfig),
+            "OPERATOR_NAMESPACE": self.namespace,
+            "OPERATOR_DATABASE_URL": self.database.url("purser_operator"),
+            "OPERATOR_REDIS_URL": self.redis_url,
+        } | {f"OPERATOR_{name.upper()}": value for name, value in settings.items()}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "shard_operator"],
+                env=environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=dying_with_parent(signal.SIGKILL),  # noqa: PLW1509 (one thread)
+            )
+        self.started.append(OperatorProcess(process, log))
+        return self.started[-1]
+
+    def end_all(self) -> None:
+        """Whatever still runs."""
+        for operator in self.started:
+            if operator.process.poll() is None:
+                operator.kill()
+
+
+@dataclass
+class PlayedWorkers:
+    """The workers a StatefulSet's pods would be."""
+
+    api: KubernetesApi
+    namespace: str
+    database: Any
+    runs: dict[str, uuid.UUID] = field(default_factory=dict)
+    owned: dict[tuple[str, int], int] = field(default_factory=dict)
+    removed_with_shards: list[str] = field(default_factory=list)
+    """Workers whose pods went while they still owned something: scale-in must never do that."""
+
+    @property
+    def pool(self) -> str:
+        """The pool of the UserShard `main`."""
+        return f"{self.namespace}.main"
+
+    async def play(self) -> None:
+        """Follow the StatefulSet and the desired owners until cancelled."""
+        while True:
+            await self._follow_count()
+            await self._follow_desired()
+            await asyncio.sleep(0.2)
+
+    async def shards_of(self) -> dict[str, int]:
+        """How many shards each worker owns."""
+        rows = await self.database.fetch(
+            "SELECT owner, count(*) FROM placement.shards WHERE pool = $1 AND owner IS NOT NULL"
+            " GROUP BY owner",
+            self.pool,
+        )
+        return dict(rows)
+
+    async def _follow_count(self) -> None:
+        path = resource_path("apps/v1", "statefulsets", self.namespace, TARGET)
+        count = (await self.api.get(path))["spec"]["replicas"]
+        asked = [f"{TARGET}-{ordinal}" for ordinal in range(count)]
+        for name in asked:
+            if name not in self.runs:
+                self.runs[name] = uuid.uuid4()
+                await self._ask("register_worker($1, $2, $3, 5)", name)
+            await self._ask("heartbeat($1, $2, $3, 5)", name)
+        for name in [name for name in self.runs if name not in asked]:
+            if any(owner == name for owner, _ in self.owned):
+                self.removed_with_shards.append(name)
+            await self._ask("deregister_worker($1, $2, $3)", name)
+            del self.runs[name]
+
+    async def _follow_desired(self) -> None:
+        rows = await self.database.fetch(
+            "SELECT shard, owner, desired_owner FROM placement.shards WHERE pool = $1", self.pool
+        )
+        for shard, owner, desired in rows:
+            if owner is not None and owner != desired and (owner, shard) in self.owned:
+                epoch = self.owned.pop((owner, shard))
+                await self._ask("release_shard($1, $4, $2, $3, $5)", owner, shard, epoch)
+            if desired in self.runs and owner != desired:
+                epoch = await self._ask("claim_shard($1, $4, $2, $3, 3)", desired, shard)
+                if epoch is not None:
+                    self.owned[desired, shard] = epoch
+
+    async def _ask(self, call: str, name: str, *more: object) -> Any:
+        return await self.database.fetchval(
+            f"SELECT placement.{call}",
+            self.pool,
+            name,
+            self.runs[name],
+            *more,
+        )
+
+
+@asynccontextmanager
+async def playing_workers(
+    api: KubernetesApi, namespace: str, database: Database
+) -> AsyncIterator[PlayedWorkers]:
+    """Workers that live as long as the context."""
+    # A pool: the test asks while the workers act.
+    pool = await asyncpg.create_pool(database.url("purser_worker"), min_size=1, max_size=2)
+    workers = PlayedWorkers(api, namespace, pool)
+    playing = asyncio.create_task(workers.play())
+    try:
+        yield workers
+    finally:
+        playing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await playing
+        await pool.close()
+
+
+async def make_shards(database: Database, pool: str, count: int) -> None:
+    """As the gateway's directory does."""
+    connection = await asyncpg.connect(database.url("purser_gateway"))
+    for shard in range(count):
+        await connection.execute("SELECT placement.ensure_shard($1, $2)", pool, shard)
+    await connection.close()
+
+
+def rights_in(namespace: str) -> str:
+    """The operator's RBAC manifest for a namespace of a test's own."""
+    return RIGHTS.read_text().replace("namespace: default", f"namespace: {namespace}")
+
+
+async def _true(value: bool) -> bool:
+    return value

@@ -1,0 +1,447 @@
+"""UserShards on a real API server: the definition, scaling, status, leadership, rights.
+
+The operator runs as a process under its own service account with the rights of
+k8s/dev/operator-rbac.yaml. No node runs pods here; the test plays the workers in `placement`.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from redis.asyncio import Redis
+from tests.cluster.api import ApiError, JsonObject, KubernetesApi, resource_path
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.operators import (
+    DEFINITION,
+    SAMPLES,
+    TARGET,
+    OperatorFactory,
+    PlayedWorkers,
+    make_shards,
+    playing_workers,
+    rights_in,
+)
+from tests.cluster.waiting import eventually
+
+from chassis.streams import append, remove
+from devbox.database import Database
+from kernel.names import jobs_stream
+from kernel.sharding import ShardKey
+
+API_VERSION = "purser.dev/v1alpha1"
+HAND_OVER_SECONDS_MAX = 5.0
+
+pytestmark = pytest.mark.timeout(240)
+
+Kubectl = Callable[..., str]
+
+
+@pytest.fixture
+def defined(kubectl: Kubectl) -> None:
+    """The definition, as kubectl applies it from the chart's own file."""
+    kubectl("apply", "-f", str(DEFINITION))
+    kubectl("wait", "--for=condition=Established", "crd/usershards.purser.dev", "--timeout=30s")
+
+
+@pytest.fixture
+def target(kubectl: Kubectl, tmp_path: Path) -> None:
+    """A StatefulSet whose pods nobody runs."""
+    labels = {"app": TARGET}
+    container = {"name": "worker", "image": "none"}
+    manifest = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": TARGET},
+        "spec": {
+            "podManagementPolicy": "Parallel",
+            "serviceName": TARGET,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
+    file = tmp_path / "target.yaml"
+    file.write_text(yaml.safe_dump(manifest))
+    kubectl("apply", "-f", str(file))
+
+
+@pytest.fixture
+def operators(
+    defined: None,
+    kubectl: Kubectl,
+    control_plane: ControlPlane,
+    namespace: str,
+    database: Database,
+    redis_url: str,
+    tmp_path: Path,
+) -> Iterator[OperatorFactory]:
+    """Operators under their own service account."""
+    rights = tmp_path / "rights.yaml"
+    rights.write_text(rights_in(namespace))
+    kubectl("apply", "-f", str(rights))
+    kubeconfig = control_plane.kubeconfig_for(namespace, "purser-operator")
+    factory = OperatorFactory(kubeconfig, namespace, database, redis_url, tmp_path)
+    yield factory
+    factory.end_all()
+
+
+@pytest.fixture
+async def workers(
+    target: None, api: KubernetesApi, namespace: str, database: Database
+) -> AsyncIterator[PlayedWorkers]:
+    """The workers of the target."""
+    async with playing_workers(api, namespace, database) as played:
+        yield played
+
+
+class Subject:
+    """The UserShard under test, and questions about it."""
+
+    def __init__(self, api: KubernetesApi, namespace: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._path = resource_path(API_VERSION, "usershards", namespace, "main")
+
+    async def create(self, **spec: Any) -> JsonObject:
+        """Make it."""
+        path = resource_path(API_VERSION, "usershards", self._namespace)
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "UserShard",
+            "metadata": {"name": "main"},
+            "spec": {"scaleTargetRef": {"name": TARGET}, **spec},
+        }
+        return await self._api.create(path, body)
+
+    async def read(self) -> JsonObject:
+        """The object."""
+        return await self._api.get(self._path)
+
+    async def patch(self, **spec: Any) -> JsonObject:
+        """Change the spec; None removes."""
+        return await self._api.merge(self._path, {"spec": spec})
+
+    async def delete(self) -> None:
+        """Delete it."""
+        await self._api.delete(self._path)
+
+    async def asked(self) -> int:
+        """The StatefulSet's count."""
+        path = resource_path("apps/v1", "statefulsets", self._namespace, TARGET)
+        count: int = (await self._api.get(path))["spec"]["replicas"]
+        return count
+
+    async def until_asked(self, count: int, within_seconds: float = 60.0) -> None:
+        """Wait for the StatefulSet's count."""
+
+        async def is_asked() -> bool:
+            return await self.asked() == count
+
+        await eventually(is_asked, within_seconds)
+
+    async def until_condition(self, kind: str, status: str, reason: str) -> JsonObject:
+        """Wait for a condition; gives it."""
+        found: JsonObject = {}
+
+        async def is_so() -> bool:
+            nonlocal found
+            conditions = (await self.read()).get("status", {}).get("conditions", [])
+            found = next((c for c in conditions if c["type"] == kind), {})
+            return (found.get("status"), found.get("reason")) == (status, reason)
+
+        try:
+            await eventually(is_so)
+        except TimeoutError:
+            pytest.fail(f"{kind} never became {status} {reason}; it is {found}")
+        return found
+
+
+@pytest.fixture
+def subject(defined: None, api: KubernetesApi, namespace: str) -> Subject:
+    """The UserShard `main`, not made yet."""
+    return Subject(api, namespace)
+
+
+async def put_jobs(redis_url: str, pool: str, per_shard: int, shards: int) -> None:
+    """A backlog that waits."""
+    async with Redis.from_url(redis_url) as redis:
+        for shard in range(shards):
+            for _ in range(per_shard):
+                await append(redis, jobs_stream(ShardKey(pool, shard)), b"job")
+
+
+async def end_jobs(redis_url: str, pool: str, shards: int) -> None:
+    """All of it is done."""
+    async with Redis.from_url(redis_url) as redis:
+        for shard in range(shards):
+            stream = jobs_stream(ShardKey(pool, shard))
+            await remove(redis, stream, [entry for entry, _ in await redis.xrange(stream)])
+
+
+class TestDefinition:
+    """What an SRE can write, and what is refused with which words."""
+
+    def test_the_samples_apply_and_defaults_fill_the_minimal_one(
+        self, defined: None, kubectl: Kubectl
+    ) -> None:
+        """What kubectl shows is complete, and the full sample spells out the same."""
+        kubectl("apply", "-f", str(SAMPLES / "usershard-minimal.yaml"))
+        minimal = json.loads(kubectl("get", "ush", "main", "-o", "json"))["spec"]
+        kubectl("apply", "-f", str(SAMPLES / "usershard-full.yaml"))
+        full = json.loads(kubectl("get", "ush", "main", "-o", "json"))["spec"]
+
+        assert minimal == full
+        assert minimal["usersPerShard"] == 50
+        assert minimal["workers"] == {"minReplicas": 2, "maxReplicas": 20, "shardsPerWorkerMax": 40}
+        assert minimal["scaling"]["paused"] == "None"
+
+    @pytest.mark.parametrize(
+        ("spec", "words"),
+        [
+            (
+                {"workers": {"minReplicas": 9, "maxReplicas": 3}},
+                "workers.minReplicas must not exceed workers.maxReplicas",
+            ),
+            (
+                {"replicas": 21},
+                "replicas must lie between workers.minReplicas and workers.maxReplicas: change",
+            ),
+            (
+                {"scaleTargetRef": {"name": "w", "kind": "Deployment"}},
+                'supported values: "StatefulSet"',
+            ),
+            ({"scaleTargetRef": {"name": "W!"}}, "spec.scaleTargetRef.name"),
+            ({"usersPerShard": 0}, "greater than or equal to 1"),
+            ({"scaling": {"paused": "Maybe"}}, 'supported values: "None", "ScaleIn"'),
+            ({"scaling": {"pollPeriodSeconds": 61}}, "less than or equal to 60"),
+            ({"rebalance": {"drainTimeoutSeconds": 601}}, "less than or equal to 600"),
+        ],
+    )
+    async def test_what_cannot_be_meant_is_refused_in_words(
+        self, subject: Subject, spec: JsonObject, words: str
+    ) -> None:
+        """Before the operator ever sees it."""
+        with pytest.raises(ApiError) as refused:
+            await subject.create(**spec)
+
+        assert refused.value.reason == "Invalid"
+        assert words in str(refused.value)
+
+    async def test_the_target_cannot_change(self, subject: Subject) -> None:
+        """And the message says what to do instead."""
+        await subject.create()
+
+        with pytest.raises(ApiError, match="delete this UserShard"):
+            await subject.patch(scaleTargetRef={"name": "another"})
+
+    def test_kubectl_explains_and_lists(self, defined: None, kubectl: Kubectl) -> None:
+        """Short name, descriptions, columns."""
+        kubectl("apply", "-f", str(SAMPLES / "usershard-minimal.yaml"))
+
+        columns = kubectl("get", "ush", "-o", "wide").splitlines()[0].split()
+        explained = kubectl("explain", "ush.spec.scaling.paused")
+
+        expected = "NAME USERS SHARDS WORKERS DESIRED BACKLOG OLDEST READY AGE TARGET PINNED"
+        assert expected.split() == columns[:11]
+        assert "Stops autoscaling" in explained
+
+
+async def test_a_backlog_scales_the_target_out_and_in_and_shards_follow(
+    operators: OperatorFactory,
+    workers: PlayedWorkers,
+    subject: Subject,
+    kubectl: Kubectl,
+    database: Database,
+    redis_url: str,
+) -> None:
+    """From a backlog in Redis to the count and back; no worker goes while it owns a shard."""
+    pool = workers.pool
+    await make_shards(database, pool, 8)
+    operator = operators.start()
+    await subject.create(
+        workers={"minReplicas": 2, "maxReplicas": 5},
+        scaling={"pollPeriodSeconds": 1, "scaleDownStabilizationSeconds": 2},
+    )
+    await subject.until_asked(2)
+    await subject.until_condition("Ready", "True", "ShardsServed")
+
+    await put_jobs(redis_url, pool, per_shard=50, shards=8)
+    began = time.monotonic()
+    await subject.until_asked(4)
+    decided = time.monotonic() - began
+    await eventually(lambda: is_spread(workers, {2}, over=4))
+
+    await end_jobs(redis_url, pool, shards=8)
+    await subject.until_asked(2)
+    await eventually(lambda: is_spread(workers, {4}, over=2))
+    ready = await subject.until_condition("Ready", "True", "ShardsServed")
+
+    assert workers.removed_with_shards == []
+    assert decided < 10
+    body = await subject.read()
+    assert "finalizers" not in body["metadata"]
+    assert "kopf" not in json.dumps(body["metadata"])
+    assert ready["observedGeneration"] == body["metadata"]["generation"]
+    assert body["status"]["shards"] == 8
+    assert body["status"]["selector"] == f"app={TARGET}"
+    events = kubectl("describe", "ush", "main")
+    assert "ScaledOut" in events
+    assert "ScaledIn" in events
+    assert "workers (4 wanted): 400 jobs in 8 shards" in events
+    assert "refused" not in operator.log.read_text()
+
+
+async def is_spread(workers: PlayedWorkers, sizes: set[int], over: int) -> bool:
+    """Whether so many workers own so many shards each."""
+    owned = await workers.shards_of()
+    return len(owned) == over and set(owned.values()) == sizes
+
+
+async def test_kubectl_scale_pins_and_removing_the_pin_resumes(
+    operators: OperatorFactory,
+    workers: PlayedWorkers,
+    subject: Subject,
+    kubectl: Kubectl,
+    database: Database,
+) -> None:
+    """The scale subresource, its bounds, and the condition that says which."""
+    await make_shards(database, workers.pool, 2)
+    operators.start()
+    await subject.create(
+        scaling={"pollPeriodSeconds": 1, "scaleDownStabilizationSeconds": 0},
+        workers={"minReplicas": 1, "maxReplicas": 4},
+    )
+    await subject.until_condition("ScalingActive", "True", "BacklogMeasured")
+
+    kubectl("scale", "ush", "main", "--replicas=3")
+    await subject.until_asked(3)
+    await subject.until_condition("ScalingActive", "False", "Pinned")
+    with pytest.raises(pytest.fail.Exception, match="replicas must lie between"):
+        kubectl("scale", "ush", "main", "--replicas=5")
+
+    remove_pin = '[{"op": "remove", "path": "/spec/replicas"}]'
+    kubectl("patch", "ush", "main", "--type=json", "-p", remove_pin)
+    await subject.until_asked(1)
+    await subject.until_condition("ScalingActive", "True", "BacklogMeasured")
+
+
+async def test_without_its_target_a_pool_says_so_and_recovers(
+    operators: OperatorFactory, subject: Subject, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    """A condition, not a crash."""
+    operator = operators.start()
+    await subject.create(scaling={"pollPeriodSeconds": 1})
+
+    degraded = await subject.until_condition("Degraded", "True", "ScaleTargetNotFound")
+
+    assert f"StatefulSet {TARGET}" in degraded["message"]
+    assert operator.process.poll() is None
+
+
+async def test_a_deleted_user_shard_goes_at_once_and_its_pool_stays(
+    operators: OperatorFactory,
+    workers: PlayedWorkers,
+    subject: Subject,
+    database: Database,
+) -> None:
+    """No finalizer; the last placement goes on; applied again it takes up where it was."""
+    await make_shards(database, workers.pool, 4)
+    operator = operators.start()
+    await subject.create(scaling={"pollPeriodSeconds": 1})
+    await eventually(lambda: is_spread(workers, {2}, over=2))
+
+    await subject.delete()
+    with pytest.raises(ApiError, match="not found"):
+        await subject.read()
+    await operator.until("pool_left_alone")
+    assert await is_spread(workers, {2}, over=2)
+    kept = await workers.database.fetchval("SELECT count(*) FROM placement.pools")
+    assert kept == 1
+
+    await subject.create(scaling={"pollPeriodSeconds": 1})
+    await subject.until_condition("Ready", "True", "ShardsServed")
+
+
+async def test_a_killed_operator_is_replaced_within_its_lease(
+    operators: OperatorFactory, workers: PlayedWorkers, subject: Subject, database: Database
+) -> None:
+    """kill -9; the second one stands by, takes the Lease over, and decides."""
+    lease = {
+        "lease_duration_seconds": "4",
+        "renew_deadline_seconds": "3",
+        "renew_period_seconds": "0.5",
+    }
+    await make_shards(database, workers.pool, 2)
+    await subject.create(workers={"minReplicas": 1}, scaling={"pollPeriodSeconds": 1})
+    first = operators.start(**lease)
+    await first.until("leading")
+    second = operators.start(**lease)
+    await second.until("standing_by")
+    await subject.until_condition("Ready", "True", "ShardsServed")
+    assert not second.says("leading")
+
+    first.kill()
+    killed = time.monotonic()
+    await second.until("leading")
+    taken = time.monotonic() - killed
+    await subject.patch(replicas=3)
+    await subject.until_asked(3)
+
+    assert 2.0 < taken < 4 + 4
+
+
+async def test_a_stopped_operator_hands_over_within_five_seconds(
+    operators: OperatorFactory, workers: PlayedWorkers, subject: Subject, database: Database
+) -> None:
+    """SIGTERM empties the Lease; with the default times the second leads at its next look."""
+    await make_shards(database, workers.pool, 2)
+    await subject.create(scaling={"pollPeriodSeconds": 1})
+    first = operators.start()
+    await first.until("leading")
+    second = operators.start()
+    await second.until("standing_by")
+
+    stopped = time.monotonic()
+    status = first.stop()
+    await second.until("leading")
+    taken = time.monotonic() - stopped
+
+    assert status == 0
+    assert taken < HAND_OVER_SECONDS_MAX
+    assert first.says("lease_released")
+
+
+async def test_an_operator_that_lost_its_lease_ends(
+    operators: OperatorFactory, subject: Subject, api: KubernetesApi, namespace: str
+) -> None:
+    """Somebody else holds it: no further decision, exit status 3, no stack trace."""
+    operator = operators.start(renew_period_seconds="0.3")
+    await operator.until("leading")
+
+    path = resource_path("coordination.k8s.io/v1", "leases", namespace, "purser-operator")
+    await api.merge(path, {"spec": {"holderIdentity": "another"}})
+    status = await asyncio.to_thread(operator.process.wait, 20)
+
+    assert status == 3
+    assert operator.says("leadership_lost")
+    assert "Traceback" not in operator.log.read_text()
+
+
+async def test_an_operator_before_its_definition_waits_and_says_what_to_apply(
+    kubectl: Kubectl, operators: OperatorFactory, subject: Subject
+) -> None:
+    """Order of installation does not matter."""
+    kubectl("delete", "-f", str(DEFINITION), "--wait=true")
+    operator = operators.start()
+    await operator.until("user_shards_not_listed")
+    assert "apply charts/purser-crds" in operator.log.read_text()
+
+    kubectl("apply", "-f", str(DEFINITION))
+    kubectl("wait", "--for=condition=Established", "crd/usershards.purser.dev", "--timeout=30s")
+    await subject.create(scaling={"pollPeriodSeconds": 1})
+
+    await subject.until_condition("Degraded", "True", "ScaleTargetNotFound")
