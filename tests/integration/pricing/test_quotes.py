@@ -112,6 +112,23 @@ def lie(symbol: str, stated_in_seconds: float) -> bytes:
     return quote.SerializeToString()
 
 
+async def test_a_redis_that_stops_answering_delays_no_step(serve: Serve, redis_url: str) -> None:
+    """While it hangs quotes go on within their time; when it is back it is used again."""
+    async with serve() as pricing, Redis.from_url(redis_url) as redis:
+        await redis.client_pause(1500)
+        failed = counted("failed")
+        begun = (await get(pricing, "BTC"))[0]
+        await asyncio.sleep(1.2)
+        hanging = (await get(pricing, "BTC"))[0]
+        assert counted("failed") > failed
+        await asyncio.sleep(0.8)
+        written = counted("written")
+        await asyncio.sleep(0.5)
+        assert counted("written") > written
+
+    assert hanging.stated_at.ToMicroseconds() - begun.stated_at.ToMicroseconds() >= 600_000
+
+
 async def test_a_flushed_or_spoilt_cache_changes_no_answer(serve: Serve, redis_url: str) -> None:
     """Another symbol's quote, a wrong time, garbage, another type: passed over; prices go on."""
     key, soon, far = quote_key("BTC"), in_microseconds(2), in_microseconds(10**6)
@@ -211,7 +228,7 @@ async def test_malformed_symbols_are_refused_naming_the_field(serve: Serve) -> N
                 assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
                 assert (refusal.value.details() or "").startswith(f"{field}: expected ")
                 assert (refusal.value.details() or "").isascii()
-                assert reason_of(refusal.value) == ""
+                assert reason_of(refusal.value) == "MALFORMED"
 
 
 async def _drained(watch: Any) -> grpc.aio.AioRpcError:
