@@ -291,7 +291,7 @@ async def test_a_backlog_scales_the_target_out_and_in_and_shards_follow(
     events = kubectl("describe", "ush", "main")
     assert "ScaledOut" in events
     assert "ScaledIn" in events
-    assert "workers (4 wanted): 400 jobs in 8 shards" in events
+    assert "2 to 4 workers: 400 jobs in 8 shards" in events
     assert "refused" not in operator.log.read_text()
 
 
