@@ -22,7 +22,7 @@ endef
 ##@ Use it
 .PHONY: run
 run: $(STAMP) ## start everything on this machine and print the address of the chat page; Ctrl-C stops it
-	@exec $(BIN)/python -m devbox run
+	@exec $(BIN)/python -m devbox run $(if $(PORT),--port $(PORT))
 
 .PHONY: status
 status: $(STAMP) ## list each process with its state and memory (PSS), and the sum
@@ -37,6 +37,14 @@ stop: $(STAMP) ## stop what a killed run left behind
 test: $(STAMP) ## pass the tests that need neither root nor Go; T=tests/unit/ledger narrows
 	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster -n 2 --dist worksteal)
 
+.PHONY: controlplane
+controlplane: $(STAMP) ## build the control plane of the tests: once, some six minutes; needs Go 1.24 or newer
+	@$(BIN)/python -m tests.cluster.binaries
+
+.PHONY: test-cluster
+test-cluster: controlplane ## pass the tests against a real Kubernetes control plane; T=... narrows
+	@$(BIN)/python -m pytest $(if $(T),$(T),tests/cluster)
+
 .PHONY: check
 check: $(STAMP) ## read the code: format, lint, protos, import contracts, types (fastest first)
 	$(call quiet,format,$(BIN)/ruff format --check .)
@@ -45,6 +53,14 @@ check: $(STAMP) ## read the code: format, lint, protos, import contracts, types 
 	$(call quiet,proto compat,cd protos && ../$(BIN)/buf breaking --against "../.git#ref=$(CONTRACT),subdir=protos")
 	$(call quiet,imports,$(BIN)/lint-imports)
 	$(call quiet,types,$(BIN)/mypy)
+
+.PHONY: botapi
+botapi: $(STAMP) ## export the Bot API's shapes for the simulator, after raising aiogram
+	@$(BIN)/python services/devbox/export_bot_api.py
+
+.PHONY: bench
+bench: $(STAMP) ## print figures: start-up, memory per process, updates/s and latency (ARGS='--rate 100')
+	@$(BIN)/python -m tests.load.bench $(ARGS)
 
 .PHONY: format
 format: $(STAMP) ## write the code as `make check` wants it

@@ -17,7 +17,8 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from devbox.database import ROLES, Database, ensure_database, ensure_logins, migrate_rooms
+from devbox.database import ensure_database, ensure_logins, migrate_rooms
+from devbox.roles import ROLES, Database
 from devbox.servers import PostgresServer, ValkeyServer, embedded_postgres, embedded_valkey
 
 TEMPLATE = "purser_template"

@@ -6,8 +6,9 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 
-from tests.cluster.binaries import BinariesMissing, component_path, ensure_available
-from tests.cluster.control_plane import StartFailed, running_control_plane
+from tests.cluster.binaries import component_path, ensure_available
+from tests.cluster.control_plane import running_control_plane
+from tests.cluster.errors import ClusterError
 from tests.cluster.local_node import running_node
 
 
@@ -25,7 +26,7 @@ def main() -> None:
             plane = stack.enter_context(running_control_plane())
             if not arguments.without_node:
                 stack.enter_context(running_node(plane))
-        except (BinariesMissing, StartFailed) as error:
+        except ClusterError as error:
             sys.exit(str(error))
         sys.stdout.write(
             f"Kubernetes is ready after {time.monotonic() - began:.1f} s; Ctrl-C stops it.\n"

@@ -24,6 +24,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.cluster.errors import BinariesMissing
+
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 SOURCE = Path(__file__).parent / "controlplane"
 
@@ -33,12 +35,6 @@ BUILD_JOBS_MAX = 2
 BUILD_TIMEOUT_SECONDS = 3600.0
 """The first build takes some six minutes on two free cores, the linking of later ones 20 seconds.
 """
-
-
-class BinariesMissing(Exception):
-    """The programs are not there and cannot be built here; the text is one sentence on what to
-    install.
-    """
 
 
 def component_path(component: str, environment: Mapping[str, str] = os.environ) -> Path:

@@ -12,8 +12,9 @@ from typing import NoReturn
 import pytest
 import pytest_asyncio
 from tests.cluster.api import KubernetesApi, resource_path
-from tests.cluster.binaries import BinariesMissing, component_path
+from tests.cluster.binaries import component_path
 from tests.cluster.control_plane import ControlPlane, running_control_plane
+from tests.cluster.errors import BinariesMissing
 from tests.cluster.local_node import running_node
 
 KUBECTL_TIMEOUT_SECONDS = 60.0

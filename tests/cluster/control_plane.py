@@ -22,9 +22,10 @@ from tests.cluster.binaries import component_path
 from tests.cluster.blocking import CALL_TIMEOUT_SECONDS, answers, call
 from tests.cluster.certificates import Authority, signing_key, write_private
 from tests.cluster.children import Child, free_port
+from tests.cluster.errors import StartFailed
 from tests.cluster.kubeconfig import read_kubeconfig, write_kubeconfig
 
-START_TIMEOUT_SECONDS = 120.0
+START_TIMEOUT_SECONDS = 60.0
 """A start takes ten seconds on two free cores; a machine that is busy building is given time."""
 
 POLL_PERIOD_SECONDS = 0.1
@@ -33,10 +34,6 @@ TOKEN_LIFETIME_SECONDS = 24 * 3600
 """Of the tokens minted for ServiceAccounts: longer than any test run."""
 
 FOLDER_PREFIX = "purser-control-plane-"
-
-
-class StartFailed(Exception):
-    """A component ended or stayed unready; the text has the end of its log."""
 
 
 @dataclass(frozen=True)

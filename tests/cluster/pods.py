@@ -42,12 +42,16 @@ async def create_pod(
 
 
 async def pod_when(
-    api: KubernetesApi, namespace: str, name: str, holds: Callable[[JsonObject], bool]
+    api: KubernetesApi,
+    namespace: str,
+    name: str,
+    holds: Callable[[JsonObject], bool],
+    within_seconds: float = WITHIN_SECONDS,
 ) -> JsonObject:
     """The pod as it was when `holds` first said yes to it. Every state it goes through is asked
     about.
     """
-    async with asyncio.timeout(WITHIN_SECONDS):
+    async with asyncio.timeout(within_seconds):
         async for event in api.follow(pods_path(namespace), fieldSelector=f"metadata.name={name}"):
             for pod in event.objects:
                 if holds(pod):

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tests.cluster.binaries import BinariesMissing, component_path, source_hash
+from tests.cluster.binaries import component_path, source_hash
+from tests.cluster.errors import BinariesMissing
 
 
 def test_a_program_named_by_itself_comes_first(tmp_path: Path) -> None:
@@ -14,7 +15,7 @@ def test_a_program_named_by_itself_comes_first(tmp_path: Path) -> None:
         "KUBEBUILDER_ASSETS": str(assets.parent),
     }
 
-    assert component_path("kube-apiserver", environment) == named
+    assert named == component_path("kube-apiserver", environment)
 
 
 def test_what_the_folder_lacks_is_taken_from_the_build(tmp_path: Path) -> None:
@@ -28,8 +29,8 @@ def test_what_the_folder_lacks_is_taken_from_the_build(tmp_path: Path) -> None:
         "PURSER_CACHE_DIR": str(tmp_path / "cache"),
     }
 
-    assert component_path("kube-apiserver", environment) == assets / "kube-apiserver"
-    assert component_path("kube-controller-manager", environment) == built
+    assert assets / "kube-apiserver" == component_path("kube-apiserver", environment)
+    assert built == component_path("kube-controller-manager", environment)
 
 
 def test_a_named_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:

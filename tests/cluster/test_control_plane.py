@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.api import ApiError, JsonObject, KubernetesApi, resource_path
-from tests.cluster.control_plane import ControlPlane, StartFailed, running_control_plane
+from tests.cluster.control_plane import ControlPlane, running_control_plane
+from tests.cluster.errors import StartFailed
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,16 +40,16 @@ async def test_a_service_account_may_do_what_its_role_says_and_no_more(
         with pytest.raises(ApiError) as refusal:
             await reader.get(resource_path("v1", "secrets", namespace))
 
-    assert found["kind"] == "ConfigMapList"
-    assert refusal.value.status == 403
+    assert "ConfigMapList" == found["kind"]
+    assert 403 == refusal.value.status
 
 
 def test_kubectl_speaks_to_the_cluster(kubectl: Callable[..., str], namespace: str) -> None:
     """kubectl comes from the same build and works in the test's namespace."""
     kubectl("create", "configmap", "c", "--from-literal=colour=blue")
 
-    assert kubectl("get", "configmap", "c", "-o", "jsonpath={.data.colour}") == "blue"
-    assert kubectl("get", "cm", "c", "-o", "jsonpath={.metadata.namespace}") == namespace
+    assert "blue" == kubectl("get", "configmap", "c", "-o", "jsonpath={.data.colour}")
+    assert namespace == kubectl("get", "cm", "c", "-o", "jsonpath={.metadata.namespace}")
 
 
 def test_only_the_owner_can_read_credentials(control_plane: ControlPlane) -> None:
@@ -58,6 +59,7 @@ def test_only_the_owner_can_read_credentials(control_plane: ControlPlane) -> Non
     assert {file.stat().st_mode & 0o777 for file in private} == {0o600}
 
 
+@pytest.mark.usefixtures("control_plane")  # skips where nothing is built
 def test_a_failed_start_says_why_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -71,10 +73,11 @@ def test_a_failed_start_says_why_and_leaves_nothing(
     with pytest.raises(StartFailed, match="no server today"), running_control_plane():
         pass
 
-    assert list(tmp_path.glob("purser-*")) == []
-    assert _processes_about(tmp_path) == []
+    assert [] == list(tmp_path.glob("purser-*"))
+    assert [] == _processes_about(tmp_path)
 
 
+@pytest.mark.usefixtures("control_plane")
 def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
     """SIGKILL gives no chance to clean up: the kernel does it, for the pods' processes too."""
     with subprocess.Popen(
@@ -91,7 +94,7 @@ def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
     deadline = time.monotonic() + 10
     while _processes_about(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert _processes_about(tmp_path) == []
+    assert [] == _processes_about(tmp_path)
 
 
 def _processes_about(folder: Path) -> list[str]:

@@ -29,7 +29,7 @@ CONFIG = Source("configmaps", "c")
 )
 def test_references_are_expanded_as_kubernetes_documents_it(text: str, expected: str) -> None:
     """Known ones are replaced, unknown ones left, doubled dollars escape."""
-    assert expand(text, {"A": "1"}) == expected
+    assert expected == expand(text, {"A": "1"})
 
 
 def test_env_wins_over_env_from_and_later_over_earlier() -> None:
@@ -41,7 +41,7 @@ def test_env_wins_over_env_from_and_later_over_earlier() -> None:
 
     resolved = resolve_environment(container, POD, {CONFIG: {"data": {"A": "map", "B": "map"}}})
 
-    assert resolved == {"A": "literal, twice", "B": "map"}
+    assert {"A": "literal, twice", "B": "map"} == resolved
 
 
 def test_what_is_optional_may_be_missing_and_what_is_not_may_not() -> None:
@@ -49,11 +49,11 @@ def test_what_is_optional_may_be_missing_and_what_is_not_may_not() -> None:
     reference: dict[str, Any] = {"name": "c", "key": "k"}
     container = {"env": [{"name": "A", "valueFrom": {"configMapKeyRef": reference}}]}
 
-    assert needed_sources(container) == {CONFIG}
+    assert {CONFIG} == needed_sources(container)
     with pytest.raises(ConfigError, match="has no key 'k'"):
         resolve_environment(container, POD, {CONFIG: None})
     reference["optional"] = True
-    assert resolve_environment(container, POD, {CONFIG: None}) == {}
+    assert {} == resolve_environment(container, POD, {CONFIG: None})
 
 
 def test_a_field_that_cannot_be_told_is_refused() -> None:
@@ -66,5 +66,5 @@ def test_a_field_that_cannot_be_told_is_refused() -> None:
 
 def test_the_command_replaces_the_image_s_and_arguments_follow_either() -> None:
     """`command` is an image's ENTRYPOINT, `args` its CMD."""
-    assert command_line({"args": ["$(A)"]}, ["run"], {"A": "1"}) == ["run", "1"]
-    assert command_line({"command": ["do"], "args": ["it"]}, ["run"], {}) == ["do", "it"]
+    assert ["run", "1"] == command_line({"args": ["$(A)"]}, ["run"], {"A": "1"})
+    assert ["do", "it"] == command_line({"command": ["do"], "args": ["it"]}, ["run"], {})

@@ -73,6 +73,12 @@ class LiveRun:
         assert pid is not None, f"{name} has no process"
         os.kill(pid, signal.SIGKILL)
 
+    async def until_serving_again(self, name: str) -> None:
+        """Wait until a killed process was started again and serves."""
+        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+            while not self._serves_again(name):  # noqa: ASYNC110  # it is another process
+                await asyncio.sleep(0.1)
+
     async def until_ready(self) -> None:
         """Read what the run prints until it is ready."""
         assert self.process.stdout is not None
@@ -101,6 +107,10 @@ class LiveRun:
         """Set the simulated Telegram's faults."""
         await self._control("POST", "faults", json=faults)
 
+    async def stats(self) -> Json:
+        """The simulated Telegram's counters."""
+        return await self._control("GET", "stats")
+
     async def chat(self, user_id: int, after: int = 0, wait: float = 0.0) -> list[Json]:
         """The chat of a user, oldest first."""
         asked = {"user_id": user_id, "after": after, "wait": wait}
@@ -118,6 +128,11 @@ class LiveRun:
                 return texts
             newest = max((message["message_id"] for message in chat), default=0)
             await self.chat(user_id, after=newest, wait=min(left, 5.0))
+
+    def _serves_again(self, name: str) -> bool:
+        return any(
+            p.name == name and p.restarts and p.state == "ready" for p in self.report.processes
+        )
 
     async def _control(self, verb: str, what: str, **options: Json) -> Json:
         url = f"{self.report.address}/sim/{what}"

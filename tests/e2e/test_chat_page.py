@@ -373,3 +373,24 @@ async def test_a_busy_page_keeps_its_shape(browser: Browser, scheme: str) -> Non
             ".filter((e) => e.scrollWidth > e.clientWidth).length"
         )
         assert overflowing == 0
+
+
+async def test_the_page_comes_back_after_a_restart(browser: Browser) -> None:
+    """A simulator that restarts begins anew; the page says so, and then shows what there is."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    async with Simulator() as first:
+        port = first.port
+        await page.goto(f"{first.url}/?users=101")
+        await expect(page.get_by_text("Connected to @purser_bot")).to_be_visible()
+        first.people.say(ADA, "before")
+        await expect(page.locator(".message")).to_contain_text("before")
+
+    await expect(page.get_by_text("Connection lost")).to_be_visible()
+    async with Simulator(port=port) as second:
+        await expect(page.get_by_text("Connected to @purser_bot")).to_be_visible()
+        second.people.say(ADA, "after")
+
+        await expect(page.locator(".message")).to_have_count(1)
+        await expect(page.locator(".message")).to_contain_text("after")
+        await context.close()

@@ -69,6 +69,9 @@ async def test_duplicates_and_reordering_give_one_answer_per_message(run: LiveRu
     finally:
         await run.faults(duplicate_updates=0, reorder_updates=0)
     assert counts == dict.fromkeys(users, messages)
+    stats = await run.stats()
+    assert stats["updates_duplicated"] > 0
+    assert stats["updates_reordered"] > 0
 
 
 @pytest.mark.parametrize("name", KILLED)
@@ -80,6 +83,7 @@ async def test_a_killed_process_loses_no_message(run: LiveRun, name: str) -> Non
     await asyncio.gather(*(run.say(user) for user in users[3:]))
     answered = await asyncio.gather(*(run.answers(user, 1, RECOVERY_SECONDS) for user in users))
     assert [user for user, texts in zip(users, answered, strict=True) if not texts] == []
+    await run.until_serving_again(name)
 
 
 async def test_an_emptied_redis_loses_no_message(run: LiveRun) -> None:

@@ -84,8 +84,8 @@ class Driver:
                     await asyncio.sleep(max(0.0, at - time.monotonic()))
                     group.create_task(self._send(user, at))
             deadline = time.monotonic() + DRAIN_SECONDS
-            while time.monotonic() < deadline and _missing(users):
-                await asyncio.sleep(0.05)  # noqa: ASYNC110  # the watchers are busy measuring
+            while time.monotonic() < deadline and _missing(users):  # noqa: ASYNC110  # watchers
+                await asyncio.sleep(0.05)
         finally:
             stop.set()
             for watcher in watchers:

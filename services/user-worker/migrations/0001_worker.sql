@@ -18,3 +18,14 @@ CREATE TABLE worker.preferences (
 );
 COMMENT ON TABLE worker.preferences IS 'Choices of users, one row per user who made one. pool and shard are those of the claim it was written under.';
 GRANT SELECT, INSERT, UPDATE ON worker.preferences TO purser_worker;
+
+CREATE TABLE worker.attempts (
+    job_id uuid PRIMARY KEY,
+    pool text NOT NULL CHECK (length(pool) BETWEEN 3 AND 317),
+    shard integer NOT NULL CHECK (shard >= 0),
+    begun integer NOT NULL DEFAULT 1 CHECK (begun >= 1),
+    counted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX attempts_by_shard ON worker.attempts (pool, shard, counted_at);
+COMMENT ON TABLE worker.attempts IS 'Jobs an owner began and an earlier one may have died of; counted before they run, gone when they end.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON worker.attempts TO purser_worker;

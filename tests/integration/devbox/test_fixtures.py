@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from devbox.database import Database
+from devbox.roles import Database
 
 
 async def test_a_role_reaches_placement_only_through_what_it_was_granted(

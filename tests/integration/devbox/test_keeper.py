@@ -32,7 +32,9 @@ async def make_keeper(tmp_path: Path) -> AsyncIterator[MakeKeeper]:
     """Makes keepers of a line of Python; stops them at the end."""
     keepers = []
 
-    def make(code: str, patience_seconds: float = 5.0) -> Keeper:
+    def make(
+        code: str, patience_seconds: float = 5.0, needs: asyncio.Event | None = None
+    ) -> Keeper:
         log = tmp_path / "program.log"
 
         async def start() -> subprocess.Popen[bytes]:
@@ -42,7 +44,7 @@ async def make_keeper(tmp_path: Path) -> AsyncIterator[MakeKeeper]:
             await asyncio.sleep(0.2)  # longer than such a program needs to start or to fail
 
         steps = ((signal.SIGTERM, patience_seconds),)
-        kept = Kept("program", log, start, serves, stop_steps=steps)
+        kept = Kept("program", log, start, serves, stop_steps=steps, needs=needs)
         keepers.append(Keeper(kept, lambda keeper: None, LIMITS))
         return keepers[-1]
 
@@ -103,3 +105,16 @@ async def test_a_process_stopped_while_it_waits_to_start_again_stays_away(
     assert keeper.pid is None
     await asyncio.sleep(0.1)
     assert State.STOPPED is keeper.state
+
+
+async def test_a_lost_bet_is_no_failure(make_keeper: MakeKeeper, tmp_path: Path) -> None:
+    """Started before what it needs is there, it waits for that and starts once more."""
+    needs = asyncio.Event()
+    keeper = make_keeper(f"open({str(tmp_path / 'schema')!r}).close(); {STAY}", needs=needs)
+    keeper.begin()
+    await asyncio.sleep(0.5)
+    assert keeper.pid is None
+    (tmp_path / "schema").touch()
+    needs.set()
+    await keeper.serving()
+    assert keeper.restarts == 0

@@ -1,12 +1,13 @@
 """Real gateways in this process with the simulated Telegram, and a worker's hands."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import asyncpg
 import grpc.aio
 
@@ -16,17 +17,19 @@ from devbox.telegram import Simulator
 from devbox.telegram.view import message_view, newer_messages
 from gateway.main import Gateway, running
 from gateway.settings import Settings
+from gateway.webhook import SECRET_HEADER
 from purser.gateway.v1 import gateway_pb2, gateway_pb2_grpc, job_pb2, reply_pb2
 from purser.shard.v1 import shard_pb2
 
 POOL = "default.main"
 PATIENCE_SECONDS = 15.0
+SECRET = "not-a-real-secret"
 
 
 async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = PATIENCE_SECONDS) -> Any:
     """Look until there is something, and give it."""
     async with asyncio.timeout(seconds):
-        while not (found := await look()):
+        while not (found := await look()):  # noqa: ASYNC110 (what is looked at sets no event)
             await asyncio.sleep(0.02)
     return found
 
@@ -45,6 +48,10 @@ class House:
     async def open_gateway(self, **environ: str) -> "Running":
         """Start one more gateway; settings as variables without their prefix."""
         return await self.stack.enter_async_context(self.gateway(**environ))
+
+    async def open_webhook(self, **environ: str) -> "Running":
+        """Start one more gateway that waits for webhook calls."""
+        return await self.open_gateway(MODE="webhook", WEBHOOK_SECRET=SECRET, **environ)
 
     @asynccontextmanager
     async def gateway(self, **environ: str) -> AsyncIterator["Running"]:
@@ -132,3 +139,31 @@ def ending(
     return gateway_pb2.DeliverRequest(
         claim=claim, job_id=job_id, replies=replies, outcome=gateway_pb2.JOB_OUTCOME_DONE
     )
+
+
+def typed(update_id: int, user_id: int, words: str, name: str = "Ada") -> dict[str, Any]:
+    """An update as Telegram would send it."""
+    return {
+        "update_id": update_id,
+        "message": {
+            "message_id": update_id,
+            "date": 1700000000,
+            "chat": {"id": user_id, "type": "private"},
+            "from": {"id": user_id, "is_bot": False, "first_name": name},
+            "text": words,
+        },
+    }
+
+
+async def post_updates(gateways: Sequence[Running], updates: Sequence[object]) -> list[int]:
+    """Throw updates at webhooks all at once, in turn; the answers' statuses."""
+    async with aiohttp.ClientSession(headers={SECRET_HEADER: SECRET}) as http:
+
+        async def post(place: int, update: object) -> int:
+            gateway = gateways[place % len(gateways)].gateway
+            async with http.post(
+                f"http://{gateway.webhook_address}/telegram", json=update
+            ) as answer:
+                return answer.status
+
+        return list(await asyncio.gather(*(post(n, update) for n, update in enumerate(updates))))

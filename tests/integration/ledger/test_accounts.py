@@ -49,7 +49,10 @@ async def ensure(
     ledger: LedgerServiceStub, claim: Claim, user_id: object, asset_ids: Sequence[str] = ASSETS
 ) -> EnsureAccountsResponse:
     """Ask for accounts."""
-    return await ledger.EnsureAccounts(request(claim, user_id, asset_ids), timeout=10)
+    answer: EnsureAccountsResponse = await ledger.EnsureAccounts(
+        request(claim, user_id, asset_ids), timeout=10
+    )
+    return answer
 
 
 async def refused(
@@ -186,7 +189,11 @@ async def test_unknown_assets_are_named_and_nothing_is_made(
 async def test_malformed_requests_name_the_field(serve: Serve, claim_shard: ClaimShard) -> None:
     """INVALID_ARGUMENT before the database is asked, and nothing hostile is echoed."""
     good = request(await claim_shard(0), uuid4(), ASSETS)
-    fields = {"claim": good.claim, "user_id": good.user_id, "asset_ids": good.asset_ids}
+    fields: dict[str, Any] = {
+        "claim": good.claim,
+        "user_id": good.user_id,
+        "asset_ids": good.asset_ids,
+    }
     async with serve() as ledger:
         for field, change in MALFORMED:
             error = await refused(ledger, EnsureAccountsRequest(**(fields | change)))

@@ -37,6 +37,11 @@ def counted(outcome: str) -> float:
     return REGISTRY.get_sample_value(name, {"outcome": outcome}) or 0.0
 
 
+def in_microseconds(seconds: float) -> str:
+    """So many seconds from now, as the cache writes times."""
+    return str(int((datetime.now(UTC).timestamp() + seconds) * 1_000_000))
+
+
 async def get(pricing: PricingServiceStub, *symbols: str) -> list[Quote]:
     """Ask once."""
     answer = await pricing.GetQuotes(GetQuotesRequest(symbols=symbols), timeout=10)
@@ -85,6 +90,7 @@ async def test_the_shared_quote_is_readable_and_forgets_itself(
         kept = await redis.hget(quote_key("BTC"), "q")
         remaining = await redis.pttl(quote_key("BTC"))
 
+    assert isinstance(kept, bytes)
     assert Quote.FromString(kept).symbol == "BTC"
     assert 0 < remaining <= 30_000
 
@@ -99,16 +105,22 @@ async def test_without_redis_quotes_are_answered_and_the_absence_counted(serve: 
     assert counted("failed") > failed
 
 
+def lie(symbol: str, stated_in_seconds: float) -> bytes:
+    """A quote nobody stated: the price is 1."""
+    quote = Quote(symbol=symbol, currency="USDT", price="1", source=QUOTE_SOURCE_SIMULATED)
+    quote.stated_at.FromDatetime(datetime.now(UTC) + timedelta(seconds=stated_in_seconds))
+    return quote.SerializeToString()
+
+
 async def test_a_flushed_or_spoilt_cache_changes_no_answer(serve: Serve, redis_url: str) -> None:
-    """Lies in the cache (another symbol's quote, garbage, the far future, another type) are passed
-    over, and the prices go on moving."""
-    lie = Quote(symbol="DOGE", currency="USDT", price="1", source=QUOTE_SOURCE_SIMULATED)
-    future = str(10**17)
+    """Another symbol's quote, a wrong time, garbage, another type: passed over; prices go on."""
+    key, soon, far = quote_key("BTC"), in_microseconds(2), in_microseconds(10**6)
     async with serve() as pricing, Redis.from_url(redis_url) as redis:
-        key = quote_key("BTC")
         for spoil in (
             redis.flushall(),
-            redis.hset(key, mapping={"t": future, "q": lie.SerializeToString()}),
+            redis.hset(key, mapping={"t": soon, "q": lie("DOGE", 1.5)}),
+            redis.hset(key, mapping={"t": soon, "q": lie("BTC", 10**6)}),
+            redis.hset(key, mapping={"t": far, "q": lie("BTC", 10**6)}),
             redis.hset(key, mapping={"t": "soon", "q": b"\xff"}),
             redis.set(key, "not a hash"),
         ):
@@ -118,6 +130,18 @@ async def test_a_flushed_or_spoilt_cache_changes_no_answer(serve: Serve, redis_u
             after = (await get(pricing, "BTC"))[0]
             assert before.stated_at.ToMicroseconds() < after.stated_at.ToMicroseconds()
             assert Decimal(after.price) > 1000
+
+
+async def test_a_quote_from_too_far_ahead_is_written_over(serve: Serve, redis_url: str) -> None:
+    """One replica with a wrong clock must not silence the cache for the others."""
+    key = quote_key("BTC")
+    async with serve() as pricing, Redis.from_url(redis_url) as redis:
+        await redis.hset(key, mapping={"t": in_microseconds(60), "q": lie("BTC", 60)})
+        await asyncio.sleep(0.3)
+        kept = await redis.hget(key, "t")
+        assert await get(pricing, "BTC")
+
+    assert int(kept or 0) <= int(in_microseconds(0))
 
 
 async def test_a_watch_gives_the_present_first_and_then_each_change(serve: Serve) -> None:

@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 from tests.integration.user_worker.conftest import StartProcess, StartWorker
 from tests.integration.user_worker.world import World, until
 
+from purser.gateway.v1 import gateway_pb2
+
 ME, OTHER = "purser-user-worker-0", "purser-user-worker-1"
 JOBS = 15
 
@@ -151,3 +153,31 @@ async def test_a_frozen_worker_cannot_write_after_it_thaws(
 
     await until(lambda: all_answered(world))
     assert_all_answered_in_order(world, {user: 0}, rounds=5)
+
+
+async def test_a_job_that_owners_died_of_is_set_aside(
+    world: World, start_worker: StartWorker
+) -> None:
+    """The count is in the database, so the next owner knows."""
+    await world.ensure_shards(0, desired=ME)
+    user = uuid4()
+    deadly = await world.gateway.accept(user, 0)
+    await world.gateway.accept(user, 0)
+    await world.owner.execute(
+        "INSERT INTO worker.attempts (job_id, pool, shard, begun)"
+        " VALUES ($1, 'default.main', 0, 3)",
+        UUID(deadly.job_id),
+    )
+    start_worker(ME)
+
+    await until(lambda: all_answered(world))
+    assert_all_answered_in_order(world, {user: 0}, rounds=2)
+    request = world.gateway.delivered[deadly.job_id].request
+    assert gateway_pb2.JOB_OUTCOME_SET_ASIDE == request.outcome
+    assert "begun 3 times" in request.error
+    assert "sorry" in request.replies[0].send_text.text
+
+    async def is_forgiven() -> bool:
+        return not await world.owner.fetchval("SELECT count(*) FROM worker.attempts")
+
+    await until(is_forgiven)

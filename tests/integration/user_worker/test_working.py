@@ -1,5 +1,6 @@
 """A worker among real PostgreSQL, Valkey and gRPC: users are answered, in order, once."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -142,6 +143,10 @@ async def test_a_stale_epoch_stops_the_shard_and_its_writes(
     )
 
     await until(lambda: world.owns(ME, 0))
+    await world.owner.execute(
+        "SELECT placement.register_worker($1, $2, $3, 60)", *(POOL, OTHER, UUID(int=1))
+    )
+    await asyncio.sleep(0.5)  # whatever rang until now has been looked at
     await world.owner.execute(
         "UPDATE placement.shards SET epoch = epoch + 1, owner = $1, owner_incarnation = $2",
         *(OTHER, UUID(int=1)),

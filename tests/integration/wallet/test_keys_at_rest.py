@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
+import grpc.aio
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -98,10 +99,6 @@ async def test_no_error_holds_key_material(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """A failure with every key in its frame tells caller and log nothing of them."""
-    import grpc.aio
-
-    from wallet import keys
-
     drawn: list[bytes] = []
     draw = os.urandom
 
@@ -112,8 +109,8 @@ async def test_no_error_holds_key_material(
     def failing(public_key: bytes) -> str:
         raise RuntimeError("it broke in the middle")
 
-    monkeypatch.setattr(keys.os, "urandom", remembering)
-    monkeypatch.setattr(keys, "address_of", failing)
+    monkeypatch.setattr("wallet.keys.os.urandom", remembering)
+    monkeypatch.setattr("wallet.keys.address_of", failing)
     claim = await claim_shard(0)
     async with serve() as wallet:
         with pytest.raises(grpc.aio.AioRpcError) as failure:
@@ -134,12 +131,12 @@ async def test_key_material_does_not_stay_reachable(
     async with serve() as wallet:
         await ensure(wallet, claim, uuid4())
         gc.collect()
-        held = [
+        held = {
             bytes(thing)
-            for container in gc.get_objects()
-            for thing in (container.values() if isinstance(container, dict) else [])
-            if isinstance(thing, bytes | bytearray) and len(thing) == 32
-        ]
+            for holder in gc.get_objects()
+            for thing in gc.get_referents(holder)
+            if isinstance(thing, bytes | bytearray)
+        }
         data_key, private_key = await opened(database, key_file)
 
     assert private_key not in held
@@ -233,19 +230,24 @@ async def run_program(*arguments: str, **environ: str) -> tuple[int | None, str]
     return program.returncode, output.decode()
 
 
+@pytest.fixture
+def open_key_file(key_file: Path) -> Path:
+    """A key that everybody may read."""
+    key_file.chmod(0o644)
+    return key_file
+
+
 async def test_the_program_refuses_a_wrong_file_in_one_line(
-    database: Database, key_file: Path
+    database: Database, open_key_file: Path
 ) -> None:
     """Exit status 1 and one sentence: no stack trace."""
-    key_file.chmod(0o644)
-
     status, output = await run_program(
         WALLET_DATABASE_URL=database.url("purser_wallet"),
-        WALLET_KEY_ENCRYPTION_KEY_FILE=str(key_file),
+        WALLET_KEY_ENCRYPTION_KEY_FILE=str(open_key_file),
     )
 
     assert (status, output.strip().count("\n")) == (1, 0)
-    assert f"chmod 600 {key_file}" in output
+    assert f"chmod 600 {open_key_file}" in output
 
 
 async def test_the_program_makes_a_key_once(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from purser.shard.v1.shard_pb2 import ShardClaim
 from purser.wallet.v1.wallet_pb2 import EnsureWalletRequest, EnsureWalletResponse
 from purser.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from wallet.domain import checksum_address
+from wallet.keys import make_sealed_key
 
 MALFORMED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("claim", {"claim": None}),
@@ -36,7 +37,8 @@ def request(claim: Claim, user_id: object) -> EnsureWalletRequest:
 
 async def ensure(wallet: WalletServiceStub, claim: Claim, user_id: object) -> EnsureWalletResponse:
     """Ask for a wallet."""
-    return await wallet.EnsureWallet(request(claim, user_id), timeout=10)
+    answer: EnsureWalletResponse = await wallet.EnsureWallet(request(claim, user_id), timeout=10)
+    return answer
 
 
 async def refused(wallet: WalletServiceStub, request: EnsureWalletRequest) -> grpc.aio.AioRpcError:
@@ -135,15 +137,12 @@ async def test_a_claim_lost_while_the_key_is_made_writes_nothing(
     serve: Serve, claim_shard: ClaimShard, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fence holds in the write's own transaction, not only when the call began."""
-    from wallet import application
-
-    make = application.make_sealed_key
 
     async def slowly(*arguments: Any) -> Any:
         await claim_shard(0)
-        return await make(*arguments)
+        return await make_sealed_key(*arguments)
 
-    monkeypatch.setattr(application, "make_sealed_key", slowly)
+    monkeypatch.setattr("wallet.application.make_sealed_key", slowly)
     claim = await claim_shard(0)
     async with serve() as wallet:
         error = await refused(wallet, request(claim, uuid4()))
@@ -173,7 +172,7 @@ async def test_malformed_requests_name_the_field(serve: Serve, claim_shard: Clai
     good = request(await claim_shard(0), uuid4())
     async with serve() as wallet:
         for field, change in MALFORMED:
-            fields = {"claim": good.claim, "user_id": good.user_id} | change
+            fields: dict[str, Any] = {"claim": good.claim, "user_id": good.user_id} | change
             error = await refused(wallet, EnsureWalletRequest(**fields))
             assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert (error.details() or "").startswith(f"{field}: expected ")

@@ -138,6 +138,16 @@ def test_a_misspelt_variable_is_pointed_out(caplog: pytest.LogCaptureFixture) ->
     ]
 
 
+def test_a_part_of_a_rooms_settings_says_nothing_about_the_rest(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        for prefix in ("ROOM", "PURSER"):
+            environment = {f"{prefix}_DATABASE_URL": HIDDEN, f"{prefix}_LISTEN_ADDRESS": "x:1"}
+            load(StoreSettings, prefix, environment, warn_of_unknown=prefix == "PURSER")
+    assert caplog.records == []
+
+
 def test_a_secret_shows_itself_nowhere() -> None:
     secret = Secret(HIDDEN)
     settings = StoreSettings(database_url=secret)

@@ -264,11 +264,13 @@ def test_a_click_is_answered_once_and_in_time(scene: Scene) -> None:
     )
 
     assert scene.call("answerCallbackQuery", callback_query_id=first, text="ok") is True
+    again = scene.refused("answerCallbackQuery", callback_query_id=first)
     scene.now += 31
 
     assert [
-        scene.refused("answerCallbackQuery", callback_query_id=query_id)
-        for query_id in (first, late, "1")
+        again,
+        scene.refused("answerCallbackQuery", callback_query_id=late),
+        scene.refused("answerCallbackQuery", callback_query_id="1"),
     ] == [too_old] * 3
 
 
@@ -370,6 +372,21 @@ def test_what_telegram_would_never_deliver_is_refused(scene: Scene, update: dict
     """A mistake in a test is told to the test, not delivered to the bot."""
     with pytest.raises(InvalidControl):
         scene.people.deliver(update)
+
+
+def test_a_bot_says_which_kinds_of_updates_it_wants(scene: Scene) -> None:
+    """The wish holds until another is given; it concerns only updates made after it."""
+    scene.call("getUpdates", allowed_updates='["callback_query"]', offset=-1)
+    scene.people.say(USER, "not wanted")
+    scene.call("getUpdates")
+    scene.people.say(USER, "not wanted either")
+    scene.call("getUpdates", allowed_updates=[])
+    wanted = scene.people.say(USER, "wanted again")
+
+    updates = scene.call("getUpdates")
+
+    expected = [scene.said.update_id, wanted.update_id]
+    assert [update["update_id"] for update in updates] == expected
 
 
 def test_methods_of_telegram_the_simulator_lacks_say_so(scene: Scene) -> None:

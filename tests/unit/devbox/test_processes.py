@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from devbox.database import ROLES, Database
 from devbox.errors import CannotBegin
 from devbox.processes import (
     Ports,
@@ -15,6 +14,7 @@ from devbox.processes import (
     plan_stores,
     plan_worker,
 )
+from devbox.roles import ROLES, Database
 from devbox.settings import load_settings
 
 OWNER_URL = "postgresql://owner:owner-secret@127.0.0.1:5432/purser?sslmode=disable"
@@ -24,12 +24,15 @@ def make_world(**environ: str) -> World:
     """A world with one gateway, and passwords that can be recognised."""
     return World(
         settings=load_settings(environ),
-        ports=Ports(simulator=8081, gateways=(5001, 5002), pricing=5003, wallet=5004, ledger=5005),
+        ports=Ports(
+            8081, 5432, 6379, gateways=(5001, 5002), pricing=5003, wallet=5004, ledger=5005
+        ),
         database=Database(OWNER_URL, {role: f"{role}-secret" for role in ROLES}),
         redis_url="redis://:redis-secret@127.0.0.1:6379/0",
         bot_token="1:bot-secret",
         wallet_key_file=Path("/data/secrets/key"),
         environ=environ,
+        cwd=Path("/"),
     )
 
 

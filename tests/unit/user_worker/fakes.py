@@ -14,7 +14,7 @@ from user_worker.conversation.context import Services
 from user_worker.domain.jobs import Command, Input, Job
 from user_worker.domain.ownership import Observed, ShardSeen
 from user_worker.domain.replies import Reply
-from user_worker.errors import ClaimLost, DependencyDown, JobUnknown, RepliesRefused
+from user_worker.errors import ClaimLost, DependencyDown, JobUnknown, RepliesRefused, TooMuch
 from user_worker.ports import Balance, Outcome, Quote, StreamEntry, UndoneJobs
 
 POOL = "default.main"
@@ -105,6 +105,20 @@ class FakePreferences(Switch):
 
 
 @dataclass
+class FakeAttempts(Switch):
+    begun: dict[UUID, int] = field(default_factory=dict)
+
+    async def begin(self, claim: Claim, job_id: UUID) -> int:
+        self.pass_or_raise()
+        self.begun[job_id] = self.begun.get(job_id, 0) + 1
+        return self.begun[job_id] - 1
+
+    async def forgive(self, claim: Claim, job_id: UUID) -> None:
+        self.pass_or_raise()
+        self.begun.pop(job_id, None)
+
+
+@dataclass
 class FakeServices:
     """The three services, each with its switch."""
 
@@ -135,6 +149,7 @@ class FakeInbox(Switch):
     epochs: dict[ShardKey, int] = field(default_factory=dict)
     refuse_replies: int = 0
     fetches: int = 0
+    jobs_per_answer_max: int = 1_000_000
 
     async def fetch_jobs(
         self, claims: Sequence[Claim], jobs_per_shard_max: int, *, include_cursors: bool
@@ -142,7 +157,10 @@ class FakeInbox(Switch):
         self.fetches += 1
         if any(isinstance(failure, DependencyDown) for failure in self.failures):
             raise DependencyDown("gateway", "down")
-        return [self._undone(claim, jobs_per_shard_max, include_cursors) for claim in claims]
+        answers = [self._undone(claim, jobs_per_shard_max, include_cursors) for claim in claims]
+        if sum(len(answer.jobs) for answer in answers) > self.jobs_per_answer_max:
+            raise TooMuch("gateway", "larger than a message may be")
+        return answers
 
     async def deliver(
         self, claim: Claim, job_id: UUID, replies: Sequence[Reply], outcome: Outcome, error: str

@@ -7,13 +7,14 @@ import pytest
 from tests.unit.user_worker.fakes import (
     CLAIM,
     SHARD,
+    FakeAttempts,
     FakeInbox,
     FakePreferences,
     FakeServices,
     job_of,
 )
 
-from user_worker.application.execution import ERROR_CHARACTERS_MAX, Ending, Execution, Tries
+from user_worker.application.execution import ERROR_CHARACTERS_MAX, Ending, Execution, Tries, Turn
 from user_worker.conversation.book import Conversation
 from user_worker.conversation.context import Context
 from user_worker.domain.jobs import Command, Job
@@ -27,12 +28,18 @@ Handler = Callable[[Context, Command], Awaitable[list[Reply]]]
 
 
 def execution(
-    inbox: FakeInbox, handler: Handler, *, slots: int = 4, after_outage: Pauses = SOON
+    inbox: FakeInbox,
+    handler: Handler,
+    *,
+    attempts: FakeAttempts | None = None,
+    slots: int = 4,
+    after_outage: Pauses = SOON,
 ) -> Execution:
     """Wire an execution whose only command is `do`."""
     return Execution(
         Conversation(FakeServices().as_services(), commands={"do": handler}),
         inbox,
+        attempts or FakeAttempts(),
         asyncio.Semaphore(slots),
         Tries(3, 0.2, after_failure=SOON, after_outage=after_outage),
     )
@@ -53,8 +60,13 @@ async def work(
     if draining:
         drain.set()
     return await execution(inbox, handler).work(
-        job or accepted(inbox), CLAIM, FakePreferences(), drain
+        Turn(job or accepted(inbox), CLAIM, FakePreferences(), drain)
     )
+
+
+def turn(job: Job, *, may_have_run: bool = False) -> Turn:
+    """Give a job its turn."""
+    return Turn(job, CLAIM, FakePreferences(), asyncio.Event(), may_have_run)
 
 
 class Failing:
@@ -201,9 +213,65 @@ async def test_a_resting_job_keeps_no_other_user_waiting() -> None:
     one_slot = execution(
         inbox, Failing(DependencyDown("wallet", "down")), slots=1, after_outage=Pauses(30, 30)
     )
-    resting = asyncio.create_task(one_slot.work(stuck, CLAIM, FakePreferences(), asyncio.Event()))
+    resting = asyncio.create_task(one_slot.work(turn(stuck)))
     await asyncio.sleep(0.01)
 
     async with asyncio.timeout(1):
-        assert Ending.ENDED is await one_slot.work(quick, CLAIM, FakePreferences(), asyncio.Event())
+        assert Ending.ENDED is await one_slot.work(turn(quick))
     resting.cancel()
+
+
+async def test_a_job_its_owners_died_of_is_set_aside_without_running() -> None:
+    """Counted before it runs, so that what kills the process cannot kill for ever."""
+    inbox, attempts, handler = FakeInbox(), FakeAttempts(), Failing()
+    deadly = accepted(inbox)
+    attempts.begun[deadly.job_id] = 3
+
+    ending = await execution(inbox, handler, attempts=attempts).work(
+        turn(deadly, may_have_run=True)
+    )
+    assert (Ending.ENDED, 0) == (ending, handler.calls)
+    assert Outcome.SET_ASIDE is inbox.deliveries[0].outcome
+    assert "begun 3 times" in inbox.deliveries[0].error
+    assert {} == attempts.begun
+
+
+async def test_a_job_met_at_a_claim_is_counted_before_it_runs_and_forgiven_when_it_ends() -> None:
+    """While it runs the count stands in the database."""
+    inbox, attempts = FakeInbox(), FakeAttempts()
+    job = accepted(inbox)
+    during: list[int] = []
+
+    async def look(_context: Context, _command: Command) -> list[Reply]:
+        during.append(attempts.begun[job.job_id])
+        return []
+
+    await execution(inbox, look, attempts=attempts).work(turn(job, may_have_run=True))
+    assert [1] == during
+    assert {} == attempts.begun
+
+
+async def test_an_outage_takes_the_count_back() -> None:
+    """Owners that come and go while a dependency is down do not condemn a job."""
+    inbox, attempts = FakeInbox(), FakeAttempts()
+    job = accepted(inbox)
+    resting = execution(
+        inbox,
+        Failing(DependencyDown("wallet", "down")),
+        attempts=attempts,
+        after_outage=Pauses(30, 30),
+    )
+    task = asyncio.create_task(resting.work(turn(job, may_have_run=True)))
+    await asyncio.sleep(0.01)
+
+    assert {} == attempts.begun
+    assert 2 == attempts.calls
+    task.cancel()
+
+
+async def test_a_fresh_job_is_not_counted() -> None:
+    """It costs no write in the usual case."""
+    inbox, attempts = FakeInbox(), FakeAttempts()
+
+    await execution(inbox, Failing(), attempts=attempts).work(turn(accepted(inbox)))
+    assert 0 == attempts.calls

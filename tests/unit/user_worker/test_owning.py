@@ -9,6 +9,7 @@ from tests.unit.user_worker.fakes import (
     BEN,
     POOL,
     SHARD,
+    FakeAttempts,
     FakeInbox,
     FakePlacement,
     FakePreferences,
@@ -55,6 +56,7 @@ class House:
             Execution(
                 Conversation(FakeServices().as_services(), commands={"do": self._do}),
                 self.inbox,
+                FakeAttempts(),
                 asyncio.Semaphore(8),
                 Tries(3, 5.0, SOON, SOON),
             ),
@@ -67,6 +69,7 @@ class House:
             lease_margin_seconds=0.05,
             heartbeat_seconds=0.05,
             poll_seconds=0.02,
+            gather_seconds=0.001,
             claims_at_once_max=4,
             orphans=OrphanRule(3.0, 10.0, 4),
             after_outage=SOON,
@@ -141,6 +144,18 @@ async def test_without_any_redis_users_are_answered_all_the_same() -> None:
         for seq in (1, 2, 3):
             house.accept(seq, pushed=False)
         await until(lambda: house.answered == [1, 2, 3])
+
+
+async def test_an_inbox_too_full_for_one_answer_is_read_in_smaller_ones() -> None:
+    """A message has a limit; a backlog above it must not stop the shards behind it."""
+    house = House()
+    house.inbox.jobs_per_answer_max = 3
+    for shard in range(4):
+        house.placement.wish(shard, ME)
+    for seq in range(1, 21):
+        house.accept(seq, pushed=False)
+    async with living(house):
+        await until(lambda: house.answered == list(range(1, 21)))
 
 
 async def test_entries_nobody_can_use_leave_the_stream() -> None:

@@ -92,7 +92,7 @@ async def test_numbers_outside_the_curve_are_no_keys(
     """Zero and the order of the curve are passed over, however unlikely they are."""
     order = keys._CURVE_ORDER.to_bytes(32, "big")
     draws = iter([bytes(32), order, b"\xff" * 32, (1).to_bytes(32, "big")])
-    monkeypatch.setattr(keys.os, "urandom", lambda count: next(draws, os.getrandom(count)))
+    monkeypatch.setattr("wallet.keys.os.urandom", lambda count: next(draws, os.getrandom(count)))
 
     assert bytes(keys._random_private_key()) == (1).to_bytes(32, "big")
 

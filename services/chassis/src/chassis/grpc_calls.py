@@ -70,14 +70,22 @@ class DoorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
     def __init__(self, call_timeout_seconds: float, stream_timeout_seconds: float) -> None:
         self._call_timeout_seconds = call_timeout_seconds
         self._stream_timeout_seconds = stream_timeout_seconds
-        self._streams: set[asyncio.Task[Any]] = set()
+        self._streams: dict[asyncio.Task[Any], str] = {}
         self._draining = False
 
-    def end_streams(self) -> None:
-        """End the streams of answers with UNAVAILABLE: they would never end by themselves."""
+    def end_streams(self, *, spare: str | None = None) -> bool:
+        """End the streams of answers with UNAVAILABLE: they would never end by themselves.
+
+        Those of the service `spare` go on; says whether there are any.
+        """
         self._draining = True
-        for task in self._streams:
-            task.cancel()
+        spared = False
+        for task, method in self._streams.items():
+            if spare and method.startswith(f"{spare}/"):
+                spared = True
+            else:
+                task.cancel()
+        return spared
 
     async def intercept_service(
         self,
@@ -125,7 +133,7 @@ class DoorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             async def generate(request: Any, context: Any) -> AsyncIterator[Any]:
                 async with (
                     self._door(method, context, self._stream_timeout_seconds),
-                    self._ended_by_drain(),
+                    self._ended_by_drain(method),
                 ):
                     async for response in inner(_checked(request), context):
                         yield response
@@ -135,7 +143,7 @@ class DoorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         async def write(request: Any, context: Any) -> None:
             async with (
                 self._door(method, context, self._stream_timeout_seconds),
-                self._ended_by_drain(),
+                self._ended_by_drain(method),
             ):
                 await inner(_checked(request), context)
 
@@ -165,10 +173,10 @@ class DoorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
                 _SECONDS.labels(method, code.name).observe(time.perf_counter() - began)
 
     @asynccontextmanager
-    async def _ended_by_drain(self) -> AsyncIterator[None]:
+    async def _ended_by_drain(self, method: str) -> AsyncIterator[None]:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 (grpc runs each call in a task)
-        self._streams.add(task)
+        self._streams[task] = method
         try:
             yield
         except asyncio.CancelledError:
@@ -177,7 +185,7 @@ class DoorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             task.uncancel()
             raise TryAgain("this server is going away", reason=DRAINING) from None
         finally:
-            self._streams.discard(task)
+            self._streams.pop(task, None)
 
 
 def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:

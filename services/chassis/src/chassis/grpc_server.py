@@ -10,6 +10,7 @@ Malformed protobuf is answered INVALID_ARGUMENT, a message above the limit RESOU
 grpc itself), a call above `concurrent_calls_max` RESOURCE_EXHAUSTED.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -26,9 +27,13 @@ from chassis.telemetry import Telemetry, get_logger
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 """gRPC's own default, said aloud: the largest answer of a contract is 3 MiB of replies."""
+HEALTH_NOTICE_SECONDS = 0.1
+"""What who watches our health gets to hear NOT_SERVING in, before that stream ends as well."""
 PING_INTERVAL_SECONDS_MIN = 10
 """Callers ping every 30 s (`chassis.grpc_client`); more often than this counts as abuse and costs
 the connection."""
+
+_HEALTH = "grpc.health.v1.Health"
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,9 +115,12 @@ async def serving(
         yield Server(f"{host}:{port}", port, health, telemetry.service)
     finally:
         await health.enter_graceful_shutdown()
-        door.end_streams()
         get_logger(__name__).info("draining", timeout_seconds=settings.drain_timeout_seconds)
-        await server.stop(settings.drain_timeout_seconds)
+        stopped = asyncio.create_task(server.stop(settings.drain_timeout_seconds))
+        if door.end_streams(spare=_HEALTH):
+            await asyncio.sleep(HEALTH_NOTICE_SECONDS)
+            door.end_streams()
+        await stopped
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:

@@ -180,6 +180,11 @@ async def _apply(connection: Connection, room: str, migration: Migration) -> boo
             f"another program has been migrating for {LOCK_TIMEOUT_SECONDS} s: "
             "wait for it, then try again."
         ) from None
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        raise CannotStart(
+            f"the connection was lost while {file} of {room} was applied ({describe(error)}): "
+            "migrate again, it goes on where it was."
+        ) from None
     except asyncpg.PostgresError as error:
         raise CannotStart(f"{file} of {room} failed and changed nothing: {error}") from error
     return True

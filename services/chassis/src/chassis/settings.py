@@ -87,18 +87,24 @@ class Secret:
 
 
 def load(
-    cls: type[SettingsType], prefix: str, environ: Mapping[str, str] = os.environ
+    cls: type[SettingsType],
+    prefix: str,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    warn_of_unknown: bool = True,
 ) -> SettingsType:
     """Read `cls` from the environment; raise BadSettings with a sentence for each problem.
 
     A variable that begins with the prefix and names no setting is most likely a misspelt one: it is
-    logged as a warning.
+    logged as a warning. Switch that off where `cls` is but a part of the room's settings (a verb
+    such as `migrate`); for the prefix all rooms share it is off anyway.
     """
     reader = _Reader(prefix, environ)
     settings = reader.read(cls)
     if reader.problems or settings is None:
         raise BadSettings(*reader.problems)
-    _warn_of_unknown(prefix, environ, reader.known)
+    if warn_of_unknown and prefix != SHARED_PREFIX:
+        _warn_of_unknown(prefix, environ, reader.known)
     return settings
 
 

@@ -9,6 +9,7 @@ anything.
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -87,19 +88,17 @@ class SpanExport:
 
     async def aclose(self) -> None:
         """Send what is left, for at most SHUTDOWN_TIMEOUT_SECONDS."""
-        loop = asyncio.get_running_loop()
-        done = asyncio.Event()
-
-        def shut_down() -> None:
-            self._provider.shutdown()
-            loop.call_soon_threadsafe(done.set)
-
         # A daemon of its own: the loop's executor would make the process wait for it at the end.
-        threading.Thread(target=shut_down, name="trace-export-shutdown", daemon=True).start()
-        try:
-            await asyncio.wait_for(done.wait(), SHUTDOWN_TIMEOUT_SECONDS)
-        except TimeoutError:
-            get_logger(__name__).warning("trace_export_abandoned")
+        thread = threading.Thread(
+            target=self._provider.shutdown, name="trace-export-shutdown", daemon=True
+        )
+        thread.start()
+        ends = time.monotonic() + SHUTDOWN_TIMEOUT_SECONDS
+        while thread.is_alive():
+            if time.monotonic() > ends:
+                get_logger(__name__).warning("trace_export_abandoned")
+                return
+            await asyncio.sleep(0.01)
 
 
 class _Reporting(SpanExporter):

@@ -9,10 +9,11 @@ one nothing of OpenTelemetry is imported.
 
 import re
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import TracebackType
 
 TRACEPARENT_CHARACTERS_MAX = 55
 
@@ -46,19 +47,13 @@ SpanMaker = Callable[[str, TraceContext | None], AbstractContextManager[TraceCon
 _current: ContextVar[TraceContext | None] = ContextVar("purser_trace", default=None)
 
 
-@contextmanager
-def _unrecorded(name: str, parent: TraceContext | None) -> Iterator[TraceContext]:
-    trace_id = parent.trace_id if parent else secrets.randbits(128) | 1
-    yield TraceContext(trace_id, secrets.randbits(64) | 1, sampled=False)
-
-
-_make_span: SpanMaker = _unrecorded
+_make_span: SpanMaker | None = None
 
 
 def install_span_maker(maker: SpanMaker | None) -> None:
     """Record spans through `maker` from now on; None goes back to ids only."""
     global _make_span  # noqa: PLW0603 (one process records to one place)
-    _make_span = maker or _unrecorded
+    _make_span = maker
 
 
 def current_trace() -> TraceContext | None:
@@ -72,25 +67,19 @@ def current_traceparent() -> str:
     return trace.traceparent if trace else ""
 
 
-@contextmanager
-def new_trace(name: str) -> Iterator[TraceContext]:
-    """Begin a trace: what happens inside belongs to it."""
-    with _entered(name, None) as trace:
-        yield trace
+def new_trace(name: str) -> AbstractContextManager[TraceContext]:
+    """Begin a trace: what happens inside the `with` belongs to it."""
+    return _Entered(name, None)
 
 
-@contextmanager
-def continue_trace(traceparent: str, name: str) -> Iterator[TraceContext]:
+def continue_trace(traceparent: str, name: str) -> AbstractContextManager[TraceContext]:
     """Continue the trace of a message or a call; a new one if the header is empty or malformed."""
-    with _entered(name, parse_traceparent(traceparent)) as trace:
-        yield trace
+    return _Entered(name, parse_traceparent(traceparent))
 
 
-@contextmanager
-def span(name: str) -> Iterator[TraceContext]:
+def span(name: str) -> AbstractContextManager[TraceContext]:
     """Name a part of the current trace."""
-    with _entered(name, _current.get()) as trace:
-        yield trace
+    return _Entered(name, _current.get())
 
 
 def parse_traceparent(text: str) -> TraceContext | None:
@@ -104,13 +93,34 @@ def parse_traceparent(text: str) -> TraceContext | None:
     return TraceContext(trace_id, span_id, sampled=bool(int(match["flags"], 16) & 1))
 
 
-@contextmanager
-def _entered(name: str, parent: TraceContext | None) -> Iterator[TraceContext]:
-    with _make_span(name, parent) as trace:
-        # Not reset(token): a generator that is closed by another task would fail there.
-        before = _current.get()
+class _Entered(AbstractContextManager[TraceContext]):
+    """One `with` block. A class, since it is on every path and a generator costs three times it."""
+
+    __slots__ = ("_before", "_name", "_parent", "_span")
+
+    def __init__(self, name: str, parent: TraceContext | None) -> None:
+        self._name = name
+        self._parent = parent
+
+    def __enter__(self) -> TraceContext:
+        if _make_span is None:
+            self._span = None
+            trace_id = self._parent.trace_id if self._parent else secrets.randbits(128) | 1
+            trace = TraceContext(trace_id, secrets.randbits(64) | 1, sampled=False)
+        else:
+            self._span = _make_span(self._name, self._parent)
+            trace = self._span.__enter__()
+        self._before = _current.get()
         _current.set(trace)
-        try:
-            yield trace
-        finally:
-            _current.set(before)
+        return trace
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Not reset(token): a generator that is closed by another task would fail there.
+        _current.set(self._before)
+        if self._span is not None:
+            self._span.__exit__(kind, error, trace)

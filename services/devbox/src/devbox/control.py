@@ -11,19 +11,18 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import structlog
-from shard_operator.backlog import StreamBacklog
-from shard_operator.controller import Controller
-from shard_operator.postgres import PostgresPlacement, listen_placement
-from shard_operator.reconciling import ReconcileLoop
-from shard_operator.workloads import WorkersObserved
 
 from chassis.postgres import PostgresSettings, open_pool
 from chassis.redis import RedisSettings, open_redis
 from chassis.settings import Secret
 from devbox.fleet import Fleet
 from devbox.keeper import Keeper, State
-from devbox.processes import POOL, WORKER, worker_name
+from devbox.processes import POOL, WORKER, World, worker_name
 from devbox.settings import RunSettings
+from shard_operator.backlog import StreamBacklog
+from shard_operator.controller import Controller
+from shard_operator.postgres import PostgresPlacement, listen_placement
+from shard_operator.reconciling import ReconcileLoop
 from shard_operator.usershard import (
     ScaleTarget,
     UserShard,
@@ -31,6 +30,7 @@ from shard_operator.usershard import (
     UserShardStatus,
     WorkersPolicy,
 )
+from shard_operator.workloads import WorkersObserved
 
 CONNECTIONS_MAX = 2
 
@@ -104,11 +104,10 @@ def local_user_shard(settings: RunSettings) -> UserShard:
 
 
 @contextlib.asynccontextmanager
-async def control_loop(
-    settings: RunSettings, database_url: str, redis_url: str, workers: LocalWorkers
-) -> AsyncIterator[None]:
+async def control_loop(world: World, workers: LocalWorkers) -> AsyncIterator[None]:
     """Run the control loop beside the body of the context."""
-    secret = Secret(database_url)
+    settings = world.settings
+    secret = Secret(world.database.url("purser_operator"))
     postgres = PostgresSettings(
         database_url=secret,
         connections_max=CONNECTIONS_MAX,
@@ -119,7 +118,7 @@ async def control_loop(
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(postgres, "devbox control")
         stack.push_async_callback(pool.close)
-        redis = open_redis(RedisSettings(redis_url=Secret(redis_url)))
+        redis = open_redis(RedisSettings(redis_url=Secret(world.redis_url)))
         stack.push_async_callback(redis.aclose)
         controller = Controller(
             workloads=workers,

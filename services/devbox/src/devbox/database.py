@@ -14,12 +14,22 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
 
 import asyncpg
 
 from chassis.migrations import folder_of, migrate
+from devbox.roles import ROLES, Database
+
+__all__ = [
+    "ROLES",
+    "ROOMS",
+    "Database",
+    "ensure_database",
+    "ensure_logins",
+    "ensure_shard",
+    "migrate_rooms",
+    "scram_verifier",
+]
 
 # Placement first: it makes the roles that the others join.
 ROOMS = {
@@ -30,32 +40,9 @@ ROOMS = {
     "wallet": "wallet",
     "ledger": "ledger",
 }
-ROLES = (
-    "purser_operator",
-    "purser_gateway",
-    "purser_worker",
-    "purser_pricing",
-    "purser_wallet",
-    "purser_ledger",
-)
 SCRAM_ITERATIONS = 1
 SALT_BYTES = 16
 CONNECT_TIMEOUT_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """The addresses of one database, each with its password in it: never log them."""
-
-    owner_url: str = field(repr=False)
-    passwords: Mapping[str, str] = field(repr=False)
-
-    def url(self, role: str) -> str:
-        """Give the address for one of `ROLES`."""
-        parts = urlsplit(self.owner_url)
-        place = parts.netloc.rpartition("@")[2]
-        login = f"{quote(role)}:{quote(self.passwords[role], safe='')}"
-        return parts._replace(netloc=f"{login}@{place}").geturl()
 
 
 async def ensure_database(maintenance_url: str, name: str) -> None:
@@ -89,6 +76,15 @@ async def ensure_logins(owner_url: str, passwords: Mapping[str, str]) -> None:
                     verifier,
                 )
             )
+    finally:
+        await connection.close()
+
+
+async def ensure_shard(owner_url: str, pool: str, shard: int) -> None:
+    """Make a shard if it is not there."""
+    connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_SECONDS)
+    try:
+        await connection.execute("SELECT placement.ensure_shard($1, $2)", pool, shard)
     finally:
         await connection.close()
 

@@ -8,17 +8,17 @@ stops first.
 import asyncio
 import enum
 import itertools
+import os
 import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from devbox.data_folder import DataFolder, RunReport
 from devbox.keeper import Keeper, Kept, State
-from devbox.processes import ProcessPlan
+from devbox.processes import ProcessPlan, World
 from devbox.programs import start_program
-from devbox.readiness import Pool, serves, until
+from devbox.readiness import Placement, serves, until
 
 
 class Rank(enum.IntEnum):
@@ -33,15 +33,14 @@ class Rank(enum.IntEnum):
 class Fleet:
     """Every kept process of this run."""
 
-    def __init__(self, folder: DataFolder, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: DataFolder, world: World, say: Callable[[str], None]) -> None:
         self._folder = folder
+        self._world = world
         self._say = say
         self._members: list[tuple[Rank, Keeper]] = []
         self._began = time.monotonic()
         self._started_at = time.time()
-        self.address = ""
-        self.ports: dict[str, int] = {}
-        self.ready = False
+        self._ready = False
 
     def keep(self, rank: Rank, kept: Kept) -> Keeper:
         """Begin to keep a process."""
@@ -50,17 +49,25 @@ class Fleet:
         keeper.begin()
         return keeper
 
-    def keep_planned(self, rank: Rank, plan: ProcessPlan, owner: Pool, cwd: Path) -> Keeper:
+    def keep_planned(
+        self,
+        rank: Rank,
+        plan: ProcessPlan,
+        placement: Placement,
+        needs: asyncio.Event | None = None,
+    ) -> Keeper:
         """Begin to keep a process that runs a plan's command."""
+        cwd = self._world.cwd
         log = self._folder.log(plan.name)
 
         async def start() -> subprocess.Popen[bytes]:
             return start_program(plan.command, folder=cwd, log=log, environ=plan.environ)
 
         async def serving(started: float) -> None:
-            await until(partial(serves, plan, started, owner))
+            await until(partial(serves, plan, started, placement))
 
-        return self.keep(rank, Kept(plan.name, log, start, serving, simulated=plan.simulated))
+        kept = Kept(plan.name, log, start, serving, simulated=plan.simulated, needs=needs)
+        return self.keep(rank, kept)
 
     async def serving(self) -> None:
         """Wait until every process serves; raises `ServerFailed` as soon as one will not."""
@@ -78,30 +85,42 @@ class Fleet:
         self._members = [member for member in self._members if member[1] is not keeper]
         self.write_report()
 
+    def say_ready(self) -> None:
+        """Tell the person, and whoever asks later, that everything serves."""
+        self._ready = True
+        self.write_report()
+        real = self._world.settings.bot_token is not None
+        where = "talk to your bot in Telegram" if real else f"talk to it at {self._world.address}"
+        self._say(f"Purser is ready: {where}  (Ctrl-C stops it; `make status` looks inside)")
+
+    def kill_all(self) -> None:
+        """End everything at once, for a person who will not wait."""
+        for _, keeper in self._members:
+            keeper.kill()
+
     async def stop_all(self) -> None:
         """Stop everything, the highest rank first."""
+        self._ready = False
         by_rank = sorted(self._members, key=lambda member: -member[0])
         for _, members in itertools.groupby(by_rank, key=lambda member: member[0]):
             await asyncio.gather(*(keeper.stop() for _, keeper in members))
 
     def write_report(self) -> None:
         """Write the run's report."""
-        import os
-
         self._folder.write_report(
             RunReport(
                 pid=os.getpid(),
                 started_at=self._started_at,
-                address=self.address,
-                ports=self.ports,
+                address=self._world.address,
+                ports=self._world.ports.by_name(),
                 processes=[keeper.report() for _, keeper in self._members],
-                ready=self.ready,
+                ready=self._ready,
             )
         )
 
     def _note(self, keeper: Keeper) -> None:
         seconds = time.monotonic() - self._began
-        if keeper.state is State.READY and not self.ready:
+        if keeper.state is State.READY and not self._ready:
             self._say(f"  {keeper.name:<24} ready after {seconds:.1f} s")
         elif keeper.state is State.READY and keeper.restarts:
             self._say(f"  {keeper.name:<24} serves again")

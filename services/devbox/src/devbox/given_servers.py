@@ -8,10 +8,19 @@ import asyncpg
 
 from chassis.settings import Secret
 from devbox.errors import CannotBegin
+from devbox.settings import RunSettings
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 # The promises about time limits need transaction_timeout.
 POSTGRES_VERSION_MIN = 170000
+
+
+async def require_given(settings: RunSettings) -> None:
+    """Raise `CannotBegin` unless the given servers serve."""
+    if settings.database_url is not None:
+        await require_database(settings.database_url)
+    if settings.redis_url is not None:
+        await require_redis(settings.redis_url)
 
 
 async def require_database(url: Secret) -> None:

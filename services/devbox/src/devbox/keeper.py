@@ -46,7 +46,7 @@ class Limits:
     stable_after_seconds: float = 10.0
     """Serving for so long proves that the trouble is over."""
     starts_without_ready_max: int = 4
-    """Some can lose a race at the first start (a schema not migrated yet); none loses four."""
+    """A port can be lost to another program between its choice and its use; not four times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ class Kept:
     stop_steps: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, STOP_TIMEOUT_SECONDS),)
     """Signals, each with how long to wait for the end; SIGKILL follows the last."""
     simulated: bool = False
+    needs: asyncio.Event | None = None
+    """Set once what it needs is there. It is started without waiting for that, since starting takes
+    long; should it end before, it lost a bet: it starts again when the event is set, and no failure
+    is counted."""
 
 
 class Keeper:
@@ -119,6 +123,11 @@ class Keeper:
             self._serving.cancel()
         self._enter(State.STOPPED)
 
+    def kill(self) -> None:
+        """End the process at once; whoever is waiting in `stop` goes on."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+
     def report(self) -> ProcessReport:
         """Say how it is."""
         return ProcessReport(
@@ -135,6 +144,9 @@ class Keeper:
         while True:
             mark = log_mark(self.kept.log)
             served_seconds = await self._live()
+            if self.kept.needs is not None and not self.kept.needs.is_set():
+                await self.kept.needs.wait()
+                continue
             if served_seconds >= self._limits.stable_after_seconds:
                 delay = self._limits.restart_delay_first_seconds
             if self._gives_up(mark):

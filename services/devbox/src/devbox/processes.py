@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devbox.database import Database
+from devbox.roles import Database
 from devbox.settings import BOT_TOKEN_VARIABLE, RunSettings
 
 POOL = "default.main"
@@ -37,10 +37,24 @@ class Ports:
     """Loopback ports of this run."""
 
     simulator: int
+    database: int
+    redis: int
     gateways: tuple[int, ...]
     pricing: int
     wallet: int
     ledger: int
+
+    def by_name(self) -> dict[str, int]:
+        """Give each port under its process's name."""
+        gateways = {f"gateway-{ordinal}": port for ordinal, port in enumerate(self.gateways)}
+        return gateways | {
+            "simulator": self.simulator,
+            "database": self.database,
+            "redis": self.redis,
+            "pricing": self.pricing,
+            "wallet": self.wallet,
+            "ledger": self.ledger,
+        }
 
     def targets(self) -> dict[str, str]:
         """Give where each service is called, as gRPC targets."""
@@ -80,11 +94,17 @@ class World:
     bot_token: str = field(repr=False)
     wallet_key_file: Path
     environ: Mapping[str, str] = field(repr=False)
+    cwd: Path
 
     @property
     def simulator_url(self) -> str:
         """The chat page's address, which is the simulated Bot API's as well."""
         return f"http://127.0.0.1:{self.ports.simulator}"
+
+    @property
+    def address(self) -> str:
+        """Where a person talks to the bot."""
+        return self.simulator_url if self.settings.bot_token is None else "Telegram"
 
 
 def plan_simulator(world: World) -> ProcessPlan:

@@ -8,16 +8,16 @@ start.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
-
-import asyncpg
+from typing import TYPE_CHECKING
 
 from devbox.processes import POOL, ProcessPlan
 
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+if TYPE_CHECKING:
+    import asyncpg
 
 PAUSE_SECONDS = 0.05
 ASK_TIMEOUT_SECONDS = 2.0
+CONNECTIONS_MAX = 2
 
 SERVING_WORKER = """
 SELECT EXISTS (
@@ -29,7 +29,7 @@ OWNED_SHARD = """
 SELECT EXISTS (
     SELECT FROM placement.shards s JOIN placement.workers w
       ON w.pool = s.pool AND w.worker = s.owner AND w.incarnation = s.owner_incarnation
-    WHERE s.pool = $1 AND s.shard = 0 AND w.lease_until > clock_timestamp()
+    WHERE s.pool = $1 AND s.shard = $2 AND w.lease_until > clock_timestamp()
 )"""
 
 ANSWERING_PATH = "/sim/stats"
@@ -41,29 +41,49 @@ async def until(ask: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def serves(plan: ProcessPlan, started: float, owner: Pool) -> bool:
+class Placement:
+    """Asks the database what placement says, as its owner; connects at the first question."""
+
+    def __init__(self, owner_url: str) -> None:
+        self._owner_url = owner_url
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def has_worker(self, pool: str, worker: str, age_seconds: float) -> bool:
+        """Whether a worker of that name holds a lease and registered at most so long ago."""
+        return await self._says(SERVING_WORKER, pool, worker, age_seconds)
+
+    async def owns_shard(self, pool: str, shard: int) -> bool:
+        """Whether somebody alive owns the shard."""
+        return await self._says(OWNED_SHARD, pool, shard)
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def _says(self, question: str, *arguments: object) -> bool:
+        """Ask; a database that is away says no."""
+        import asyncpg
+
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT_SECONDS):
+                if self._pool is None:
+                    self._pool = await asyncpg.create_pool(
+                        self._owner_url, min_size=0, max_size=CONNECTIONS_MAX
+                    )
+                answer: bool = await self._pool.fetchval(question, *arguments)
+                return answer
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+
+
+async def serves(plan: ProcessPlan, started: float, placement: Placement) -> bool:
     """Whether the process of `plan`, started at monotonic time `started`, does its job."""
     if plan.grpc_port is not None:
         return await grpc_serves(plan.grpc_port)
     if plan.http_port is not None:
         return await http_answers(plan.http_port)
-    age_seconds = time.monotonic() - started
-    return await says(owner, SERVING_WORKER, POOL, plan.name, age_seconds)
-
-
-async def first_shard_is_owned(owner: Pool) -> bool:
-    """Whether a first message would meet a worker at once."""
-    return await says(owner, OWNED_SHARD, POOL)
-
-
-async def says(owner: Pool, question: str, *arguments: object) -> bool:
-    """Ask the database; a database that is away says no."""
-    try:
-        async with asyncio.timeout(ASK_TIMEOUT_SECONDS):
-            answer: bool = await owner.fetchval(question, *arguments)
-            return answer
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return False
+    return await placement.has_worker(POOL, plan.name, time.monotonic() - started)
 
 
 async def accepts(port: int) -> bool:

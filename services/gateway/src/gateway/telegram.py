@@ -103,7 +103,8 @@ class Telegram:
         method = GetRawUpdates(
             offset=offset, limit=limit, timeout=wait_seconds, allowed_updates=list(kinds)
         )
-        return list(await self._call(method, wait_seconds + LONG_POLL_MARGIN_SECONDS))
+        updates: list[Any] = await self._call(method, wait_seconds + LONG_POLL_MARGIN_SECONDS)
+        return updates
 
     async def set_webhook(
         self, url: str, secret: Secret, kinds: Sequence[str], connections_max: int

@@ -22,7 +22,7 @@ def _import_without_building() -> dict[str, Any]:
     def postpone(_: type, /, *, _types_namespace: dict[str, Any] | None = None, **__: Any) -> None:
         names.update(_types_namespace or {})
 
-    pydantic.BaseModel.model_rebuild = classmethod(postpone)  # type: ignore[assignment,arg-type]
+    pydantic.BaseModel.model_rebuild = classmethod(postpone)  # type: ignore[assignment]
     try:
         import aiogram.types  # noqa: F401
     finally:

@@ -127,7 +127,8 @@ class _Walk:
     def _deviate(self, kind: str, place: int, deviation: int) -> int:
         """Draw the deviation that belongs to one place: the same for ever."""
         draw = hashlib.blake2b(f"{kind}/{place}".encode(), key=self._key, digest_size=24).digest()
-        return (sum(_UNIFORMS.unpack(draw)) - _MEAN) * deviation // _ONE_DEVIATION
+        uniforms: tuple[int, ...] = _UNIFORMS.unpack(draw)
+        return (sum(uniforms) - _MEAN) * deviation // _ONE_DEVIATION
 
 
 def read_instruments(lines: Sequence[str]) -> list[Instrument]:

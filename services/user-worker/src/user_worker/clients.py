@@ -25,6 +25,7 @@ from user_worker.errors import (
     JobUnknown,
     RepliesRefused,
     RequestRefused,
+    TooMuch,
 )
 from user_worker.ports import Balance, Outcome, Quote, UndoneJobs
 from user_worker.wire import claim_to, cursors_of, job_of, reply_to
@@ -58,7 +59,7 @@ class GatewayInbox:
     async def fetch_jobs(
         self, claims: Sequence[Claim], jobs_per_shard_max: int, *, include_cursors: bool
     ) -> Sequence[UndoneJobs]:
-        """Read the undone jobs of some shards, one answer per claim, in order."""
+        """Read shards' undone jobs, one answer per claim, in order. May raise TooMuch."""
         request = gateway_pb2.FetchJobsRequest(
             claims=[claim_to(claim) for claim in claims],
             jobs_per_shard_max=jobs_per_shard_max,
@@ -67,7 +68,8 @@ class GatewayInbox:
         try:
             response = await self._stub.FetchJobs(request, timeout=self._timeout_seconds)
         except grpc.aio.AioRpcError as error:
-            raise DependencyDown("gateway", _told(error)) from None
+            is_much = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            raise (TooMuch if is_much else DependencyDown)("gateway", _told(error)) from None
         return [
             UndoneJobs(
                 claim=claim,

@@ -3,6 +3,7 @@
 WorkerError
 ├── ClaimLost           stop working the shard at once; somebody else owns it
 ├── DependencyDown      try again after a pause while the claim holds; not counted as a try
+│   └── TooMuch         ask for less; if that is not possible, try again
 ├── JobUnknown          forget the job: the inbox has none such in this shard
 ├── RepliesRefused      end the job without these replies
 └── RequestRefused      counts as a failed try: asking the same again will hardly help
@@ -26,6 +27,10 @@ class DependencyDown(WorkerError):  # noqa: N818
     def __init__(self, dependency: str, reason: str) -> None:
         super().__init__(f"{dependency}: {reason}")
         self.dependency = dependency
+
+
+class TooMuch(DependencyDown):
+    """The answer was larger than a message may be, or the service had no room for the call."""
 
 
 class JobUnknown(WorkerError):  # noqa: N818

@@ -38,7 +38,7 @@ from user_worker.conversation.book import Conversation
 from user_worker.conversation.context import Services
 from user_worker.domain.ownership import OrphanRule
 from user_worker.domain.pauses import Pauses
-from user_worker.postgres import PostgresPlacement, PostgresPreferences, listen
+from user_worker.postgres import PostgresAttempts, PostgresPlacement, PostgresPreferences, listen
 from user_worker.servicer import WorkerServicer
 from user_worker.settings import OwnershipSettings, ReadingSettings, Settings, WorkSettings
 from user_worker.stream import RedisJobStream
@@ -87,6 +87,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             Execution(
                 conversation,
                 inbox,
+                PostgresAttempts(store),
                 asyncio.Semaphore(settings.work.attempts_at_once_max),
                 _tries(settings.work),
             ),
@@ -154,6 +155,7 @@ def _ownership_pace(ownership: OwnershipSettings, work: WorkSettings) -> Ownersh
         lease_margin_seconds=ownership.lease_margin_seconds,
         heartbeat_seconds=ownership.heartbeat_seconds,
         poll_seconds=ownership.placement_poll_seconds,
+        gather_seconds=ownership.placement_gather_seconds,
         claims_at_once_max=ownership.claims_at_once_max,
         orphans=OrphanRule(
             after_seconds=ownership.orphan_seconds,

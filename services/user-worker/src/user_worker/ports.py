@@ -43,7 +43,7 @@ class Inbox(Protocol):
     async def fetch_jobs(
         self, claims: Sequence[Claim], jobs_per_shard_max: int, *, include_cursors: bool
     ) -> Sequence[UndoneJobs]:
-        """Read the undone jobs of some shards, one answer per claim, in order."""
+        """Read shards' undone jobs, one answer per claim, in order. May raise TooMuch."""
 
     async def deliver(
         self, claim: Claim, job_id: UUID, replies: Sequence[Reply], outcome: Outcome, error: str
@@ -98,6 +98,16 @@ class Placement(Protocol):
 
     async def release(self, claim: Claim, worker: str, incarnation: UUID) -> None:
         """Give a shard up; one that is not held any more is no error."""
+
+
+class Attempts(Protocol):
+    """How often a job was begun by owners that did not live to end it."""
+
+    async def begin(self, claim: Claim, job_id: UUID) -> int:
+        """Count before running a job; gives how often it had been counted before."""
+
+    async def forgive(self, claim: Claim, job_id: UUID) -> None:
+        """Take the count back: the job ended, or an outage was the reason."""
 
 
 class Preferences(Protocol):

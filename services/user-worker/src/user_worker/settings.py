@@ -38,6 +38,9 @@ class OwnershipSettings(msgspec.Struct, frozen=True, kw_only=True):
     placement_poll_seconds: Seconds = 1.0
     """How long a lost notification goes unnoticed."""
 
+    placement_gather_seconds: Annotated[float, Meta(ge=0, le=1)] = 0.02
+    """How long to wait for more notifications before looking: many shards ring together."""
+
     orphan_seconds: Seconds = 3.0
     """How long a shard nobody serves waits for its desired owner or the operator before any worker
     takes it."""
@@ -48,7 +51,7 @@ class OwnershipSettings(msgspec.Struct, frozen=True, kw_only=True):
     orphans_per_round_max: Count = 4
     """Orphans taken per poll, so that several workers share what a dead one leaves."""
 
-    claims_at_once_max: Count = 4
+    claims_at_once_max: Count = 2
     """Claims under way at the same time; each may wait a second for the writes of the old owner."""
 
     shards_per_worker_max: Count = 40
@@ -59,8 +62,8 @@ class OwnershipSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     placement_connections_max: Annotated[int, Meta(ge=2, le=20)] = 4
-    """Connections kept apart for placement, so that a heartbeat never queues behind users' work; at
-    least one more than claims usually need."""
+    """Connections kept apart for placement, so that a heartbeat never queues behind users' work:
+    two more than claims_at_once_max."""
 
     session_database_url: Secret | None = None
     """An address that goes around a transaction pooler, for LISTEN. Without it DATABASE_URL is
@@ -73,9 +76,9 @@ class ReadingSettings(msgspec.Struct, frozen=True, kw_only=True):
     stream_wait_seconds: Annotated[float, Meta(gt=0, le=BLOCK_MILLISECONDS_MAX / 1000)] = 0.25
     """How long one read waits: the longest a newly claimed shard's stream goes unread."""
 
-    stream_entries_max: Count = 100
-    """Entries of each shard per read: at most 6 MiB per shard of the largest jobs, usually 30 KB.
-    """
+    stream_entries_max: Count = 400
+    """Entries per read over all shards together (at least one of each): usually 120 KB, at worst,
+    with the largest jobs a gateway makes, 25 MiB."""
 
     stream_restart_seconds: Seconds = 30.0
     """How often streams are read again from their beginning, to find entries left behind. Cheap:

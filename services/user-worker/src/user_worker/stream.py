@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from chassis import streams
 from chassis.errors import TryAgain
@@ -49,3 +50,6 @@ def _answering() -> Iterator[None]:
         yield
     except TryAgain as away:
         raise DependencyDown("redis", str(away)) from away
+    except RedisError as refusal:
+        # A key of another type, a right that is missing: the inbox still has every job.
+        raise DependencyDown("redis", type(refusal).__name__) from refusal

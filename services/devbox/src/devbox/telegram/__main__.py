@@ -45,7 +45,8 @@ def main() -> None:
     try:
         asyncio.run(run(arguments))
     except OSError as error:
-        sys.exit(f"The simulator cannot listen on port {arguments.port}: {error.strerror}.")
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        sys.exit(f"The simulator cannot listen on port {arguments.port}: {reason}. Try --port 0.")
 
 
 if __name__ == "__main__":

@@ -77,8 +77,8 @@ class Limits:
     users_max: int = 100_000
     """Users (and chats) the simulator makes before it refuses more."""
 
-    chat_messages_max: int = 1_000
-    """Messages kept in a chat; the oldest are forgotten beyond it."""
+    chat_messages_max: int = 500
+    """Messages kept in a chat (some 1.5 kB each); the oldest are forgotten beyond it."""
 
     clicks_max: int = 100_000
     """Clicks remembered with their answers; the oldest are forgotten beyond it."""

@@ -9,7 +9,7 @@ import asyncio
 
 from devbox.telegram.errors import Conflict
 from devbox.telegram.limits import POLL_SECONDS_MAX, UPDATES_PER_POLL_MAX
-from devbox.telegram.updates import Pending, Updates
+from devbox.telegram.updates import Updates
 
 SECOND_POLLER = (
     "terminated by other getUpdates request; make sure that only one bot instance is running"
@@ -59,8 +59,8 @@ class Polling:
         if conflict is not None:
             raise Conflict(conflict)
 
-    def wake(self, _entry: Pending) -> None:
-        """An update became deliverable."""
+    def wake(self) -> None:
+        """Let the waiting poll look again: an update became deliverable, or the server stops."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 

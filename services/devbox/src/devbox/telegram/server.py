@@ -46,7 +46,7 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-SHUTDOWN_SECONDS = 2.0
+SHUTDOWN_SECONDS = 0.25
 """How long calls under way may take when the simulator stops."""
 
 
@@ -123,7 +123,7 @@ class Simulator:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.world.polling.end("the simulator stops")
+        self.world.polling.wake()
         await self.world.webhook.stop()
         self.world.updates.release_held()
         if self._runner is not None:

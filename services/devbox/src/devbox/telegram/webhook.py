@@ -60,7 +60,7 @@ class Webhook:
         self._room = asyncio.Semaphore(settings.max_connections)
         self._client = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._limits.webhook_timeout_seconds),
-            connector=aiohttp.TCPConnector(limit=settings.max_connections),
+            connector=aiohttp.TCPConnector(limit=0),  # `_room` is the limit
         )
         for entry in list(self._updates.pending.values()):
             self.send(entry)

@@ -82,7 +82,7 @@ class World:
         if self.webhook.settings is not None:
             self.webhook.send(entry)
         else:
-            self.polling.wake(entry)
+            self.polling.wake()
 
     def stats(self) -> Json:
         """The counters of `GET /sim/stats`."""

@@ -43,9 +43,9 @@ WITH call AS (
     SELECT 1, job_id, number, user_id, payload FROM said ORDER BY place, number
 ), granted AS (
     INSERT INTO gateway.senders AS s (user_id, lane, holder, lease_until)
-    SELECT DISTINCT user_id, 1::smallint, $10::uuid, CASE WHEN $10::uuid IS NULL THEN '-infinity'
+    SELECT user_id, 1, $10::uuid, CASE WHEN $10::uuid IS NULL THEN '-infinity'
         ELSE clock_timestamp() + make_interval(secs => $11) END
-    FROM said ORDER BY user_id
+    FROM (SELECT DISTINCT user_id FROM said) AS chats ORDER BY user_id
     ON CONFLICT (user_id, lane) DO UPDATE SET arrivals = s.arrivals + 1
     RETURNING s.user_id, s.holder, s.arrivals
 )
@@ -67,7 +67,7 @@ SELECT 2, cause, number, user_id, payload
 FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::bytea[]) WITH ORDINALITY
     AS n (cause, number, user_id, payload, place)
 WHERE NOT EXISTS (SELECT FROM gateway.outbox o WHERE o.lane = 2 AND o.cause = n.cause)
-ORDER BY cause, number
+ORDER BY n.place
 ON CONFLICT (lane, cause, number) DO NOTHING
 RETURNING cause, user_id
 """

@@ -5,6 +5,10 @@
       │ a dependency is down: rest and try again for as long as the claim holds; not counted
       │ anything else: rest and try again; after three tries set the job aside with an apology
 
+A try is counted in memory. A job that ends the whole process would start from zero with each new
+owner, so one that an earlier owner may have been working is also counted in the database, before it
+runs.
+
 An attempt holds one of the worker's slots only while it runs, never while it rests: users whose
 dependency is down keep nobody else waiting. A handler may run more than once, so its effects are
 safe to repeat; the replies of exactly one run are delivered, since the gateway lets the first
@@ -13,6 +17,7 @@ Deliver of a job decide.
 
 import asyncio
 import enum
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chassis.redaction import redact_text
@@ -24,7 +29,7 @@ from user_worker.domain.jobs import Job
 from user_worker.domain.pauses import Pauses
 from user_worker.domain.replies import Reply
 from user_worker.errors import ClaimLost, DependencyDown, JobUnknown, RepliesRefused
-from user_worker.ports import Inbox, Outcome, Preferences
+from user_worker.ports import Attempts, Inbox, Outcome, Preferences
 
 ERROR_CHARACTERS_MAX = 2000
 """The gateway's bound on the error kept with a job that was set aside."""
@@ -54,6 +59,19 @@ class Tries:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A job whose turn it is, and what it is worked with."""
+
+    job: Job
+    claim: Claim
+    preferences: Preferences
+    draining: asyncio.Event
+    """Set when the shard is being given up: cuts short a rest."""
+    may_have_run: bool = False
+    """Whether an earlier owner may have been working it when it died."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     replies: list[Reply]
     outcome: Outcome = Outcome.DONE
@@ -64,64 +82,80 @@ class Execution:
     """Works jobs; shared by all shards of the worker."""
 
     def __init__(
-        self, conversation: Conversation, inbox: Inbox, slots: asyncio.Semaphore, tries: Tries
+        self,
+        conversation: Conversation,
+        inbox: Inbox,
+        attempts: Attempts,
+        slots: asyncio.Semaphore,
+        tries: Tries,
     ) -> None:
         self._conversation = conversation
         self._inbox = inbox
+        self._attempts = attempts
         self._slots = slots
         self._tries = tries
 
-    async def work(
-        self, job: Job, claim: Claim, preferences: Preferences, draining: asyncio.Event
-    ) -> Ending:
-        """Bring a job to its end. Raises ClaimLost; `draining` cuts short a rest."""
-        with continue_trace(job.traceparent, "job"), metrics.JOB_SECONDS.time():
-            answer = await self._answer(job, claim, preferences, draining)
+    async def work(self, turn: Turn) -> Ending:
+        """Bring a job to its end. Raises ClaimLost."""
+        with continue_trace(turn.job.traceparent, "job"), metrics.JOB_SECONDS.time():
+            answer = await self._answer(turn)
             if answer is None:
                 return Ending.ABANDONED
-            ending = await self._deliver(job, claim, answer)
+            ending = await self._deliver(turn.job, turn.claim, answer)
+            if turn.may_have_run:
+                with suppress(DependencyDown, ClaimLost):  # the row goes by its age, then
+                    await self._attempts.forgive(turn.claim, turn.job.job_id)
             metrics.JOBS.labels(
                 answer.outcome.value if ending is Ending.ENDED else ending.value
             ).inc()
             return ending
 
-    async def _answer(
-        self, job: Job, claim: Claim, preferences: Preferences, draining: asyncio.Event
-    ) -> _Answer | None:
-        failures = 0
-        after_failure, after_outage = (
-            iter(self._tries.after_failure),
-            iter(self._tries.after_outage),
-        )
+    async def _answer(self, turn: Turn) -> _Answer | None:
+        job_id, failures = str(turn.job.job_id), 0
+        after_failure = iter(self._tries.after_failure)
+        after_outage = iter(self._tries.after_outage)
         while True:
             try:
                 async with self._slots, asyncio.timeout(self._tries.attempt_timeout_seconds):
-                    return _Answer(await self._conversation.answer(job, claim, preferences))
+                    return await self._attempt(turn)
             except ClaimLost:
                 raise
             except DependencyDown as outage:
                 metrics.OUTAGES.labels(outage.dependency).inc()
-                log.warning("job_waits", job_id=str(job.job_id), reason=str(outage))
+                log.warning("job_waits", job_id=job_id, reason=str(outage))
                 pause = next(after_outage)
             except Exception as error:
                 failures += 1
                 metrics.JOB_FAILURES.inc()
-                log.exception("job_failed", job_id=str(job.job_id), tries=failures)
+                log.exception("job_failed", job_id=job_id, tries=failures)
                 if failures >= self._tries.tries_max:
-                    return await self._set_aside(job, preferences, error)
+                    return await self._set_aside(turn, f"{type(error).__name__}: {error}")
                 pause = next(after_failure)
-            if await _is_set_within(draining, pause):
+            if await _is_set_within(turn.draining, pause):
                 return None
 
-    async def _set_aside(self, job: Job, preferences: Preferences, error: Exception) -> _Answer:
+    async def _attempt(self, turn: Turn) -> _Answer:
+        job, claim = turn.job, turn.claim
+        if turn.may_have_run:
+            begun = await self._attempts.begin(claim, job.job_id)
+            if begun >= self._tries.tries_max:
+                return await self._set_aside(turn, f"begun {begun} times and never ended")
         try:
-            language = await preferences.language(job.user_id)
+            return _Answer(await self._conversation.answer(job, claim, turn.preferences))
+        except DependencyDown:
+            if turn.may_have_run:
+                await self._attempts.forgive(claim, job.job_id)
+            raise
+
+    async def _set_aside(self, turn: Turn, error: str) -> _Answer:
+        try:
+            language = await turn.preferences.language(turn.job.user_id)
         except DependencyDown:
             language = None
         return _Answer(
-            apology(job, language),
+            apology(turn.job, language),
             Outcome.SET_ASIDE,
-            redact_text(f"{type(error).__name__}: {error}")[:ERROR_CHARACTERS_MAX],
+            _kept(error),
         )
 
     async def _deliver(self, job: Job, claim: Claim, answer: _Answer) -> Ending:
@@ -143,6 +177,7 @@ class Execution:
                 answer = simpler
             except DependencyDown as outage:
                 metrics.OUTAGES.labels(outage.dependency).inc()
+                log.warning("delivery_waits", job_id=str(job.job_id), reason=str(outage))
                 await asyncio.sleep(next(after_outage))
             else:
                 return Ending.ENDED
@@ -150,10 +185,15 @@ class Execution:
 
 def _simpler(job: Job, answer: _Answer, refusal: RepliesRefused) -> _Answer | None:
     """Find what to say instead of refused replies: an apology, then nothing at all."""
-    error = redact_text(f"RepliesRefused: {refusal}")[:ERROR_CHARACTERS_MAX]
+    error = _kept(f"RepliesRefused: {refusal}")
     if answer.outcome is Outcome.DONE:
         return _Answer(apology(job, None), Outcome.SET_ASIDE, error)
     return _Answer([], Outcome.SET_ASIDE, answer.error or error) if answer.replies else None
+
+
+def _kept(error: str) -> str:
+    """Make an error fit to be kept: no secrets, no NUL (PostgreSQL's text holds none), bounded."""
+    return redact_text(error).replace("\0", "?")[:ERROR_CHARACTERS_MAX]
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -46,6 +46,7 @@ class OwnershipPace:
     lease_margin_seconds: float
     heartbeat_seconds: float
     poll_seconds: float
+    gather_seconds: float
     claims_at_once_max: int
     orphans: OrphanRule
     after_outage: Pauses
@@ -154,6 +155,8 @@ class Owner:
             try:
                 async with asyncio.timeout(self._pace.poll_seconds):
                     await self.wake.wait()
+                # A move of many shards rings once for each of them.
+                await asyncio.sleep(self._pace.gather_seconds)
             except TimeoutError:
                 pass
 

@@ -21,11 +21,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chassis.telemetry import get_logger
-from kernel.sharding import ShardKey
+from kernel.sharding import Claim, ShardKey
 from user_worker import metrics
 from user_worker.application.shards import STREAM_START, OwnedShard, Shards
 from user_worker.domain.pauses import Pauses
-from user_worker.errors import DependencyDown
+from user_worker.errors import DependencyDown, TooMuch
 from user_worker.ports import Inbox, JobStream
 
 CLAIMS_PER_FETCH_MAX = 256
@@ -66,7 +66,7 @@ class StreamReader:
                 entries = await self._stream.read(
                     {shard.claim.key: self._position(shard) for shard in shards},
                     self._pace.wait_seconds,
-                    self._pace.entries_max,
+                    max(1, self._pace.entries_max // len(shards)),
                 )
             except DependencyDown as outage:
                 metrics.OUTAGES.labels(outage.dependency).inc()
@@ -76,7 +76,7 @@ class StreamReader:
                 await asyncio.sleep(next(pauses))
                 continue
             pauses = iter(self._pace.after_outage)
-            self._shards.take_from_stream(entries)
+            self._shards.take_from_stream(shards, entries)
 
     def _position(self, shard: OwnedShard) -> bytes:
         now = time.monotonic()
@@ -127,19 +127,35 @@ class InboxReader:
             await self._fetch([s for s in shards if s.queue.is_primed], include_cursors=False)
 
     async def _fetch(self, shards: Sequence[OwnedShard], *, include_cursors: bool) -> None:
-        for first in range(0, len(shards), CLAIMS_PER_FETCH_MAX):
-            claims = [shard.claim for shard in shards[first : first + CLAIMS_PER_FETCH_MAX]]
+        claims = [shard.claim for shard in shards]
+        for first in range(0, len(claims), CLAIMS_PER_FETCH_MAX):
+            some = claims[first : first + CLAIMS_PER_FETCH_MAX]
             try:
-                answers = await self._inbox.fetch_jobs(
-                    claims, self._pace.jobs_per_shard_max, include_cursors=include_cursors
-                )
+                await self._ask(some, self._pace.jobs_per_shard_max, include_cursors)
             except DependencyDown as outage:
                 metrics.OUTAGES.labels(outage.dependency).inc()
                 log.warning("inbox_unreadable", reason=str(outage))
                 return
-            metrics.FETCHES.inc()
-            for answer in answers:
-                self._shards.take_from_inbox(answer)
+
+    async def _ask(self, claims: Sequence[Claim], jobs_max: int, include_cursors: bool) -> None:
+        """Ask; if the answer is too large, ask for half the shards, or half the jobs of one."""
+        try:
+            answers = await self._inbox.fetch_jobs(
+                claims, jobs_max, include_cursors=include_cursors
+            )
+        except TooMuch:
+            half = len(claims) // 2
+            if half:
+                await self._ask(claims[:half], jobs_max, include_cursors)
+                await self._ask(claims[half:], jobs_max, include_cursors)
+            elif jobs_max > 1:
+                await self._ask(claims, jobs_max // 2, include_cursors)
+            else:
+                raise
+            return
+        metrics.FETCHES.inc()
+        for answer in answers:
+            self._shards.take_from_inbox(answer)
 
 
 class EntryClearer:

@@ -16,7 +16,7 @@ from uuid import UUID
 from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
 from user_worker import metrics
-from user_worker.application.execution import Ending, Execution
+from user_worker.application.execution import Ending, Execution, Turn
 from user_worker.domain.jobs import Job
 from user_worker.domain.sequencing import ShardQueue, Verdict
 from user_worker.errors import ClaimLost
@@ -59,6 +59,8 @@ class OwnedShard:
     """The last stream entry read."""
     read_from_start_at: float = float("-inf")
     """When the stream was last read from its beginning, on the monotonic clock."""
+    found_undone: frozenset[UUID] = frozenset()
+    """Each user's first undone job at the claim: an earlier owner may have been working it."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -159,11 +161,15 @@ class Shards:
         """Give the shards whose jobs may still be started."""
         return [shard for shard in self._shards.values() if not shard.draining.is_set()]
 
-    def take_from_stream(self, entries: Iterable[StreamEntry]) -> None:
-        """Take notice of what the streams brought."""
+    def take_from_stream(self, read: Iterable[OwnedShard], entries: Iterable[StreamEntry]) -> None:
+        """Take notice of what the streams of the shards `read` brought.
+
+        A shard that was dropped, or claimed anew, while they were read begins at its own position.
+        """
+        still = {s.claim.key: s for s in read if self._shards.get(s.claim.key) is s}
         touched: set[ShardKey] = set()
         for entry in entries:
-            shard = self._shards.get(entry.key)
+            shard = still.get(entry.key)
             if shard is None:
                 continue
             shard.position = entry.entry_id
@@ -175,7 +181,7 @@ class Shards:
             if verdict in (Verdict.ENDED, Verdict.FOREIGN):
                 self._clear_entries(entry.key, [entry.entry_id])
         for key in touched:
-            shard = self._shards[key]
+            shard = still[key]
             self._pump(shard)
             if shard.queue.has_gap:
                 metrics.GAPS.inc()
@@ -192,6 +198,8 @@ class Shards:
         ended: list[bytes] = []
         if undone.next_seqs is not None:
             ended += shard.queue.prime(undone.next_seqs)
+            firsts = {job.user_id: job.job_id for job in reversed(undone.jobs)}
+            shard.found_undone = frozenset(firsts.values())
         ended += shard.queue.observe_inbox(undone.jobs)
         self._clear_entries(shard.claim.key, ended)
         self._pump(shard)
@@ -205,7 +213,15 @@ class Shards:
 
     async def _run(self, shard: OwnedShard, job: Job) -> None:
         try:
-            ending = await self._execution.work(job, shard.claim, shard.preferences, shard.draining)
+            ending = await self._execution.work(
+                Turn(
+                    job,
+                    shard.claim,
+                    shard.preferences,
+                    shard.draining,
+                    may_have_run=job.job_id in shard.found_undone,
+                )
+            )
         except ClaimLost:
             if self._shards.get(shard.claim.key) is shard:
                 self.drop(shard.claim.key, "a store knows a newer claim")

@@ -1,0 +1,82 @@
+"""Choose the ports and make or read the secrets: everything the plans of a run are made from."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from devbox.data_folder import DataFolder
+from devbox.keyring import ensure_key_file, ensure_secret, ensure_secret_file
+from devbox.processes import Ports, World
+from devbox.programs import choose_port, choose_ports
+from devbox.roles import ROLES, Database
+from devbox.servers import postgresql, valkey
+from devbox.settings import RunSettings
+
+DATABASE = "purser"
+SIMULATED_BOT_ID = 1000000001
+"""A bot's id is the first part of its token; the simulator takes the token it is given."""
+
+
+def make_world(
+    settings: RunSettings, environ: Mapping[str, str], folder: DataFolder, cwd: Path
+) -> World:
+    """Give the world of one run. Raises `PortTaken` and `CannotBegin`."""
+    ports = _choose_ports(settings)
+    kept = folder.secrets
+    return World(
+        settings=settings,
+        ports=ports,
+        database=_find_database(settings, kept, ports.database),
+        redis_url=_find_redis(settings, kept, ports.redis),
+        bot_token=_find_bot_token(settings, kept),
+        wallet_key_file=ensure_key_file(kept, "wallet-key-encryption.key"),
+        environ=environ,
+        cwd=cwd,
+    )
+
+
+def owner_password(folder: DataFolder) -> str:
+    """Give the password of the role that owns the embedded cluster."""
+    return ensure_secret(folder.secrets, f"{postgresql.OWNER}.password")
+
+
+def redis_password(folder: DataFolder) -> str:
+    """Give the embedded Valkey's password."""
+    return ensure_secret(folder.secrets, "redis.password")
+
+
+def maintenance_url(database: Database) -> str:
+    """Give the address of the embedded cluster's own database, from which others are made."""
+    return database.owner_url.replace(f"/{DATABASE}?", "/postgres?")
+
+
+def _choose_ports(settings: RunSettings) -> Ports:
+    """Take the named ports where a person named them, free ones elsewhere."""
+    database, redis, pricing, wallet, ledger, *gateways = choose_ports(5 + settings.gateways)
+    if settings.database_port:
+        database = choose_port(settings.database_port, postgresql.PORT_VARIABLE)
+    if settings.redis_port:
+        redis = choose_port(settings.redis_port, valkey.PORT_VARIABLE)
+    simulator = choose_port(settings.port, "PURSER_PORT") if settings.bot_token is None else 0
+    return Ports(simulator, database, redis, tuple(gateways), pricing, wallet, ledger)
+
+
+def _find_database(settings: RunSettings, kept: Path, port: int) -> Database:
+    passwords = {role: ensure_secret(kept, f"{role}.password") for role in ROLES}
+    if settings.database_url is not None:
+        return Database(settings.database_url.reveal(), passwords)
+    password = ensure_secret(kept, f"{postgresql.OWNER}.password")
+    return Database(postgresql.make_url(postgresql.OWNER, password, port, DATABASE), passwords)
+
+
+def _find_redis(settings: RunSettings, kept: Path, port: int) -> str:
+    if settings.redis_url is not None:
+        return settings.redis_url.reveal()
+    return f"redis://:{ensure_secret(kept, 'redis.password')}@127.0.0.1:{port}/0"
+
+
+def _find_bot_token(settings: RunSettings, kept: Path) -> str:
+    if settings.bot_token is not None:
+        return settings.bot_token.reveal()
+    token = f"{SIMULATED_BOT_ID}:{secrets.token_urlsafe(32)[:35]}"
+    return ensure_secret_file(kept, "simulated-bot.token", token).read_text().strip()

@@ -1,0 +1,320 @@
+"""The pool, transactions, the fence and migrations against a real PostgreSQL."""
+
+# ruff: noqa: D103 (a test's name is its claim)
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from chassis.errors import CannotStart, StaleClaim, TryAgain
+from chassis.migrations import folder_of, migrate, newest_applied, require_applied
+from chassis.postgres import (
+    TRANSACTION_TRIES_MAX,
+    Connection,
+    Pool,
+    PostgresSettings,
+    fence,
+    fence_batch,
+    open_pool,
+    retry_transaction,
+    transaction,
+)
+from chassis.settings import Secret
+from devbox.database import Database
+from kernel.sharding import Claim
+
+
+def _settings(database: Database, **changes: Any) -> PostgresSettings:
+    return PostgresSettings(database_url=Secret(database.owner_url), **changes)
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    """A pool of the owner of a database of this test alone, with a table to write to."""
+    pool = await open_pool(_settings(database, connections_max=4), "test")
+    async with transaction(pool) as connection:
+        await connection.execute("CREATE TABLE public.notes (id integer PRIMARY KEY, text text)")
+    yield pool
+    await pool.close()
+
+
+async def _count(pool: Pool) -> int:
+    async with transaction(pool) as connection:
+        count: int = await connection.fetchval("SELECT count(*) FROM public.notes")
+    return count
+
+
+async def test_a_block_that_fails_writes_nothing(pool: Pool) -> None:
+    async def write_and_fail() -> None:
+        async with transaction(pool) as connection:
+            await connection.execute("INSERT INTO public.notes VALUES (1, 'one')")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await write_and_fail()
+    assert await _count(pool) == 0
+
+
+async def test_each_transaction_is_read_committed_whatever_the_session_says(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await connection.execute("SET default_transaction_isolation = 'serializable'")
+    async with transaction(pool) as connection:
+        level = await connection.fetchval("SELECT current_setting('transaction_isolation')")
+    assert level == "read committed"
+
+
+async def test_nothing_is_left_in_the_session_for_a_pooler_to_mix_up(
+    pool: Pool, database: Database
+) -> None:
+    async with transaction(pool) as connection:
+        await connection.fetchval("SELECT $1::integer", 1)
+        named = await connection.fetchval("SELECT count(*) FROM pg_prepared_statements")
+        session = await connection.fetchval("SELECT pg_backend_pid()")
+    assert named == 0
+    onlooker = await asyncpg.connect(database.owner_url)
+    last = await onlooker.fetchval("SELECT query FROM pg_stat_activity WHERE pid = $1", session)
+    await onlooker.close()
+    assert last == "COMMIT;", "nothing follows the transaction, no reset either"
+
+
+async def test_prepared_statements_are_kept_when_the_settings_say_so(database: Database) -> None:
+    pool = await open_pool(
+        PostgresSettings(database_url=Secret(database.owner_url), prepared_statements=True), "test"
+    )
+    async with transaction(pool) as connection:
+        await connection.fetchval("SELECT $1::integer", 1)
+        assert await connection.fetchval("SELECT count(*) > 0 FROM pg_prepared_statements")
+    await pool.close()
+
+
+async def test_waiting_for_a_connection_is_bounded(database: Database) -> None:
+    settings = _settings(database, connections_max=1, acquire_timeout_seconds=0.1)
+    pool = await open_pool(settings, "test")
+    async with transaction(pool):
+        with pytest.raises(TryAgain):
+            async with transaction(pool):
+                pass
+    async with transaction(pool):
+        pass
+    await pool.close()
+
+
+async def test_a_statement_that_takes_too_long_is_cancelled(database: Database) -> None:
+    pool = await open_pool(_settings(database, statement_timeout_seconds=0.2), "test")
+    with pytest.raises(TryAgain):
+        async with transaction(pool) as connection:
+            await connection.execute("SELECT pg_sleep(60)")
+    async with transaction(pool) as connection:
+        sleeping = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' "
+            "AND state = 'active'"
+        )
+    assert sleeping == 0
+    await pool.close()
+
+
+async def test_a_session_that_is_killed_says_try_again_and_the_next_one_works(pool: Pool) -> None:
+    with pytest.raises(TryAgain):
+        async with transaction(pool) as connection:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert await _count(pool) == 0
+
+
+async def test_a_deadlock_is_tried_again_from_the_beginning(pool: Pool) -> None:
+    async with transaction(pool) as connection:
+        await connection.execute("INSERT INTO public.notes VALUES (1, ''), (2, '')")
+    both = asyncio.Barrier(2)
+    tries = 0
+
+    async def write(first: int, second: int) -> None:
+        first_time = True
+
+        async def work(connection: Connection) -> None:
+            nonlocal first_time, tries
+            tries += 1
+            change = "UPDATE public.notes SET text = text || 'x' WHERE id = $1"
+            await connection.execute(change, first)
+            if first_time:
+                first_time = False
+                await both.wait()
+            await connection.execute(change, second)
+
+        await retry_transaction(pool, work)
+
+    await asyncio.gather(write(1, 2), write(2, 1))
+    assert tries == 3
+    async with transaction(pool) as connection:
+        texts = await connection.fetchval("SELECT array_agg(text) FROM public.notes")
+    assert texts == ["xx", "xx"]
+
+
+async def test_trying_again_is_bounded(pool: Pool) -> None:
+    tries = 0
+
+    async def work(connection: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        await connection.execute("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$")
+
+    with pytest.raises(TryAgain):
+        await retry_transaction(pool, work)
+    assert tries == TRANSACTION_TRIES_MAX
+
+
+async def test_an_unknown_outcome_is_not_tried_again(pool: Pool) -> None:
+    tries = 0
+
+    async def work(connection: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(TryAgain):
+        await retry_transaction(pool, work)
+    assert tries == 1
+
+
+async def test_what_a_statement_says_about_data_stays_asyncpgs(pool: Pool) -> None:
+    with pytest.raises(asyncpg.UniqueViolationError):
+        async with transaction(pool) as connection:
+            await connection.execute("INSERT INTO public.notes VALUES (1, ''), (1, '')")
+
+
+async def test_a_server_that_is_not_there_is_one_sentence_without_the_password() -> None:
+    settings = PostgresSettings(database_url=Secret("postgresql://u:hidden@127.0.0.1:1/x"))
+    with pytest.raises(CannotStart, match="room cannot connect to PostgreSQL") as caught:
+        await open_pool(settings, "room")
+    assert "hidden" not in str(caught.value)
+
+
+async def _claim(pool: Pool) -> Claim:
+    """Make a shard with one claim on it."""
+    async with transaction(pool) as connection:
+        await connection.execute(
+            "INSERT INTO placement.shards (pool, shard, epoch) VALUES ('default.main', 0, 7)"
+        )
+    return Claim("default.main", 0, 7)
+
+
+async def test_the_fence_lets_only_the_newest_claim_through(pool: Pool) -> None:
+    claim = await _claim(pool)
+    async with transaction(pool) as connection:
+        await fence(connection, claim)
+    for stale in (Claim("default.main", 0, 6), Claim("default.main", 1, 7), Claim("d.o", 0, 0)):
+        with pytest.raises(StaleClaim) as caught:
+            async with transaction(pool) as connection:
+                await fence(connection, stale)
+        assert caught.value.reason == "STALE_EPOCH"
+
+
+async def test_a_batch_of_claims_is_answered_one_by_one(pool: Pool) -> None:
+    claim = await _claim(pool)
+    claims = [Claim("default.main", 0, 6), claim, Claim("default.main", 9, 1), claim]
+    async with transaction(pool) as connection:
+        assert await fence_batch(connection, claims) == [False, True, False, True]
+        assert await fence_batch(connection, []) == []
+
+
+async def test_an_epoch_a_write_was_fenced_with_stays_the_newest_until_it_ends(pool: Pool) -> None:
+    claim = await _claim(pool)
+    raised = asyncio.Event()
+
+    async def raise_epoch() -> None:
+        async with transaction(pool) as connection:
+            await connection.execute(
+                "SELECT pg_advisory_xact_lock(placement.lock_key('default.main', 0))"
+            )
+            await connection.execute("UPDATE placement.shards SET epoch = epoch + 1")
+        raised.set()
+
+    async with transaction(pool) as connection:
+        await fence(connection, claim)
+        raising = asyncio.create_task(raise_epoch())
+        await asyncio.sleep(0.1)
+        assert not raised.is_set()
+    await raising
+    with pytest.raises(StaleClaim):
+        async with transaction(pool) as connection:
+            await fence(connection, claim)
+
+
+def _folder(parent: Path, *files: str) -> Path:
+    folder = parent / "migrations"
+    folder.mkdir(exist_ok=True)
+    for number, sql in enumerate(files, start=1):
+        (folder / f"{number:04d}_step.sql").write_text(sql)
+    return folder
+
+
+async def test_migrations_are_applied_once_each_in_order(
+    database: Database, pool: Pool, tmp_path: Path
+) -> None:
+    folder = _folder(tmp_path, "CREATE SCHEMA room;", "CREATE TABLE room.things (id integer);")
+    assert await migrate(database.owner_url, "room", folder) == [1, 2]
+    assert await migrate(database.owner_url, "room", folder) == []
+    _folder(
+        tmp_path, *["CREATE SCHEMA room;", "CREATE TABLE room.things (id integer);"], "SELECT 1;"
+    )
+    assert await newest_applied(pool, "room") == 2
+    with pytest.raises(CannotStart, match="at migration 0002 and this program needs 0003"):
+        await require_applied(pool, "room", folder)
+    assert await migrate(database.owner_url, "room", folder) == [3]
+    await require_applied(pool, "room", folder)
+
+
+async def test_a_file_that_fails_changes_nothing_and_stops_there(
+    database: Database, pool: Pool, tmp_path: Path
+) -> None:
+    folder = _folder(
+        tmp_path, "CREATE SCHEMA room;", "CREATE TABLE room.a (); SELECT 1/0;", "SELECT 1;"
+    )
+    with pytest.raises(CannotStart, match=r"0002_step\.sql of room failed and changed nothing"):
+        await migrate(database.owner_url, "room", folder)
+    assert await newest_applied(pool, "room") == 1
+    async with transaction(pool) as connection:
+        assert await connection.fetchval("SELECT to_regclass('room.a')") is None
+
+
+async def test_a_file_changed_after_it_was_applied_is_an_error(
+    database: Database, tmp_path: Path
+) -> None:
+    await migrate(database.owner_url, "room", _folder(tmp_path, "CREATE SCHEMA room;"))
+    with pytest.raises(CannotStart, match="was changed after it had been applied"):
+        await migrate(database.owner_url, "room", _folder(tmp_path, "CREATE SCHEMA room; "))
+
+
+async def test_a_database_ahead_of_its_code_is_left_alone(
+    database: Database, pool: Pool, tmp_path: Path
+) -> None:
+    folder = _folder(tmp_path, "CREATE SCHEMA room;", "SELECT 1;")
+    await migrate(database.owner_url, "room", folder)
+    (folder / "0002_step.sql").unlink()
+    assert await migrate(database.owner_url, "room", folder) == []
+    await require_applied(pool, "room", folder)
+
+
+async def test_programs_that_migrate_at_the_same_moment_do_it_once(
+    database: Database, tmp_path: Path
+) -> None:
+    folder = _folder(tmp_path, "CREATE SCHEMA room;", "CREATE TABLE room.things (id integer);")
+    applied = await asyncio.gather(*(migrate(database.owner_url, "room", folder) for _ in range(4)))
+    assert sorted(number for numbers in applied for number in numbers) == [1, 2]
+
+
+async def test_a_rooms_own_role_may_ask_how_new_its_schema_is(database: Database) -> None:
+    settings = PostgresSettings(database_url=Secret(database.url("purser_operator")))
+    pool = await open_pool(settings, "operator")
+    await require_applied(pool, "placement", folder_of("shard_operator"))
+    await pool.close()
+
+
+async def test_a_database_that_was_never_migrated_is_at_zero(pool: Pool, tmp_path: Path) -> None:
+    async with transaction(pool) as connection:
+        await connection.execute("DROP TABLE public.purser_migrations")
+    assert await newest_applied(pool, "room") == 0
+    with pytest.raises(CannotStart, match="run `python -m room migrate` first"):
+        await require_applied(pool, "room", _folder(tmp_path, "SELECT 1;"))
