@@ -51,7 +51,7 @@ check: $(STAMP) ## read the code: format, lint, protos, import contracts, types 
 	$(call quiet,format,$(BIN)/ruff format --check .)
 	$(call quiet,lint,$(BIN)/ruff check .)
 	$(call quiet,proto lint,cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code)
-	$(call quiet,proto compat,cd protos && ../$(BIN)/buf breaking --against "../.git#ref=$(CONTRACT)$(comma)subdir=protos")
+	$(call quiet,proto compat,cd protos && ../$(BIN)/buf breaking --against "$$(git rev-parse --path-format=absolute --git-common-dir)#ref=$(CONTRACT)$(comma)subdir=protos")
 	$(call quiet,imports,$(BIN)/lint-imports)
 	$(call quiet,types,$(BIN)/mypy)
 
