@@ -77,7 +77,8 @@ async def _bring_up(
     if settings.redis_url is None:
         _keep_valkey(fleet, folder, world)
     if settings.bot_token is None:
-        fleet.keep_planned(Rank.FRONT, plan_simulator(world), placement)
+        # Below the gateways, so that it hears their last words.
+        fleet.keep_planned(Rank.SERVER, plan_simulator(world), placement)
     if postgres is not None:
         await postgres.serving()
     if is_first_run:  # making the cluster takes about as long as a gateway's start
