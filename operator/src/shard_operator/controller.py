@@ -222,7 +222,9 @@ class Controller:
         self, user_shard: UserShard, before: int, after: int, decision: ScalingDecision
     ) -> None:
         why = decision.limited if decision.limited.holds else decision.active
-        what = f"{before} to {after} workers ({decision.wanted} wanted): {why.message}"
+        what = f"{before} to {after} workers: {decision.active.message}"
+        if decision.limited.holds:
+            what += f"; {decision.limited.message}"
         metrics.note_scaling(user_shard.pool, before, after)
         self._log.info(
             "scaled",
@@ -231,7 +233,7 @@ class Controller:
             after=after,
             wanted=decision.wanted,
             reason=why.reason,
-            why=why.message,
+            why=what,
         )
         reason = "ScaledOut" if after > before else "ScaledIn"
         await self._reporter.record_event(user_shard, reason, what)

@@ -56,7 +56,7 @@ async def test_a_backlog_scales_out_at_once_and_tells_why(
     assert world.scaled == [7]
     reason, message = world.events[-1]
     assert reason == "ScaledOut"
-    assert "2 to 7 workers (7 wanted): 700 jobs in 10 shards" in message
+    assert "2 to 7 workers: 700 jobs in 10 shards" in message
 
 
 async def test_scaling_in_empties_the_workers_that_go_before_it_shrinks(

@@ -11,6 +11,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, MutableMapping
+from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -33,6 +34,7 @@ __all__ = [
     "current_trace",
     "current_traceparent",
     "get_logger",
+    "log_before_start",
     "new_trace",
     "span",
     "split_address",
@@ -124,6 +126,13 @@ def start(service: str, settings: TelemetrySettings) -> Telemetry:
         closers.append(export.aclose)
         closers.append(lambda: tracing.install_span_maker(None))
     return Telemetry(service, metrics_port, closers)
+
+
+def log_before_start() -> None:
+    """Write what is logged before `start`, or without it (`migrate`), in the same safe way."""
+    service = Path(sys.argv[0]).parent.name or "purser"
+    log_format: Literal["json", "console"] = "console" if sys.stderr.isatty() else "json"
+    _configure_logs(service, TelemetrySettings(log_format=log_format))
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
