@@ -76,9 +76,9 @@ async def test_replicas_say_the_same_and_only_the_first_writes(
     said = {(q.symbol, q.stated_at.ToMicroseconds()): q.price for q in answers[0]}
     again = {(q.symbol, q.stated_at.ToMicroseconds()): q.price for q in answers[1]}
     assert all(said[key] == again[key] for key in said.keys() & again.keys())
-    assert counted("adopted") - adopted > 50
-    # The two start at different steps, so each may be alone for a few.
-    assert abs((counted("written") - written) - (counted("adopted") - adopted)) < 60
+    # More than one step of nine symbols was written by one replica and adopted by the other.
+    assert counted("adopted") - adopted > 9
+    assert counted("written") - written > 9
 
 
 async def test_the_shared_quote_is_readable_and_forgets_itself(
