@@ -1,11 +1,13 @@
 """Real gateways in this process with the simulated Telegram, and a worker's hands."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aiohttp
@@ -168,3 +170,44 @@ async def post_updates(gateways: Sequence[Running], updates: Sequence[object]) -
                 return answer.status
 
         return list(await asyncio.gather(*(post(n, update) for n, update in enumerate(updates))))
+
+
+class Line:
+    """A line to the database that can be cut: what a failover looks like from here."""
+
+    def __init__(self, url: str) -> None:
+        self._parts = urlsplit(url)
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """The database's address through the line."""
+        login = self._parts.netloc.rpartition("@")[0]
+        return self._parts._replace(netloc=f"{login}@127.0.0.1:{self.port}").geturl()
+
+    async def join(self) -> None:
+        """Let connections through."""
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """Drop all connections and refuse new ones."""
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.05)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection(self._parts.hostname, self._parts.port)
+        self._writers |= {writer, there[1]}
+        await asyncio.gather(_pass_on(reader, there[1]), _pass_on(there[0], writer))
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()

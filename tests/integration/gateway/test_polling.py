@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from prometheus_client import REGISTRY
-from tests.integration.gateway.house import House, eventually
+from tests.integration.gateway.house import House, Line, eventually
 
 from chassis.errors import CannotStart
 from devbox.telegram import FaultSettings
@@ -83,6 +83,26 @@ async def test_updates_survive_failing_polls(house: House) -> None:
     jobs = await house.jobs(50)
     assert sorted(int(job.text.text) for job in jobs) == list(range(50))
     assert sorted(job.user_seq for job in jobs) == sorted([*range(1, 11)] * 5)
+
+
+async def test_nothing_is_advanced_over_that_is_not_committed(house: House) -> None:
+    """The database is away when the update comes: Telegram keeps it until it is back."""
+    line = Line(house.database.url("purser_gateway"))
+    await line.join()
+    await house.open_gateway(DATABASE_URL=line.url, POLL_FAILURE_SECONDS_MAX="0.2")
+    house.say(5, "before")
+    await house.jobs(1)
+
+    await line.cut()
+    house.say(5, "meanwhile")
+    await asyncio.sleep(1.5)
+    await line.join()
+    house.say(5, "after")
+
+    jobs = await house.jobs(3)
+    assert [job.text.text for job in jobs] == ["before", "meanwhile", "after"]
+    assert [job.user_seq for job in jobs] == [1, 2, 3]
+    await line.cut()
 
 
 async def test_one_malformed_update_does_not_hold_up_its_poll(house: House) -> None:

@@ -1,16 +1,22 @@
 """The webhook's door: who may call, what is acknowledged, and what never stops it."""
 
 import asyncio
-import contextlib
 import io
 import json
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.integration.gateway.house import SECRET, House, Running, eventually, post_updates, typed
+from tests.integration.gateway.house import (
+    SECRET,
+    House,
+    Line,
+    Running,
+    eventually,
+    post_updates,
+    typed,
+)
 
 from gateway.webhook import SECRET_HEADER
 
@@ -57,47 +63,6 @@ async def test_a_body_that_is_no_update_has_a_clear_answer(
     assert await post(gateway, body) == status
     kept = await house.sql.fetchval("SELECT count(*) FROM gateway.rejected_updates")
     assert kept == (1 if status == 200 else 0)
-
-
-class Line:
-    """A line to the database that can be cut: what a failover looks like from here."""
-
-    def __init__(self, url: str) -> None:
-        self._parts = urlsplit(url)
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
-        self.port = 0
-
-    @property
-    def url(self) -> str:
-        """The database's address through the line."""
-        login = self._parts.netloc.rpartition("@")[0]
-        return self._parts._replace(netloc=f"{login}@127.0.0.1:{self.port}").geturl()
-
-    async def join(self) -> None:
-        """Let connections through."""
-        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self) -> None:
-        """Drop all connections and refuse new ones."""
-        assert self._server is not None
-        self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        await asyncio.sleep(0.05)
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection(self._parts.hostname, self._parts.port)
-        self._writers |= {writer, there[1]}
-        await asyncio.gather(_pass_on(reader, there[1]), _pass_on(there[0], writer))
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-    writer.close()
 
 
 async def test_without_the_database_telegram_is_asked_to_come_again(house: House) -> None:
