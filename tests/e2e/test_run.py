@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from tests.e2e.live_run import LiveRun, devbox, running
 
 from devbox.keyring import ensure_secret
+from devbox.roles import Database
 from devbox.servers.postgresql import OWNER, make_url
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -115,16 +116,6 @@ async def test_a_second_run_says_that_one_is_there(run: LiveRun) -> None:
     assert run.report.address in said
 
 
-async def test_the_run_ends_quietly_and_whole(run: LiveRun) -> None:
-    """Ctrl-C: exit status 0, a word, and nobody is left."""
-    before = len(run.lines)
-    pids = [process.pid for process in run.report.processes]
-    assert await run.stop() == 0
-    said = [line for line in run.lines[before:] if "serves again" not in line]
-    assert [line for line in said if "ended" not in line] == ["Stopping …"]
-    assert [pid for pid in pids if pid and psutil.pid_exists(pid)] == []
-
-
 async def test_a_run_after_a_killed_one_finds_its_data(tmp_path: Path) -> None:
     """kill -9 of the run itself: nobody survives it for long, and the next run has the users."""
     async with running(tmp_path) as first:
@@ -139,6 +130,18 @@ async def test_a_run_after_a_killed_one_finds_its_data(tmp_path: Path) -> None:
         await second.say(5000)
         assert len(await second.answers(5000, 1)) == 1
         assert await count_users(second) == 1
+        await assert_it_ends_quietly_and_whole(second)
+
+
+async def test_servers_of_ones_own_are_used(
+    tmp_path: Path, database: Database, redis_url: str
+) -> None:
+    """`PURSER_DATABASE_URL` and `PURSER_REDIS_URL`: nothing embedded is started beside them."""
+    given = {"PURSER_DATABASE_URL": database.owner_url, "PURSER_REDIS_URL": redis_url}
+    async with running(tmp_path, **given) as run:
+        assert {run.pid("postgres"), run.pid("valkey")} == {None}
+        await run.say(6000)
+        assert len(await run.answers(6000, 1)) == 1
 
 
 async def test_stop_ends_what_a_killed_run_left(tmp_path: Path) -> None:
@@ -173,6 +176,15 @@ async def test_a_wrong_database_is_one_sentence_without_its_password(tmp_path: P
     assert "PURSER_DATABASE_URL" in said.splitlines()[-1]
     assert "very-secret" not in said
     assert "Traceback" not in said
+
+
+async def assert_it_ends_quietly_and_whole(run: LiveRun) -> None:
+    """Ctrl-C: exit status 0, a word, and nobody is left."""
+    before = len(run.lines)
+    pids = [process.pid for process in run.report.processes if process.pid]
+    assert await run.stop() == 0
+    assert run.lines[before:] == ["Stopping …"]
+    assert [pid for pid in pids if psutil.pid_exists(pid)] == []
 
 
 async def count_users(run: LiveRun) -> int:

@@ -17,6 +17,7 @@ STOP_TIMEOUT_SECONDS = 60.0
 STOP_POLL_SECONDS = 0.1
 EXIT_FAILED = 1
 EXIT_NOT_RUNNING = 3
+EXIT_INTERRUPTED = 130
 
 ENVIRONMENT = """\
 environment (each also with the prefix DEVBOX_):
@@ -32,6 +33,8 @@ def main() -> None:
     """Do the verb; every expected failure is one sentence and an exit status."""
     try:
         sys.exit(_do(_parser().parse_args()))
+    except KeyboardInterrupt:  # so early that nothing was started
+        sys.exit(EXIT_INTERRUPTED)
     except (DevboxError, BadSettings) as error:
         print(error, file=sys.stderr)  # noqa: T201  # the sentence a person reads
         sys.exit(EXIT_FAILED)

@@ -2,9 +2,10 @@
 
 The gateway, the servers and the simulated Telegram start before this process has imported what it
 needs itself: on two cores importing is most of a start. Then the schema is brought up to date and
-the roles get their passwords; a gateway that was faster than that ends with a sentence and is
-started again. The stores, the workers and the control loop follow. Ready means: every process
-serves, and a worker owns the first shard, so that a first message meets somebody.
+the roles get their passwords; a gateway that was faster than that is started once more (at the very
+first start, when a cluster is to be made, it would be: so there it starts after that). The stores,
+the workers and the control loop follow. Ready means: every process serves, and a worker owns the
+first shard, so that a first message meets somebody.
 """
 
 import asyncio
@@ -64,15 +65,24 @@ async def _bring_up(
     placement = Placement(world.database.owner_url)
     stack.callback(placement.close)
     prepared = asyncio.Event()
-    for ordinal in range(settings.gateways):
-        fleet.keep_planned(Rank.FRONT, plan_gateway(world, ordinal), placement, prepared)
+
+    def keep_gateways() -> None:
+        for ordinal in range(settings.gateways):
+            fleet.keep_planned(Rank.FRONT, plan_gateway(world, ordinal), placement, prepared)
+
+    is_first_run = settings.database_url is None and not folder.postgres.exists()
+    if not is_first_run:
+        keep_gateways()
     postgres = _keep_postgres(fleet, folder, world) if settings.database_url is None else None
     if settings.redis_url is None:
         _keep_valkey(fleet, folder, world)
     if settings.bot_token is None:
-        fleet.keep_planned(Rank.FRONT, plan_simulator(world), placement)
+        # Below the gateways, so that it hears their last words.
+        fleet.keep_planned(Rank.SERVER, plan_simulator(world), placement)
     if postgres is not None:
         await postgres.serving()
+    if is_first_run:  # making the cluster takes about as long as a gateway's start
+        keep_gateways()
     await _prepare_database(world, folder)
     prepared.set()
     for plan in plan_stores(world):

@@ -77,6 +77,7 @@ class DataFolder:
                 raise AlreadyRunning(self._who_runs()) from None
             os.ftruncate(descriptor, 0)
             os.write(descriptor, str(os.getpid()).encode())
+            (self.run / "state.json").unlink(missing_ok=True)  # the last run's
             yield
         finally:
             os.close(descriptor)

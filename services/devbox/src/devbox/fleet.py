@@ -6,6 +6,7 @@ stops first.
 """
 
 import asyncio
+import contextlib
 import enum
 import itertools
 import os
@@ -126,4 +127,5 @@ class Fleet:
             self._say(f"  {keeper.name:<24} serves again")
         elif keeper.state is State.BACKOFF:
             self._say(f"  {keeper.name:<24} ended ({keeper.why_ended}); starting it again")
-        self.write_report()
+        with contextlib.suppress(OSError):  # a full disk is no reason to stop keeping
+            self.write_report()

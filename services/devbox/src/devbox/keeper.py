@@ -162,7 +162,7 @@ class Keeper:
         started, self._started_at = time.monotonic(), time.time()
         try:
             self.process = await self.kept.start()
-        except DevboxError as error:
+        except (DevboxError, OSError) as error:  # OSError: the machine is out of something
             self.why_ended = str(error)
             return 0.0
         ended = asyncio.create_task(wait_for_end(self.process, None))

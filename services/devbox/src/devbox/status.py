@@ -40,6 +40,7 @@ def pss_megabytes(pid: int | None, *, children: bool = True) -> float | None:
 def _table(report: RunReport) -> list[str]:
     lines = [COLUMNS.format("process", "state", "pid", "uptime", "restarts", "PSS MB")]
     total = apart = 0.0
+    unknown = False
     supervisor = ProcessReport(
         name="devbox",
         state="ready" if report.ready else "starting",
@@ -54,9 +55,11 @@ def _table(report: RunReport) -> list[str]:
         if process.simulated:
             apart += megabytes or 0.0
         else:
+            unknown |= megabytes is None
             total += megabytes or 0.0
         lines.append(_row(process, megabytes))
-    lines.append(COLUMNS.format("sum", "", "", "", "", f"{total:.0f}"))
+    at_least = "≥ " if unknown else ""
+    lines.append(COLUMNS.format("sum", "", "", "", "", f"{at_least}{total:.0f}"))
     if apart:
         lines.append(f"(and {apart:.0f} MB for the simulated Telegram)")
     lines.append(f"chat page: {report.address}")

@@ -283,7 +283,12 @@ def _hand_over(path: Path, identity: str) -> None:
     kind, _, name = identity.partition(":")
     if kind == "user":
         user = pwd.getpwnam(name)
-        os.chown(path, user.pw_uid, user.pw_gid)
+        try:
+            os.chown(path, user.pw_uid, user.pw_gid)
+        except PermissionError:
+            raise CannotBegin(
+                f"Only root can hand {path} over: run as a user that is not root."
+            ) from None
 
 
 def _require_reach(folder: Path, identity: str) -> None:
