@@ -13,6 +13,7 @@ RECIPE := requirements-dev.txt pyproject.toml $(addsuffix /pyproject.toml,$(PACK
 
 # Wire contracts are compared with the newest release, or with the last commit before there is one.
 CONTRACT = $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || echo HEAD)
+comma := ,
 
 # Runs a check and says one word; its output is shown when it fails.
 define quiet
@@ -50,7 +51,7 @@ check: $(STAMP) ## read the code: format, lint, protos, import contracts, types 
 	$(call quiet,format,$(BIN)/ruff format --check .)
 	$(call quiet,lint,$(BIN)/ruff check .)
 	$(call quiet,proto lint,cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code)
-	$(call quiet,proto compat,cd protos && ../$(BIN)/buf breaking --against "../.git#ref=$(CONTRACT),subdir=protos")
+	$(call quiet,proto compat,cd protos && ../$(BIN)/buf breaking --against "$$(git rev-parse --path-format=absolute --git-common-dir)#ref=$(CONTRACT)$(comma)subdir=protos")
 	$(call quiet,imports,$(BIN)/lint-imports)
 	$(call quiet,types,$(BIN)/mypy)
 

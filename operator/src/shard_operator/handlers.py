@@ -10,6 +10,7 @@ writes placement.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from shard_operator.usershard import GROUP, PLURAL, VERSION
 NoteEvent = Callable[[dict[str, Any], bool], None]
 """Called with the object and whether it was deleted."""
 
-STOP_TIMEOUT_SECONDS = 5.0
+STOP_TIMEOUT_SECONDS = 2.0
 """How long kopf may take to end its watches; its thread does not keep the process alive."""
 
 WATCH_GRACE_SECONDS = 10.0
@@ -61,7 +62,8 @@ class UserShardWatch:
             )
         except BaseException as error:  # noqa: BLE001 (the thread's last door: main hears of it)
             failure = error
-        self._loop.call_soon_threadsafe(self._end, failure)
+        with contextlib.suppress(RuntimeError):  # main gave up waiting, and its loop is closed
+            self._loop.call_soon_threadsafe(self._end, failure)
 
     def _end(self, failure: BaseException | None) -> None:
         if self.ended.done():
@@ -96,7 +98,9 @@ def make_kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     made.watching.client_timeout = settings.watch_timeout_seconds + WATCH_GRACE_SECONDS
     made.watching.connect_timeout = WATCH_GRACE_SECONDS
     made.process.ultimate_exiting_timeout = None  # the process's life is chassis.process's
-    # kopf warns that a thread gets no signals; that is what the thread is for.
+    # At `info` kopf tells of every event it hands over; the loop tells of what comes of it.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    # It warns that a thread gets no signals; that is what the thread is for.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     return made
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -111,12 +112,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await asyncio.wait({leading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
             leading.cancel()
+            why = ""
             try:
                 with contextlib.suppress(asyncio.CancelledError):
                     await leading
             except* LeadershipLost as lost:
-                structlog.get_logger().error("leadership_lost", why=str(lost.exceptions[0]))
-                raise SystemExit(EXIT_LEADERSHIP_LOST) from None
+                why = str(lost.exceptions[0])
+            if why:
+                structlog.get_logger().error("leadership_lost", why=why)
+                raise SystemExit(EXIT_LEADERSHIP_LOST)
 
 
 async def _lead(operator: Operator) -> None:
@@ -124,24 +128,39 @@ async def _lead(operator: Operator) -> None:
     operator.loop.passed_at = time.monotonic()
     metrics.LEADING.set(1)
     settings = operator.settings
-    watch = UserShardWatch(
-        settings, lambda body, deleted: operator.pools.note_event(body, deleted=deleted)
-    )
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(operator.leadership.keep(), name="renew the Lease")
             await _list_until_known(operator)
-            watch.start()
             listen_url = settings.listen_database_url or settings.postgres.database_url
             tasks.create_task(listen_placement(listen_url, operator.wake), name="listen")
+            tasks.create_task(_watch(operator), name="watch")
             tasks.create_task(_relist(operator), name="relist")
             tasks.create_task(operator.loop.run(), name="reconcile")
-            await watch.ended
-            raise RuntimeError("kopf ended without being asked to")
     finally:
         metrics.LEADING.set(0)
         await operator.leadership.release()
-        await watch.stop()
+
+
+async def _watch(operator: Operator) -> None:
+    """Keep kopf running: it ends when the API server refuses it for long; listing fills in."""
+
+    def note_event(body: dict[str, Any], deleted: bool) -> None:
+        operator.pools.note_event(body, deleted=deleted)
+
+    while True:
+        watch = UserShardWatch(operator.settings, note_event)
+        watch.start()
+        try:
+            await asyncio.shield(watch.ended)
+            problem = "kopf ended"
+        except asyncio.CancelledError:
+            await watch.stop()
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever kopf could not go on with)
+            problem = f"{type(error).__name__}: {error}"
+        structlog.get_logger().warning("watch_ended", problem=problem)
+        await asyncio.sleep(LIST_RETRY_SECONDS)
 
 
 async def _list_until_known(operator: Operator) -> None:

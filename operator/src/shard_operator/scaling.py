@@ -233,5 +233,7 @@ def _is_stalled(history: ScalingHistory, now: float) -> bool:
 
 
 def _describe(backlog: Backlog) -> str:
-    age = "none" if backlog.oldest_seconds is None else f"{backlog.oldest_seconds:.1f} s old"
+    if backlog.oldest_seconds is None:
+        return "no job waits or runs"
+    age = f"{backlog.oldest_seconds:.1f} s old"
     return f"{backlog.jobs} jobs in {backlog.shards_with_work} shards, the oldest {age}"

@@ -86,6 +86,23 @@ def test_a_sentence_is_found_inside_a_group_of_exceptions() -> None:
     assert _finish(body) == (1, "the port is taken.\n")
 
 
+def test_what_happens_before_telemetry_starts_is_logged_as_safely() -> None:
+    program = PROGRAM.replace(
+        "    async with start(",
+        "    raise RuntimeError('redis://u:hidden@db')\n    async with start(",
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program.format(body="        pass")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (finished.returncode, finished.stdout) == (70, "")
+    assert "redis://u:****@db" in finished.stderr
+    assert "hidden" not in finished.stderr
+
+
 def test_a_bug_is_logged_with_its_trace_and_without_its_secrets() -> None:
     status, errors = _finish("        raise RuntimeError('redis://u:hidden@db')")
     assert status == 70

@@ -89,6 +89,10 @@ async def test_a_read_waits_for_the_first_entry_and_not_for_ever(redis: Redis) -
     assert [payload for _, _, payload in await asyncio.wait_for(waiting, 1)] == [b"woken"]
 
 
+async def test_a_read_that_may_not_wait_does_not(redis: Redis) -> None:
+    assert await asyncio.wait_for(read(redis, {STREAM: b"0"}, 0, 10), 1) == []
+
+
 async def test_an_entry_that_is_not_ours_is_handed_over_empty(redis: Redis) -> None:
     id_ = await redis.xadd(STREAM, {"foreign": "field"})
     assert await read(redis, {STREAM: b"0"}, 0, 10) == [(STREAM, id_, b"")]
@@ -111,6 +115,14 @@ async def test_a_bucket_gives_its_burst_then_its_rate(redis: Redis) -> None:
     assert await bucket.take("bob") == 0.0, "each caller has a bucket"
     await asyncio.sleep(wait)
     assert await bucket.take("ann") == 0.0
+
+
+async def test_a_bucket_holds_no_more_than_its_burst_however_long_it_rests(redis: Redis) -> None:
+    bucket = TokenBucket(redis, "test", rate_per_second=20, burst=2)
+    await bucket.take("ann", 2)
+    await asyncio.sleep(0.3)  # six tokens' worth
+    assert await bucket.take("ann", 2) == 0.0
+    assert await bucket.take("ann", 2) > 0
 
 
 async def test_replicas_share_a_bucket_and_a_refusal_costs_nothing(redis: Redis) -> None:

@@ -1,6 +1,7 @@
 """Traces on their way to a collector: what arrives, and what a dead collector costs."""
 
 import asyncio
+import json
 import logging
 import socket
 import subprocess
@@ -134,9 +135,11 @@ async def test_a_dead_collector_costs_nothing_noticeable(
         began = time.perf_counter()
         await telemetry.aclose()
         took = time.perf_counter() - began
-    assert worst < 0.25
-    assert took < 1.5
-    assert capsys.readouterr().err.count("trace_collector_away") <= 1
+    # A loop that waited for the exporter would stand still for its timeout, 2 s.
+    assert worst < 1
+    assert took < 2
+    shown = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert shown in (["trace_collector_away"], ["trace_collector_away", "trace_export_abandoned"])
 
 
 def test_a_process_ends_in_time_though_its_collector_is_dead() -> None:

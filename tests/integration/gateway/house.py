@@ -1,6 +1,7 @@
 """Real gateways in this process with the simulated Telegram, and a worker's hands."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -162,7 +163,7 @@ async def post_updates(gateways: Sequence[Running], updates: Sequence[object]) -
         async def post(place: int, update: object) -> int:
             gateway = gateways[place % len(gateways)].gateway
             async with http.post(
-                f"http://{gateway.webhook_address}/telegram", json=update
+                f"http://{gateway.webhook_address}/telegram", data=json.dumps(update).encode()
             ) as answer:
                 return answer.status
 

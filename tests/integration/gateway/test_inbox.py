@@ -260,7 +260,8 @@ async def test_who_comes_back_is_unblocked(house: House) -> None:
     await house.jobs(1)
 
     async def blocked() -> bool:
-        return await house.sql.fetchval("SELECT count(blocked_at) FROM gateway.users") == 1
+        count: int = await house.sql.fetchval("SELECT count(blocked_at) FROM gateway.users")
+        return count == 1
 
     async def unblocked() -> bool:
         return not await blocked()
@@ -287,7 +288,8 @@ async def test_many_updates_in_one_batch_take_few_statements(house: House) -> No
         seen.clear()
         await inbox.accept(accepted(range(1001, 1201)))
 
-    assert len(seen) <= 5, seen
+    # The pool's own reset is not ours.
+    assert len([query for query in seen if "RESET ALL" not in query]) <= 5, seen
 
 
 def accepted(update_ids: Iterable[int]) -> list[Incoming]:

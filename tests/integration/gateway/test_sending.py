@@ -9,6 +9,7 @@ from tests.integration.gateway.house import House, Running, ending, eventually, 
 
 from devbox.telegram import FaultSettings
 from purser.gateway.v1 import gateway_pb2, job_pb2, reply_pb2
+from purser.shard.v1 import shard_pb2
 
 
 async def answer(house: House, gateway: Running, user_id: int, *replies: reply_pb2.Reply) -> None:
@@ -27,8 +28,12 @@ async def states(house: House) -> list[int]:
         rows = await house.sql.fetch("SELECT state FROM gateway.outbox ORDER BY place")
         return [row["state"] for row in rows] if all(row["state"] for row in rows) else None
 
+    async def released() -> bool:
+        left: int = await house.sql.fetchval("SELECT count(*) FROM gateway.senders")
+        return left == 0
+
     found: list[int] = await eventually(settled)
-    assert await house.sql.fetchval("SELECT count(*) FROM gateway.senders") == 0
+    assert await eventually(released)
     return found
 
 
@@ -259,13 +264,13 @@ async def test_two_gateways_duplicates_and_reordering_give_one_answer_per_messag
         assert len(house.said_to(user)) == 10
 
 
-async def work(gateways: list[Running], claim: object, until: int) -> None:
-    """Work jobs as a worker does: fetch what is undone, end each user's next job, at any gateway."""
+async def work(gateways: list[Running], claim: shard_pb2.ShardClaim, until: int) -> None:
+    """Work jobs as a worker does: fetch what is undone, end each user's next job."""
     done: set[str] = set()
     turn = 0
     while len(done) < until:
         turn += 1
-        request = gateway_pb2.FetchJobsRequest(claims=[claim], jobs_per_shard_max=500)  # type: ignore[list-item]
+        request = gateway_pb2.FetchJobsRequest(claims=[claim], jobs_per_shard_max=500)
         answered = await gateways[turn % 2].stub.FetchJobs(request, timeout=5)
         by_user: dict[str, list[job_pb2.Job]] = {}
         for job in answered.shards[0].jobs:
@@ -277,11 +282,11 @@ async def work(gateways: list[Running], claim: object, until: int) -> None:
 
 
 async def end_all(
-    gateways: list[Running], claim: object, jobs: list[job_pb2.Job], turn: int
+    gateways: list[Running], claim: shard_pb2.ShardClaim, jobs: list[job_pb2.Job], turn: int
 ) -> None:
     """End one user's jobs, one after another."""
     for place, job in enumerate(jobs, turn):
         said = text(f"re {job.user_seq}: {job.text.text}")
-        call = ending(claim, job.job_id, said)  # type: ignore[arg-type]
+        call = ending(claim, job.job_id, said)
         first, second = gateways[place % 2].stub, gateways[(place + 1) % 2].stub
         await asyncio.gather(first.Deliver(call, timeout=5), second.Deliver(call, timeout=5))

@@ -3,6 +3,7 @@
 from redis.asyncio import Redis
 from tests.integration.gateway.house import POOL, House, ending, text
 
+from chassis.streams import read
 from kernel.names import jobs_stream
 from kernel.sharding import ShardKey
 from purser.gateway.v1 import gateway_pb2, job_pb2
@@ -25,5 +26,6 @@ async def test_a_start_becomes_a_job_and_its_answer_a_message(house: House) -> N
     assert answer == gateway_pb2.DeliverResponse(already_delivered=False)
     assert message["text"] == "Welcome aboard"
     async with Redis.from_url(house.redis_url) as redis:
-        ((_, fields),) = await redis.xrange(jobs_stream(ShardKey(POOL, 0)))
-    assert job_pb2.Job.FromString(fields[b"p"]) == job
+        stream = jobs_stream(ShardKey(POOL, 0))
+        ((_, _, payload),) = await read(redis, {stream: b"0"}, 0, 10)
+    assert job_pb2.Job.FromString(payload) == job

@@ -76,9 +76,9 @@ async def test_replicas_say_the_same_and_only_the_first_writes(
     said = {(q.symbol, q.stated_at.ToMicroseconds()): q.price for q in answers[0]}
     again = {(q.symbol, q.stated_at.ToMicroseconds()): q.price for q in answers[1]}
     assert all(said[key] == again[key] for key in said.keys() & again.keys())
-    assert counted("adopted") - adopted > 50
-    # The two start at different steps, so each may be alone for a few.
-    assert abs((counted("written") - written) - (counted("adopted") - adopted)) < 60
+    # More than one step of nine symbols was written by one replica and adopted by the other.
+    assert counted("adopted") - adopted > 9
+    assert counted("written") - written > 9
 
 
 async def test_the_shared_quote_is_readable_and_forgets_itself(
@@ -110,6 +110,23 @@ def lie(symbol: str, stated_in_seconds: float) -> bytes:
     quote = Quote(symbol=symbol, currency="USDT", price="1", source=QUOTE_SOURCE_SIMULATED)
     quote.stated_at.FromDatetime(datetime.now(UTC) + timedelta(seconds=stated_in_seconds))
     return quote.SerializeToString()
+
+
+async def test_a_redis_that_stops_answering_delays_no_step(serve: Serve, redis_url: str) -> None:
+    """While it hangs quotes go on within their time; when it is back it is used again."""
+    async with serve() as pricing, Redis.from_url(redis_url) as redis:
+        await redis.client_pause(1500)
+        failed = counted("failed")
+        begun = (await get(pricing, "BTC"))[0]
+        await asyncio.sleep(1.2)
+        hanging = (await get(pricing, "BTC"))[0]
+        assert counted("failed") > failed
+        await asyncio.sleep(0.8)
+        written = counted("written")
+        await asyncio.sleep(0.5)
+        assert counted("written") > written
+
+    assert hanging.stated_at.ToMicroseconds() - begun.stated_at.ToMicroseconds() >= 600_000
 
 
 async def test_a_flushed_or_spoilt_cache_changes_no_answer(serve: Serve, redis_url: str) -> None:
@@ -211,7 +228,7 @@ async def test_malformed_symbols_are_refused_naming_the_field(serve: Serve) -> N
                 assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
                 assert (refusal.value.details() or "").startswith(f"{field}: expected ")
                 assert (refusal.value.details() or "").isascii()
-                assert reason_of(refusal.value) == ""
+                assert reason_of(refusal.value) == "MALFORMED"
 
 
 async def _drained(watch: Any) -> grpc.aio.AioRpcError:

@@ -6,7 +6,7 @@ import signal
 from collections import Counter
 from uuid import UUID, uuid4
 
-from tests.integration.user_worker.conftest import StartProcess, StartWorker
+from tests.integration.user_worker.conftest import SHORT_LEASE, StartProcess, StartWorker
 from tests.integration.user_worker.world import World, until
 
 from purser.gateway.v1 import gateway_pb2
@@ -27,6 +27,10 @@ def assert_all_answered_in_order(world: World, users: dict[UUID, int], rounds: i
     """Every user's every job ended, in the order it was accepted."""
     for user in users:
         assert list(range(1, rounds + 1)) == world.gateway.order_of(user)
+    for shard in set(users.values()):
+        ended = [d for d in world.gateway.delivered.values() if d.job.shard == shard]
+        epochs = [d.request.claim.epoch for d in ended]
+        assert sorted(epochs) == epochs, "an older owner's write was accepted"
 
 
 def all_answered(world: World) -> bool:
@@ -66,7 +70,7 @@ async def test_a_killed_process_is_replaced_and_nothing_is_lost(
 ) -> None:
     """kill -9 in the middle of Delivers: after its lease another worker goes on, in order."""
     await world.ensure_shards(0, 1, desired=ME)
-    doomed = start_process(ME)
+    doomed = start_process(ME, **SHORT_LEASE)
     await until(lambda: world.owns(ME, 0, 1))
     start_worker(OTHER)
     world.gateway.deliver_pause_seconds = 0.03
@@ -141,7 +145,7 @@ async def test_a_frozen_worker_cannot_write_after_it_thaws(
     """SIGSTOP for longer than its lease: the shard is served elsewhere, its late Delivers are
     refused."""
     await world.ensure_shards(0, desired=ME)
-    frozen = start_process(ME)
+    frozen = start_process(ME, **SHORT_LEASE)
     await until(lambda: world.owns(ME, 0))
     user = uuid4()
     world.gateway.deliver_pause_seconds = 0.05

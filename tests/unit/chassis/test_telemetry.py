@@ -100,6 +100,29 @@ def test_a_line_for_a_person_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
     assert "room: said" in shown
 
 
+def test_a_library_that_logs_oddly_is_still_heard(capsys: pytest.CaptureFixture[str]) -> None:
+    """A level of its own, arguments that do not fit."""
+    start("room", TelemetrySettings())
+    logging.getLogger("library").log(25, "level")
+    logging.getLogger("library").error("%d things", "many")
+    assert [(line["level"], line["event"]) for line in _lines(capsys)] == [
+        ("info", "level"),
+        ("error", "%d things"),
+    ]
+
+
+def test_a_line_nobody_can_read_any_more_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipe to the collector of logs may be broken."""
+
+    class Broken:
+        def write(self, _line: str) -> None:
+            raise BrokenPipeError
+
+    start("room", TelemetrySettings())
+    monkeypatch.setattr("sys.stderr", Broken())
+    get_logger("where").error("unread")
+
+
 def test_levels_below_the_named_one_are_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither our own lines nor those of libraries."""
     start("room", TelemetrySettings(log_level="warning"))

@@ -173,7 +173,8 @@ def test_lone_surrogates_become_the_replacement_character() -> None:
     """JSON can carry them and UTF-8 cannot; a pair that was torn apart is mended."""
     assert clean("a\ud800b") == "a�b"
     assert clean("\ud83d\ude42") == "🙂"
-    assert job_of(message(text="\udfff", **{"from": {**USER, "first_name": "\ud800"}}))
+    job = job_of(message(text="\udfff", **{"from": {**USER, "first_name": "\ud800"}}))
+    assert (job.text.text, job.display_name) == ("�", "�")
 
 
 def test_a_display_name_is_storable_and_short() -> None:

@@ -18,7 +18,7 @@ from typing import Annotated
 import grpc
 import grpc.aio
 import msgspec
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
 from chassis.errors import CannotStart
@@ -71,17 +71,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Server:
     """A server that serves."""
 
-    def __init__(self, address: str, port: int, health: HealthServicer, service: str) -> None:
+    def __init__(self, address: str, port: int) -> None:
         self.address = address
         """`host:port` as it can be dialled."""
         self.port = port
-        self._health = health
-        self._service = service
-
-    async def set_healthy(self, healthy: bool) -> None:
-        """Say through the health service whether this process wants calls."""
-        status = health_pb2.HealthCheckResponse
-        await self._health.set("", status.SERVING if healthy else status.NOT_SERVING)
 
 
 @asynccontextmanager
@@ -112,7 +105,7 @@ async def serving(
     await server.start()
     host = settings.listen_address.rpartition(":")[0]
     try:
-        yield Server(f"{host}:{port}", port, health, telemetry.service)
+        yield Server(f"{host}:{port}", port)
     finally:
         await health.enter_graceful_shutdown()
         get_logger(__name__).info("draining", timeout_seconds=settings.drain_timeout_seconds)

@@ -146,25 +146,11 @@ def read_folder(folder: Path) -> list[Migration]:
 
 
 async def _apply(connection: Connection, room: str, migration: Migration) -> bool:
-    """Apply one file unless it is applied already."""
-    file = f"{migration.number:04d}_{migration.name}.sql"
+    """Apply one file unless it is applied already, and name what goes wrong."""
+    file = f"{migration.number:04d}_{migration.name}.sql of {room}"
     try:
         async with connection.transaction():
-            await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_KEY)
-            if await connection.fetchval("SELECT to_regclass('public.purser_migrations')") is None:
-                await connection.execute(_TABLE)
-            checksum = await connection.fetchval(
-                "SELECT checksum FROM public.purser_migrations WHERE room = $1 AND number = $2",
-                room,
-                migration.number,
-            )
-            if checksum is not None:
-                if checksum != migration.checksum:
-                    raise CannotStart(
-                        f"{file} of {room} was changed after it had been applied: "
-                        "undo the change and write a new migration."
-                    )
+            if await _is_applied(connection, room, migration, file):
                 return False
             await connection.execute(migration.sql)
             await connection.execute(
@@ -182,9 +168,28 @@ async def _apply(connection: Connection, room: str, migration: Migration) -> boo
         ) from None
     except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
         raise CannotStart(
-            f"the connection was lost while {file} of {room} was applied ({describe(error)}): "
+            f"the connection was lost while {file} was applied ({describe(error)}): "
             "migrate again, it goes on where it was."
         ) from None
     except asyncpg.PostgresError as error:
-        raise CannotStart(f"{file} of {room} failed and changed nothing: {error}") from error
+        raise CannotStart(f"{file} failed and changed nothing: {error}") from error
     return True
+
+
+async def _is_applied(connection: Connection, room: str, migration: Migration, file: str) -> bool:
+    """Take the lock that orders all programs that migrate, then look."""
+    await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_KEY)
+    if await connection.fetchval("SELECT to_regclass('public.purser_migrations')") is None:
+        await connection.execute(_TABLE)
+    checksum = await connection.fetchval(
+        "SELECT checksum FROM public.purser_migrations WHERE room = $1 AND number = $2",
+        room,
+        migration.number,
+    )
+    if checksum is not None and checksum != migration.checksum:
+        raise CannotStart(
+            f"{file} was changed after it had been applied: "
+            "undo the change and write a new migration."
+        )
+    return checksum is not None

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import uvloop
 
 from chassis.errors import BadSettings, CannotStart
-from chassis.telemetry import get_logger
+from chassis.telemetry import get_logger, log_before_start
 
 EXIT_CANNOT_START = 1
 EXIT_BAD_SETTINGS = 2
@@ -31,6 +31,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
     Raises SystemExit with a status other than 0 when it failed.
     """
+    log_before_start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_with_signals(main))

@@ -7,10 +7,12 @@ their own by a thread. Traces are ids only (`chassis.tracing`) until a collector
 here waits for anybody outside the process.
 """
 
+import contextlib
 import logging
 import sys
 import traceback
 from collections.abc import Callable, MutableMapping
+from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -33,6 +35,7 @@ __all__ = [
     "current_trace",
     "current_traceparent",
     "get_logger",
+    "log_before_start",
     "new_trace",
     "span",
     "split_address",
@@ -40,7 +43,9 @@ __all__ = [
 ]
 
 # Chatter about every connection and call, of no use to an operator.
-_QUIET_LIBRARIES = ("grpc", "asyncio", "aiohttp.access", "opentelemetry", "stamina")
+_QUIET_LIBRARIES = ("grpc", "asyncio", "aiohttp.access")
+# Says of every batch what `chassis.trace_export` says once.
+_SILENT_LIBRARY = "opentelemetry"
 
 
 class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +131,13 @@ def start(service: str, settings: TelemetrySettings) -> Telemetry:
     return Telemetry(service, metrics_port, closers)
 
 
+def log_before_start() -> None:
+    """Write what is logged before `start`, or without it (`migrate`), in the same safe way."""
+    service = Path(sys.argv[0]).parent.name or "purser"
+    log_format: Literal["json", "console"] = "console" if sys.stderr.isatty() else "json"
+    _configure_logs(service, TelemetrySettings(log_format=log_format))
+
+
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """Give a logger; events are snake_case words, data goes into keyword arguments."""
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(source=name))
@@ -151,7 +163,7 @@ def _configure_logs(service: str, settings: TelemetrySettings) -> None:
             _to_json if to_json else _to_line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=_Stderr,
         cache_logger_on_first_use=False,
     )
     logging.root.handlers = [_ToStructlog()]
@@ -159,6 +171,7 @@ def _configure_logs(service: str, settings: TelemetrySettings) -> None:
     logging.captureWarnings(capture=True)
     for library in _QUIET_LIBRARIES:
         logging.getLogger(library).setLevel(max(level, logging.WARNING))
+    logging.getLogger(_SILENT_LIBRARY).setLevel(logging.CRITICAL)
 
 
 class _Finish:
@@ -213,10 +226,29 @@ def _shown(value: object) -> str:
     return text if text.isprintable() and " " not in text else repr(value)
 
 
+class _Stderr:
+    """The end of a line's way. Whoever reads it may be gone: that must not stop who writes it."""
+
+    def __init__(self, *_names: object) -> None:
+        pass
+
+    def write(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            # Looked up each time, and written in one piece: threads log too.
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+    debug = info = warning = error = critical = write
+
+
 class _ToStructlog(logging.Handler):
     """Hands what libraries log to structlog, so that it is redacted and formatted like the rest."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        get_logger(record.name).log(
-            record.levelno, record.getMessage(), exc_info=record.exc_info or None
-        )
+        try:
+            event = record.getMessage()
+        except (TypeError, ValueError):  # a library's own mistake in its arguments
+            event = str(record.msg)
+        # Levels of a library's own between the known ones count as the one below.
+        level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+        get_logger(record.name).log(level, event, exc_info=record.exc_info or None)

@@ -25,6 +25,8 @@ from pricing.domain import Candle, Candles, Quote
 from pricing.errors import NoQuotes, TooManyWatches
 
 _log = get_logger(__name__)
+_TIMER_SLACK_SECONDS = 0.002
+"""A timer may fire a millisecond early, and a step taken early would be taken twice."""
 
 
 class QuoteSource(Protocol):
@@ -156,7 +158,7 @@ class Market:
     async def _follow_quotes(self) -> None:
         while True:
             seconds = self._limits.step.total_seconds()
-            await asyncio.sleep(seconds - self._now().timestamp() % seconds)
+            await asyncio.sleep(seconds - self._now().timestamp() % seconds + _TIMER_SLACK_SECONDS)
             await self.step()
 
     async def _share(self, quotes: list[Quote]) -> list[Quote]:

@@ -46,6 +46,8 @@ from user_worker.stream import RedisJobStream
 SERVICE = "user-worker"
 ROOM = "worker"
 """The name of its schema, and of its migrations."""
+NAME_CHARACTERS_MAX = 253
+"""Of a pod's name, and of placement's column."""
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -54,6 +56,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         check_pool(settings.pool)
     except Malformed as malformed:
         raise CannotStart(f"USER_WORKER_POOL: {malformed}.") from None
+    if not 1 <= len(settings.name) <= NAME_CHARACTERS_MAX:
+        raise CannotStart(f"USER_WORKER_NAME: expected 1 to {NAME_CHARACTERS_MAX} characters.")
     async with AsyncExitStack() as stack:
         traced = await stack.enter_async_context(telemetry.start(SERVICE, settings.telemetry))
         store = await open_pool(settings.postgres, SERVICE)

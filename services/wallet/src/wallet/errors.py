@@ -22,6 +22,8 @@ from chassis.errors import CallerMistake, CannotStart, Refused
 class MalformedRequest(CallerMistake):
     """A field of the request is not what the contract says."""
 
+    reason = "MALFORMED"
+
     def __init__(self, field: str, expected: str) -> None:
         super().__init__(f"{field}: {expected}")
         self.field = field

@@ -24,6 +24,7 @@ from chassis.redaction import redact_text
 from chassis.telemetry import continue_trace, get_logger
 from kernel.sharding import Claim
 from user_worker import metrics
+from user_worker.application.outages import note_outage
 from user_worker.conversation.book import Conversation, apology
 from user_worker.domain.jobs import Job
 from user_worker.domain.pauses import Pauses
@@ -121,8 +122,7 @@ class Execution:
             except ClaimLost:
                 raise
             except DependencyDown as outage:
-                metrics.OUTAGES.labels(outage.dependency).inc()
-                log.warning("job_waits", job_id=job_id, reason=str(outage))
+                note_outage(outage, "answer")
                 pause = next(after_outage)
             except Exception as error:
                 failures += 1
@@ -176,8 +176,7 @@ class Execution:
                     return Ending.UNKNOWN
                 answer = simpler
             except DependencyDown as outage:
-                metrics.OUTAGES.labels(outage.dependency).inc()
-                log.warning("delivery_waits", job_id=str(job.job_id), reason=str(outage))
+                note_outage(outage, "deliver")
                 await asyncio.sleep(next(after_outage))
             else:
                 return Ending.ENDED

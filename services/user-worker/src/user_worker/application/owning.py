@@ -21,6 +21,7 @@ from chassis.telemetry import get_logger
 from kernel.identifiers import new_uuid7
 from kernel.sharding import ShardKey
 from user_worker import metrics
+from user_worker.application.outages import note_outage
 from user_worker.application.shards import Shards
 from user_worker.domain.lease import Lease
 from user_worker.domain.ownership import (
@@ -89,8 +90,7 @@ class Owner:
             try:
                 await self._placement.register(self.worker, incarnation, self._pace.lease_seconds)
             except DependencyDown as outage:
-                metrics.OUTAGES.labels(outage.dependency).inc()
-                log.warning("cannot_register", reason=str(outage))
+                note_outage(outage, "register")
                 await asyncio.sleep(pause)
             else:
                 lease.renewed(sent_at)
@@ -133,9 +133,11 @@ class Owner:
                     lives = await self._placement.heartbeat(
                         self.worker, incarnation, self._pace.lease_seconds
                     )
-            except (DependencyDown, TimeoutError) as outage:
-                metrics.OUTAGES.labels("placement").inc()
-                log.warning("heartbeat_unanswered", reason=str(outage))
+            except DependencyDown as outage:
+                note_outage(outage, "heartbeat")
+                continue
+            except TimeoutError:
+                note_outage(DependencyDown("database", "no answer in time"), "heartbeat")
                 continue
             if not lives:
                 log.error("lease_refused", incarnation=str(incarnation))
@@ -150,8 +152,7 @@ class Owner:
             try:
                 await self._converge_once(incarnation)
             except DependencyDown as outage:
-                metrics.OUTAGES.labels(outage.dependency).inc()
-                log.warning("placement_unreadable", reason=str(outage))
+                note_outage(outage, "observe")
             try:
                 async with asyncio.timeout(self._pace.poll_seconds):
                     await self.wake.wait()
@@ -188,8 +189,7 @@ class Owner:
             )
         except DependencyDown as outage:
             # Its answer may be lost: the next round finds the claim and releases it.
-            metrics.OUTAGES.labels(outage.dependency).inc()
-            log.warning("claim_unanswered", shard=str(key), reason=str(outage))
+            note_outage(outage, "claim")
             return
         if claim is not None:
             self._shards.open(claim)
@@ -202,8 +202,7 @@ class Owner:
             await self._placement.release(claim, self.worker, incarnation)
         except DependencyDown as outage:
             # The next round releases it, or the lease ends.
-            metrics.OUTAGES.labels(outage.dependency).inc()
-            log.warning("release_unanswered", shard=str(claim), reason=str(outage))
+            note_outage(outage, "release")
 
     async def _leave(self, incarnation: UUID) -> None:
         """Give everything up in an orderly way."""
@@ -219,8 +218,7 @@ class Owner:
         try:
             await call
         except DependencyDown as outage:
-            metrics.OUTAGES.labels(outage.dependency).inc()
-            log.warning("leaving_unanswered", reason=str(outage))
+            note_outage(outage, "leave")
 
     def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
 from user_worker import metrics
+from user_worker.application.outages import note_outage
 from user_worker.application.shards import STREAM_START, OwnedShard, Shards
 from user_worker.domain.pauses import Pauses
 from user_worker.errors import DependencyDown, TooMuch
@@ -69,8 +70,7 @@ class StreamReader:
                     max(1, self._pace.entries_max // len(shards)),
                 )
             except DependencyDown as outage:
-                metrics.OUTAGES.labels(outage.dependency).inc()
-                log.warning("stream_unreadable", reason=str(outage))
+                note_outage(outage, "read")
                 for shard in shards:
                     shard.position = STREAM_START
                 await asyncio.sleep(next(pauses))
@@ -133,8 +133,7 @@ class InboxReader:
             try:
                 await self._ask(some, self._pace.jobs_per_shard_max, include_cursors)
             except DependencyDown as outage:
-                metrics.OUTAGES.labels(outage.dependency).inc()
-                log.warning("inbox_unreadable", reason=str(outage))
+                note_outage(outage, "fetch")
                 return
 
     async def _ask(self, claims: Sequence[Claim], jobs_max: int, include_cursors: bool) -> None:
@@ -190,4 +189,4 @@ class EntryClearer:
             try:
                 await self._stream.remove(key, entry_ids)
             except DependencyDown as outage:
-                metrics.OUTAGES.labels(outage.dependency).inc()
+                note_outage(outage, "clear")

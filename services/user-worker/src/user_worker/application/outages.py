@@ -1,0 +1,30 @@
+"""A dependency that is away is counted each time and told about seldom.
+
+With a wallet down, two thousand users' jobs rest and try again every two seconds; one warning per
+dependency, purpose and period says as much as a thousand a second. The metric has them all.
+"""
+
+import time
+
+from chassis.telemetry import get_logger
+from user_worker import metrics
+from user_worker.errors import DependencyDown
+
+WARNING_PERIOD_SECONDS = 10.0
+
+log = get_logger(__name__)
+
+_warned_at: dict[tuple[str, str], float] = {}
+# As many as there are dependencies and purposes in this package: no bound is needed.
+
+
+def note_outage(outage: DependencyDown, purpose: str) -> None:
+    """Count an unanswered call; `purpose` is a word for what it was made for."""
+    metrics.OUTAGES.labels(outage.dependency).inc()
+    now = time.monotonic()
+    key = (outage.dependency, purpose)
+    if now - _warned_at.get(key, float("-inf")) >= WARNING_PERIOD_SECONDS:
+        _warned_at[key] = now
+        log.warning(
+            "dependency_down", dependency=outage.dependency, purpose=purpose, reason=str(outage)
+        )

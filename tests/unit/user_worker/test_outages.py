@@ -1,0 +1,34 @@
+"""A dependency that is away is counted each time and told about seldom."""
+
+import time
+
+import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+
+from user_worker.application.outages import WARNING_PERIOD_SECONDS, note_outage
+from user_worker.errors import DependencyDown
+
+
+def counted(dependency: str) -> float:
+    """Read the metric."""
+    name = "purser_worker_outages_total"
+    return REGISTRY.get_sample_value(name, {"dependency": dependency}) or 0.0
+
+
+def test_many_unanswered_calls_are_one_warning_per_purpose_and_period(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log of a worker with two thousand users stays readable."""
+    outage = DependencyDown("oracle", "UNAVAILABLE: refused")
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    with capture_logs() as lines:
+        for _ in range(100):
+            note_outage(outage, "answer")
+        note_outage(outage, "fetch")
+        monkeypatch.setattr(time, "monotonic", lambda: 1000.0 + WARNING_PERIOD_SECONDS)
+        note_outage(outage, "answer")
+
+    assert ["answer", "fetch", "answer"] == [line["purpose"] for line in lines]
+    assert "refused" in lines[0]["reason"]
+    assert 102 == counted("oracle")
