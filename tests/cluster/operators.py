@@ -8,6 +8,7 @@ leases and follows the desired owners as a worker must.
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -45,6 +46,11 @@ class OperatorProcess:
     def says(self, event: str) -> bool:
         """Whether its log holds an event."""
         return f'"event":"{event}"' in self.log.read_text()
+
+    def field_of(self, event: str, name: str) -> Any:
+        """A value its log gives with an event."""
+        lines = map(json.loads, self.log.read_text().splitlines())
+        return next(line[name] for line in lines if line["event"] == event)
 
     async def until(self, event: str) -> None:
         """Wait for an event in its log."""

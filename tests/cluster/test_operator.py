@@ -7,11 +7,13 @@ k8s/dev/operator-rbac.yaml. No node runs pods here; the test plays the workers i
 import asyncio
 import json
 import re
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 from redis.asyncio import Redis
@@ -36,6 +38,7 @@ from kernel.sharding import ShardKey
 
 API_VERSION = "purser.dev/v1alpha1"
 HAND_OVER_SECONDS_MAX = 5.0
+MEMORY_MEGABYTES_MAX = 130
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -416,6 +419,55 @@ async def test_a_stopped_operator_hands_over_within_five_seconds(
     assert status == 0
     assert taken < HAND_OVER_SECONDS_MAX
     assert first.says("lease_released")
+
+
+async def test_a_leader_that_was_stopped_and_wakes_up_ends_without_a_decision(
+    operators: OperatorFactory, workers: PlayedWorkers, subject: Subject, database: Database
+) -> None:
+    """SIGSTOP past its lease: the next one leads, and the old one learns it before it acts."""
+    lease = {
+        "lease_duration_seconds": "3",
+        "renew_deadline_seconds": "2",
+        "renew_period_seconds": "0.5",
+    }
+    await make_shards(database, workers.pool, 2)
+    await subject.create(scaling={"pollPeriodSeconds": 1})
+    first = operators.start(**lease)
+    await subject.until_condition("Ready", "True", "ShardsServed")
+    second = operators.start(**lease)
+    await second.until("standing_by")
+
+    first.process.send_signal(signal.SIGSTOP)
+    await second.until("leading")
+    await subject.patch(replicas=4)
+    await subject.until_asked(4)
+    decided = first.log.read_text().count('"event":"scaled"')
+    first.process.send_signal(signal.SIGCONT)
+    status = await asyncio.to_thread(first.process.wait, 20)
+
+    assert status == 3
+    assert first.says("leadership_lost")
+    assert first.log.read_text().count('"event":"scaled"') == decided
+
+
+async def test_a_leader_and_a_stand_by_are_live_ready_and_small(
+    operators: OperatorFactory, workers: PlayedWorkers, subject: Subject
+) -> None:
+    """Kubelet keeps both; the memory is the figure of the design's goal."""
+    await subject.create(scaling={"pollPeriodSeconds": 1})
+    leader = operators.start()
+    await leader.until("leading")
+    stand_by = operators.start()
+    await stand_by.until("standing_by")
+    await subject.until_condition("ScalingActive", "True", "BacklogMeasured")
+
+    async with aiohttp.ClientSession() as session:
+        for operator in (leader, stand_by):
+            port = operator.field_of("ready", "health_port")
+            for probe in ("livez", "readyz"):
+                async with session.get(f"http://127.0.0.1:{port}/{probe}") as response:
+                    assert response.status == 200
+            assert operator.pss_megabytes() < MEMORY_MEGABYTES_MAX
 
 
 async def test_an_operator_that_lost_its_lease_ends(

@@ -261,8 +261,10 @@ def open_workers(
 ) -> tuple[list[str], list[str]]:
     """Who may own shards (in order of preference), and who lives but is to be emptied.
 
-    Workers beyond the target's count are going already and are in neither. When nobody else lives,
-    whoever does may serve: an unusual name is no reason to leave users alone.
+    Workers beyond the target's count are emptied at the pace too: one that is told to go says so
+    itself (it drains, and is then in neither), and a count that somebody wrote by mistake must not
+    move everything at once. When nobody else lives, whoever does may serve: an unusual name is no
+    reason to leave users alone.
     """
     if seen.placement is None:
         return [], []
@@ -275,7 +277,7 @@ def open_workers(
     workers = [name for name in seen.workers.names[:staying] if name in able]
     if not workers:
         return sorted(able), []
-    return workers, [name for name in seen.workers.names[staying:] if name in able]
+    return workers, sorted(able.difference(workers))
 
 
 def emptied_down_to(workers: WorkersObserved, placement: PlacementObserved, wanted: int) -> int:

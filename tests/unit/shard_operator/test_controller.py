@@ -172,6 +172,23 @@ async def test_a_draining_worker_gets_nothing_new(world: Any, user_shard: UserSh
     assert {world.name(0)} == {shard.desired for shard in world.shards.values()}
 
 
+async def test_a_count_written_by_mistake_does_not_move_everything_at_once(
+    world: Any, user_shard: UserShard
+) -> None:
+    """Workers beyond the count live on until they are told to go; until then the pace holds."""
+    world.alive = world.asked = 4
+    world.with_shards(40)
+    controller = world.controller()
+    await controller.reconcile(user_shard)
+    world.converge()
+
+    world.asked = 1
+    made = await controller.reconcile(user_shard)
+
+    assert made.plan.assignment is not None
+    assert (4, 26) == (made.plan.assignment.moves, made.plan.assignment.deferred)
+
+
 async def test_figures_alone_do_not_write_a_status_at_once(
     world: Any, user_shard: UserShard
 ) -> None:

@@ -7,8 +7,10 @@ import msgspec
 import pytest
 import yaml
 
+from shard_operator.conditions import say_invalid
 from shard_operator.errors import InvalidUserShard
 from shard_operator.usershard import (
+    ScaleTarget,
     UserShardSpec,
     UserShardStatus,
     WorkerStatus,
@@ -138,6 +140,29 @@ def test_the_definitions_fields_and_bounds_are_the_codes() -> None:
             compare(child, theirs["properties"][name])
 
     compare(generated, schema()["properties"]["spec"])
+
+
+@pytest.mark.parametrize("sample", sorted((TREE / "k8s/samples").glob("usershard-*.yaml")))
+def test_a_sample_says_what_it_means(sample: Path) -> None:
+    """Both are the same pool: one leaves to the defaults what the other spells out."""
+    parsed = parse_user_shard(
+        {**yaml.safe_load(sample.read_text()), "metadata": {"namespace": "default", "name": "main"}}
+    )
+
+    assert parsed.spec == UserShardSpec(scale_target_ref=ScaleTarget(name="purser-user-worker"))
+
+
+def test_an_unreadable_object_is_told_why_on_itself() -> None:
+    """Everything unknown but the reason."""
+    with pytest.raises(InvalidUserShard) as refused:
+        parse_user_shard(body({"scaleTargetRef": {"name": "w"}, "usersPerShard": 0}, generation=7))
+
+    status = say_invalid(refused.value, "2026-11-23T00:00:00Z")
+
+    assert status.observed_generation == 7
+    told = {c.type: (c.status, c.reason) for c in status.conditions}
+    assert told["Degraded"] == ("True", "InvalidSpec")
+    assert {"Unknown"} == {said for kind, (said, _) in told.items() if kind != "Degraded"}
 
 
 def test_every_field_is_described() -> None:
