@@ -5,6 +5,7 @@ its own.
 """
 
 import asyncio
+import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -19,7 +20,7 @@ from tests.e2e.live_run import LiveRun, devbox, running
 
 from devbox.keyring import ensure_secret
 from devbox.roles import Database
-from devbox.servers.postgresql import OWNER, make_url
+from devbox.servers.postgresql import OWNER, make_url, start_postgres, stop_postgres
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -146,8 +147,16 @@ async def test_servers_of_ones_own_are_used(
 
 async def test_stop_ends_what_a_killed_run_left(tmp_path: Path) -> None:
     """And says that nothing runs when nothing does."""
-    status, said = await devbox("stop", "--data-dir", str(tmp_path))
-    assert (status, said) == (0, "Nothing runs.\n")
+    left = await start_postgres(
+        tmp_path / "postgres", owner_password=secrets.token_urlsafe(), durable=False
+    )
+    try:
+        said_first = await devbox("stop", "--data-dir", str(tmp_path))
+        assert left.process.wait(timeout=5) == 0
+    finally:
+        await stop_postgres(left)
+    assert said_first == (0, "Stopped what a killed run left.\n")
+    assert await devbox("stop", "--data-dir", str(tmp_path)) == (0, "Nothing runs.\n")
     status, said = await devbox("status", "--data-dir", str(tmp_path))
     assert status == 3
     assert "make run" in said

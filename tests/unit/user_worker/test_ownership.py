@@ -2,6 +2,9 @@
 
 from uuid import UUID
 
+import hypothesis.strategies as st
+from hypothesis import given, settings
+
 from kernel.sharding import Claim, ShardKey
 from user_worker.domain.ownership import (
     Action,
@@ -142,3 +145,81 @@ def test_what_is_wished_for_here_is_claimed_above_the_limit() -> None:
     assert [TakeUp(key(2))] == plan(
         mine(5), seen(2, ownerless=0.0, desired=ME), held={5: 1}, limit=1
     )
+
+
+class Model:
+    """placement's rules in memory: two live workers, one dead; a round is a second."""
+
+    LIVE = (ME, OTHER)
+
+    def __init__(self, desired: list[str | None], owners: list[str | None], limit: int) -> None:
+        self.desired = desired
+        self.owners: list[str | None] = [o if o in self.LIVE else None for o in owners]
+        self.ownerless = [0.0] * len(desired)
+        self.epochs = [1] * len(desired)
+        self.limit = limit
+
+    def plan(self, worker: str) -> list[Action]:
+        """Let one worker observe and plan; it works exactly what it owns."""
+        shards = tuple(
+            ShardSeen(
+                key(number),
+                self.epochs[number],
+                owner,
+                RUN if owner else None,
+                None if owner else self.ownerless[number],
+                self.desired[number],
+                self.desired[number] in self.LIVE,
+            )
+            for number, owner in enumerate(self.owners)
+            if owner == worker or owner is None or self.desired[number] == worker
+        )
+        held = {
+            key(number): self.epochs[number]
+            for number, owner in enumerate(self.owners)
+            if owner == worker
+        }
+        return plan_ownership(
+            Observed(worker, RUN, shards, self.limit, 20.0), held, frozenset(), RULE
+        )
+
+    def apply(self, worker: str, actions: list[Action]) -> None:
+        """Do what a plan says, as the database would allow it."""
+        for action in actions:
+            match action:
+                case TakeUp(shard_key):
+                    number = shard_key.shard
+                    if self.owners[number] is None:
+                        self.owners[number] = worker
+                        self.epochs[number] += 1
+                case HandOver(shard_key):
+                    self.owners[shard_key.shard] = None
+                    self.ownerless[shard_key.shard] = 0.0
+                case other:
+                    raise AssertionError(f"nothing is lost here, so why {other}?")
+
+    def round(self) -> None:
+        """Both workers look at the same state, then act one after the other."""
+        plans = [(worker, self.plan(worker)) for worker in self.LIVE]
+        for worker, actions in plans:
+            self.apply(worker, actions)
+        self.ownerless = [seconds + 1.0 for seconds in self.ownerless]
+
+
+_wishes = st.sampled_from([ME, OTHER, "a dead worker", None])
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(_wishes, _wishes), min_size=1, max_size=12), st.integers(1, 6))
+def test_any_wishes_are_met_and_then_nothing_moves(
+    shards: list[tuple[str | None, str | None]], limit: int
+) -> None:
+    """Whatever the operator wished and whoever owned before: all are served, and it settles."""
+    model = Model([desired for desired, _ in shards], [owner for _, owner in shards], limit)
+    for _ in range(14 + len(shards)):
+        model.round()
+
+    assert None not in model.owners
+    for desired, owner in zip(model.desired, model.owners, strict=True):
+        assert desired == owner or desired not in Model.LIVE
+    assert [[], []] == [model.plan(worker) for worker in Model.LIVE]

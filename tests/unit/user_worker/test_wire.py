@@ -5,7 +5,7 @@ from uuid import UUID
 import hypothesis.strategies as st
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given
+from hypothesis import given, settings
 
 from kernel.sharding import Claim, ShardKey
 from purser.gateway.v1 import job_pb2, reply_pb2
@@ -97,6 +97,7 @@ def test_what_cannot_be_a_job_is_none(fields: dict[str, object]) -> None:
     assert job_of(message(**fields)) is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_job_or_none(payload: bytes) -> None:
     """A stream may hold anything."""

@@ -77,8 +77,8 @@ class Poller:
         """Poll until cancelled. Raises CannotStart when Telegram does not know the token."""
         try:
             while True:
-                deadline = await self._take()
-                if deadline is None:
+                deadline = await self._take(0.0)
+                if not deadline:
                     await asyncio.sleep(self._lease_seconds / 3)
                     continue
                 metrics.POLLING.set(1)
@@ -92,14 +92,14 @@ class Poller:
             with contextlib.suppress(ServiceError):
                 await self._lease.release()
 
-    async def _take(self) -> float | None:
-        """Take or renew the lease; its deadline, None when it is not ours or nobody can say."""
+    async def _take(self, deadline: float) -> float:
+        """Take or renew the lease; its deadline: the old one if nobody can say, 0 if not ours."""
         began = time.monotonic()
         try:
             taken = await self._lease.take(self._lease_seconds)
         except ServiceError:
-            return None
-        return began + self._lease_seconds - LEASE_MARGIN_SECONDS if taken else None
+            return deadline
+        return began + self._lease_seconds - LEASE_MARGIN_SECONDS if taken else 0.0
 
     async def _poll_while_leased(self, deadline: float) -> None:
         polling = asyncio.create_task(self._poll())
@@ -108,7 +108,7 @@ class Poller:
                 await asyncio.wait({polling}, timeout=self._lease_seconds / 3)
                 if polling.done():
                     return polling.result()
-                deadline = await self._take() or deadline
+                deadline = await self._take(deadline)
         finally:
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)

@@ -24,6 +24,8 @@ from user_worker.domain.pauses import Pauses
 from user_worker.errors import ClaimLost, DependencyDown
 
 CHANNEL = "placement"
+LISTEN_CONNECT_TIMEOUT_SECONDS = 5.0
+"""As for the pools' connections; nothing waits for it but the listener itself."""
 
 log = get_logger(__name__)
 
@@ -212,7 +214,12 @@ async def listen(address: Secret, pool: str, wake: Callable[[], None], pauses: P
     rests = iter(pauses)
     while True:
         try:
-            connection = await asyncpg.connect(address.reveal(), statement_cache_size=0)
+            connection = await asyncpg.connect(
+                address.reveal(),
+                timeout=LISTEN_CONNECT_TIMEOUT_SECONDS,
+                statement_cache_size=0,
+                server_settings={"application_name": "user-worker-listen"},
+            )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("cannot_listen", error=type(error).__name__)
             await asyncio.sleep(next(rests))

@@ -37,6 +37,9 @@ LOOK_AGAIN_SECONDS = 0.005
 
 MARK_AGAIN_SECONDS = 0.5
 
+MARK_WAIT_MILLISECONDS = 5.0
+"""Company saves a transaction; only the next reply of the same chat waits."""
+
 MARK_PATIENCE_SECONDS = 60.0
 """How long to insist on writing down what was sent while the database is away; then it may be sent
 again.
@@ -108,7 +111,10 @@ class Sending:
             Lane.NOTICE: asyncio.Semaphore(limits.notices_concurrent_max),
         }
         self._marker: MicroBatcher[Mark, bool] = MicroBatcher(
-            self._mark_batch, limits.mark_batch_max, 2, limits.rows_in_memory_max
+            self._mark_batch,
+            limits.mark_batch_max,
+            MARK_WAIT_MILLISECONDS,
+            limits.rows_in_memory_max,
         )
 
     def has_room(self, rows: int) -> bool:
@@ -301,6 +307,11 @@ class Sending:
                 )
         except TimeoutError:
             mark = postponed(row, RetryLater("no answer in time"), self._limits.say)
+        except ServiceError:
+            raise
+        except Exception as error:  # noqa: BLE001 (a bug met by one reply must not stop its chat)
+            _log.error("reply_failed", cause=str(row.key.cause), exc_info=error)
+            mark = postponed(row, RetryLater(type(error).__name__), self._limits.say)
         if mark.state is not RowState.PENDING:
             metrics.SEND_DELAY_SECONDS.labels(row.key.lane.name.lower()).observe(
                 time.monotonic() - row.since

@@ -14,6 +14,7 @@ import asyncpg
 
 from chassis.errors import TryAgain
 from chassis.postgres import Connection, Pool, fence_batch, retry_transaction, transaction
+from chassis.telemetry import get_logger
 from gateway.domain import AcceptedJob, Incoming, Membership, Verdict, press_answer
 from gateway.errors import RowsRefused
 from gateway.postgres.directory import Directory, Place, Raced, UserBatch
@@ -25,6 +26,20 @@ RACES_MAX = 5
 """Each race lost means that another gateway admitted one of our newcomers: five in a row do not
 happen.
 """
+
+_ABOUT_THE_DATA = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    # Our own code tripping over what an update holds.
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
+_log = get_logger(__name__)
 
 Result: TypeAlias = tuple[Verdict, AcceptedJob | None]
 
@@ -119,14 +134,12 @@ class Inbox:
                 return await retry_transaction(self._pool, work)
             except Raced:
                 continue
-            except (
-                asyncpg.DataError,
-                asyncpg.IntegrityConstraintViolationError,
-                asyncpg.ProgramLimitExceededError,
-                ValueError,
-                OverflowError,
-            ) as error:
+            except _ABOUT_THE_DATA as error:
                 raise RowsRefused(type(error).__name__) from error
+            except asyncpg.PostgresError as error:
+                # Nothing a row could be blamed for: wrong rights, a missing table, a full disk.
+                _log.error("accept_failed", exc_info=error)
+                raise TryAgain("the database refuses to take updates") from error
         raise TryAgain("newcomers are being admitted elsewhere")
 
     async def set_aside(self, update_id: int | None, raw: bytes, error: str) -> None:

@@ -102,7 +102,7 @@ class Execution:
             answer = await self._answer(turn)
             if answer is None:
                 return Ending.ABANDONED
-            ending = await self._deliver(turn.job, turn.claim, answer)
+            ending = await self._deliver(turn, answer)
             if turn.may_have_run:
                 with suppress(DependencyDown, ClaimLost):  # the row goes by its age, then
                     await self._attempts.forgive(turn.claim, turn.job.job_id)
@@ -147,47 +147,40 @@ class Execution:
                 await self._attempts.forgive(claim, job.job_id)
             raise
 
-    async def _set_aside(self, turn: Turn, error: str) -> _Answer:
-        try:
-            language = await turn.preferences.language(turn.job.user_id)
-        except DependencyDown:
-            language = None
-        return _Answer(
-            apology(turn.job, language),
-            Outcome.SET_ASIDE,
-            _kept(error),
-        )
-
-    async def _deliver(self, job: Job, claim: Claim, answer: _Answer) -> Ending:
-        after_outage = iter(self._tries.after_outage)
+    async def _deliver(self, turn: Turn, answer: _Answer) -> Ending:
+        job, after_outage = turn.job, iter(self._tries.after_outage)
         while True:
             try:
                 async with self._slots:
                     await self._inbox.deliver(
-                        claim, job.job_id, answer.replies, answer.outcome, answer.error
+                        turn.claim, job.job_id, answer.replies, answer.outcome, answer.error
                     )
             except JobUnknown:
-                log.warning("job_unknown", job_id=str(job.job_id), shard=str(claim.key))
+                log.warning("job_unknown", job_id=str(job.job_id), shard=str(job.key))
                 return Ending.UNKNOWN
             except RepliesRefused as refusal:
                 log.warning("replies_refused", job_id=str(job.job_id), reason=str(refusal))
-                simpler = _simpler(job, answer, refusal)
-                if simpler is None:
+                if not answer.replies:
                     return Ending.UNKNOWN
-                answer = simpler
+                answer = await self._simpler(turn, answer, refusal)
             except DependencyDown as outage:
                 note_outage(outage, "deliver")
                 await asyncio.sleep(next(after_outage))
             else:
                 return Ending.ENDED
 
+    async def _simpler(self, turn: Turn, answer: _Answer, refusal: RepliesRefused) -> _Answer:
+        """Find what to say instead of refused replies: an apology, then nothing at all."""
+        if answer.outcome is Outcome.DONE:
+            return await self._set_aside(turn, f"RepliesRefused: {refusal}")
+        return _Answer([], Outcome.SET_ASIDE, answer.error)
 
-def _simpler(job: Job, answer: _Answer, refusal: RepliesRefused) -> _Answer | None:
-    """Find what to say instead of refused replies: an apology, then nothing at all."""
-    error = _kept(f"RepliesRefused: {refusal}")
-    if answer.outcome is Outcome.DONE:
-        return _Answer(apology(job, None), Outcome.SET_ASIDE, error)
-    return _Answer([], Outcome.SET_ASIDE, answer.error or error) if answer.replies else None
+    async def _set_aside(self, turn: Turn, error: str) -> _Answer:
+        try:
+            language = await turn.preferences.language(turn.job.user_id)
+        except DependencyDown:
+            language = None
+        return _Answer(apology(turn.job, language), Outcome.SET_ASIDE, _kept(error))
 
 
 def _kept(error: str) -> str:
