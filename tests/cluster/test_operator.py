@@ -31,7 +31,7 @@ from tests.cluster.operators import (
 )
 from tests.cluster.waiting import eventually
 
-from chassis.streams import append, remove
+from chassis.streams import append_many, remove
 from devbox.database import Database
 from kernel.names import jobs_stream
 from kernel.sharding import ShardKey
@@ -170,12 +170,18 @@ def subject(defined: None, api: KubernetesApi, namespace: str) -> Subject:
     return Subject(api, namespace)
 
 
-async def put_jobs(redis_url: str, pool: str, per_shard: int, shards: int) -> None:
+async def put_jobs(
+    redis_url: str,
+    pool: str,
+    per_shard: int,
+    shards: int,
+    payload: Callable[[ShardKey], bytes] = lambda _: b"job",
+) -> None:
     """A backlog that waits."""
+    keys = [ShardKey(pool, shard) for shard in range(shards)] * per_shard
     async with Redis.from_url(redis_url) as redis:
-        for shard in range(shards):
-            for _ in range(per_shard):
-                await append(redis, jobs_stream(ShardKey(pool, shard)), b"job")
+        appended = await append_many(redis, [(jobs_stream(key), payload(key)) for key in keys])
+    assert all(isinstance(entry, bytes) for entry in appended)
 
 
 async def end_jobs(redis_url: str, pool: str, shards: int) -> None:
