@@ -36,7 +36,7 @@ stop: $(STAMP) ## stop what a killed run left behind
 ##@ Change it
 .PHONY: test
 test: $(STAMP) ## pass the tests that need neither root nor Go; T=tests/unit/ledger narrows
-	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster -n 2 --dist worksteal)
+	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster -n 2 --dist loadfile)
 
 .PHONY: controlplane
 controlplane: $(STAMP) ## build the control plane of the tests: once, some six minutes; needs Go 1.24 or newer

@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -16,8 +17,13 @@ from tests.cluster.binaries import component_path
 from tests.cluster.control_plane import ControlPlane, running_control_plane
 from tests.cluster.errors import BinariesMissing
 from tests.cluster.local_node import running_node
+from tests.cluster.operators import DEFINITION, OperatorFactory, rights_in
+
+from devbox.database import Database
 
 KUBECTL_TIMEOUT_SECONDS = 60.0
+
+Kubectl = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +67,7 @@ async def api(control_plane: ControlPlane) -> AsyncIterator[KubernetesApi]:
 
 
 @pytest.fixture
-def kubectl(control_plane: ControlPlane, namespace: str) -> Callable[..., str]:
+def kubectl(control_plane: ControlPlane, namespace: str) -> Kubectl:
     """Runs kubectl in the test's namespace and gives what it prints; a failure fails the test with
     what it said.
     """
@@ -81,6 +87,33 @@ def kubectl(control_plane: ControlPlane, namespace: str) -> Callable[..., str]:
         return finished.stdout
 
     return run
+
+
+@pytest.fixture
+def defined(kubectl: Kubectl) -> None:
+    """The definition, as kubectl applies it from the chart's own file."""
+    kubectl("apply", "-f", str(DEFINITION))
+    kubectl("wait", "--for=condition=Established", "crd/usershards.purser.dev", "--timeout=30s")
+
+
+@pytest.fixture
+def operators(
+    defined: None,
+    kubectl: Kubectl,
+    control_plane: ControlPlane,
+    namespace: str,
+    database: Database,
+    redis_url: str,
+    tmp_path: Path,
+) -> Iterator[OperatorFactory]:
+    """Operators under their own service account."""
+    rights = tmp_path / "rights.yaml"
+    rights.write_text(rights_in(namespace))
+    kubectl("apply", "-f", str(rights))
+    kubeconfig = control_plane.kubeconfig_for(namespace, "purser-operator")
+    factory = OperatorFactory(kubeconfig, namespace, database, redis_url, tmp_path)
+    yield factory
+    factory.end_all()
 
 
 def _skip(sentence: str) -> NoReturn:

@@ -204,6 +204,40 @@ async def playing_workers(
         await pool.close()
 
 
+@dataclass
+class PlacementView:
+    """What the tables say about one pool."""
+
+    connection: Any
+    pool: str
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, database: Database, pool: str) -> "AsyncIterator[PlacementView]":
+        """A view, as the operator's role sees it."""
+        connection = await asyncpg.connect(database.url("purser_operator"))
+        try:
+            yield cls(connection, pool)
+        finally:
+            await connection.close()
+
+    async def is_spread(self, size: int, over: int) -> bool:
+        """Whether so many workers own `size` shards each, and nobody else owns one."""
+        rows = await self.connection.fetch(
+            "SELECT count(*) FROM placement.shards WHERE pool = $1 AND owner IS NOT NULL"
+            " GROUP BY owner",
+            self.pool,
+        )
+        return [row[0] for row in rows] == [size] * over
+
+    async def epochs(self) -> dict[int, int]:
+        """How often each shard was claimed."""
+        rows = await self.connection.fetch(
+            "SELECT shard, epoch FROM placement.shards WHERE pool = $1", self.pool
+        )
+        return dict(rows)
+
+
 async def make_shards(database: Database, pool: str, count: int) -> None:
     """As the gateway's directory does."""
     connection = await asyncpg.connect(database.url("purser_gateway"))

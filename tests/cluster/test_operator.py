@@ -9,7 +9,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ import pytest
 import yaml
 from redis.asyncio import Redis
 from tests.cluster.api import ApiError, JsonObject, KubernetesApi, resource_path
-from tests.cluster.control_plane import ControlPlane
 from tests.cluster.operators import (
     DEFINITION,
     SAMPLES,
@@ -27,29 +26,21 @@ from tests.cluster.operators import (
     PlayedWorkers,
     make_shards,
     playing_workers,
-    rights_in,
 )
+from tests.cluster.subject import Subject
 from tests.cluster.waiting import eventually
 
-from chassis.streams import append, remove
+from chassis.streams import append_many, remove
 from devbox.database import Database
 from kernel.names import jobs_stream
 from kernel.sharding import ShardKey
 
-API_VERSION = "purser.dev/v1alpha1"
 HAND_OVER_SECONDS_MAX = 5.0
 MEMORY_MEGABYTES_MAX = 130
 
 pytestmark = pytest.mark.timeout(240)
 
 Kubectl = Callable[..., str]
-
-
-@pytest.fixture
-def defined(kubectl: Kubectl) -> None:
-    """The definition, as kubectl applies it from the chart's own file."""
-    kubectl("apply", "-f", str(DEFINITION))
-    kubectl("wait", "--for=condition=Established", "crd/usershards.purser.dev", "--timeout=30s")
 
 
 @pytest.fixture
@@ -74,26 +65,6 @@ def target(kubectl: Kubectl, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def operators(
-    defined: None,
-    kubectl: Kubectl,
-    control_plane: ControlPlane,
-    namespace: str,
-    database: Database,
-    redis_url: str,
-    tmp_path: Path,
-) -> Iterator[OperatorFactory]:
-    """Operators under their own service account."""
-    rights = tmp_path / "rights.yaml"
-    rights.write_text(rights_in(namespace))
-    kubectl("apply", "-f", str(rights))
-    kubeconfig = control_plane.kubeconfig_for(namespace, "purser-operator")
-    factory = OperatorFactory(kubeconfig, namespace, database, redis_url, tmp_path)
-    yield factory
-    factory.end_all()
-
-
-@pytest.fixture
 async def workers(
     target: None, api: KubernetesApi, namespace: str, database: Database
 ) -> AsyncIterator[PlayedWorkers]:
@@ -102,80 +73,24 @@ async def workers(
         yield played
 
 
-class Subject:
-    """The UserShard under test, and questions about it."""
-
-    def __init__(self, api: KubernetesApi, namespace: str) -> None:
-        self._api = api
-        self._namespace = namespace
-        self._path = resource_path(API_VERSION, "usershards", namespace, "main")
-
-    async def create(self, **spec: Any) -> JsonObject:
-        """Make it."""
-        path = resource_path(API_VERSION, "usershards", self._namespace)
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": "UserShard",
-            "metadata": {"name": "main"},
-            "spec": {"scaleTargetRef": {"name": TARGET}, **spec},
-        }
-        return await self._api.create(path, body)
-
-    async def read(self) -> JsonObject:
-        """The object."""
-        return await self._api.get(self._path)
-
-    async def patch(self, **spec: Any) -> JsonObject:
-        """Change the spec; None removes."""
-        return await self._api.merge(self._path, {"spec": spec})
-
-    async def delete(self) -> None:
-        """Delete it."""
-        await self._api.delete(self._path)
-
-    async def asked(self) -> int:
-        """The StatefulSet's count."""
-        path = resource_path("apps/v1", "statefulsets", self._namespace, TARGET)
-        count: int = (await self._api.get(path))["spec"]["replicas"]
-        return count
-
-    async def until_asked(self, count: int, within_seconds: float = 60.0) -> None:
-        """Wait for the StatefulSet's count."""
-
-        async def is_asked() -> bool:
-            return await self.asked() == count
-
-        await eventually(is_asked, within_seconds)
-
-    async def until_condition(self, kind: str, status: str, reason: str) -> JsonObject:
-        """Wait for a condition; gives it."""
-        found: JsonObject = {}
-
-        async def is_so() -> bool:
-            nonlocal found
-            conditions = (await self.read()).get("status", {}).get("conditions", [])
-            found = next((c for c in conditions if c["type"] == kind), {})
-            return (found.get("status"), found.get("reason")) == (status, reason)
-
-        try:
-            await eventually(is_so)
-        except TimeoutError:
-            pytest.fail(f"{kind} never became {status} {reason}; it is {found}")
-        return found
-
-
 @pytest.fixture
 def subject(defined: None, api: KubernetesApi, namespace: str) -> Subject:
     """The UserShard `main`, not made yet."""
     return Subject(api, namespace)
 
 
-async def put_jobs(redis_url: str, pool: str, per_shard: int, shards: int) -> None:
+async def put_jobs(
+    redis_url: str,
+    pool: str,
+    per_shard: int,
+    shards: int,
+    payload: Callable[[ShardKey], bytes] = lambda _: b"job",
+) -> None:
     """A backlog that waits."""
+    keys = [ShardKey(pool, shard) for shard in range(shards)] * per_shard
     async with Redis.from_url(redis_url) as redis:
-        for shard in range(shards):
-            for _ in range(per_shard):
-                await append(redis, jobs_stream(ShardKey(pool, shard)), b"job")
+        appended = await append_many(redis, [(jobs_stream(key), payload(key)) for key in keys])
+    assert all(isinstance(entry, bytes) for entry in appended)
 
 
 async def end_jobs(redis_url: str, pool: str, shards: int) -> None:

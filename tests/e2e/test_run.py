@@ -18,8 +18,9 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from tests.e2e.live_run import LiveRun, devbox, running
 
+from devbox.database import ensure_database
 from devbox.keyring import ensure_secret
-from devbox.roles import Database
+from devbox.servers import embedded_postgres
 from devbox.servers.postgresql import OWNER, make_url, start_postgres, stop_postgres
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -134,15 +135,18 @@ async def test_a_run_after_a_killed_one_finds_its_data(tmp_path: Path) -> None:
         await assert_it_ends_quietly_and_whole(second)
 
 
-async def test_servers_of_ones_own_are_used(
-    tmp_path: Path, database: Database, redis_url: str
-) -> None:
+async def test_servers_of_ones_own_are_used(tmp_path: Path, redis_url: str) -> None:
     """`PURSER_DATABASE_URL` and `PURSER_REDIS_URL`: nothing embedded is started beside them."""
-    given = {"PURSER_DATABASE_URL": database.owner_url, "PURSER_REDIS_URL": redis_url}
-    async with running(tmp_path, **given) as run:
-        assert {run.pid("postgres"), run.pid("valkey")} == {None}
-        await run.say(6000)
-        assert len(await run.answers(6000, 1)) == 1
+    # Not the tests' own: a run gives the roles new passwords, and roles are the whole server's.
+    async with embedded_postgres(
+        tmp_path / "given", owner_password=secrets.token_urlsafe(), durable=False
+    ) as server:
+        await ensure_database(server.owner_url(), "given")
+        given = {"PURSER_DATABASE_URL": server.owner_url("given"), "PURSER_REDIS_URL": redis_url}
+        async with running(tmp_path / "data", **given) as run:
+            assert {run.pid("postgres"), run.pid("valkey")} == {None}
+            await run.say(6000)
+            assert len(await run.answers(6000, 1)) == 1
 
 
 async def test_stop_ends_what_a_killed_run_left(tmp_path: Path) -> None:

@@ -123,6 +123,9 @@ def _say_progressing(situation: Situation) -> Verdict | None:
     if wanted > asked or situation.workers.ready < asked:
         what = f"{situation.workers.ready} of {max(wanted, asked)} workers are ready"
         return Verdict(True, "ScalingOut" if wanted > asked else "WorkersStarting", what)
+    if situation.workers.ready > asked:
+        what = f"{situation.workers.ready - asked} workers above {asked} are ending"
+        return Verdict(True, "WorkersEnding", what)
     if moving:
         return Verdict(True, "Rebalancing", f"{moving} shards are on their way to their owner")
     return Verdict(False, "Settled", "the workers are as decided and every shard is at its place")

@@ -43,8 +43,9 @@ async def test_shards_move_to_another_worker_while_users_write(
 ) -> None:
     """Back and forth, under load: each hand-over raises the epoch, nobody's order breaks."""
     await world.ensure_shards(0, 1, 2, desired=ME)
-    start_worker(ME)
-    start_worker(OTHER)
+    # On a busy machine a claim may take a second: no orphan rule may add an epoch to those counted.
+    start_worker(ME, USER_WORKER_ORPHAN_SECONDS="30")
+    start_worker(OTHER, USER_WORKER_ORPHAN_SECONDS="30")
     await until(lambda: world.owns(ME, 0, 1, 2))
     users = {uuid4(): shard for shard in (0, 1, 2) for _ in range(3)}
     writing = asyncio.create_task(write(world, users, rounds=40))

@@ -55,7 +55,7 @@ class World:
         if self.asked is None:
             return None
         names = tuple(self.name(n) for n in range(self.asked))
-        return WorkersObserved(self.asked, min(self.alive, self.asked), names, "uid", "app=worker")
+        return WorkersObserved(self.asked, self.alive, names, "uid", "app=worker")
 
     async def scale(self, namespace: str, target: ScaleTarget, replicas: int) -> None:
         """Write the count."""

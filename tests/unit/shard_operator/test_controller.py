@@ -83,6 +83,22 @@ async def test_scaling_in_empties_the_workers_that_go_before_it_shrinks(
     assert all(shard.owner in (world.name(0), world.name(1)) for shard in world.shards.values())
 
 
+async def test_a_pool_has_settled_only_when_the_pods_that_go_have_gone(
+    world: Any, user_shard: UserShard
+) -> None:
+    """Whoever waits for Settled after a scale-in does not meet pods that are still ending."""
+    world.with_shards(2).asked = 2
+    world.alive = 4
+    controller = world.controller()
+    await controller.reconcile(user_shard)
+    ending = await controller.reconcile(user_shard)
+    world.converge()
+    ended = await controller.reconcile(user_shard)
+
+    assert condition(ending.status, "Progressing") == ("True", "WorkersEnding")
+    assert condition(ended.status, "Progressing") == ("False", "Settled")
+
+
 async def test_a_backlog_that_returns_ends_the_way_in(world: Any, user_shard: UserShard) -> None:
     """Level-triggered: nothing remembers that a worker was to go."""
     world.with_shards(40).asked = world.alive = 4

@@ -1,0 +1,125 @@
+"""What stands beside the cluster: the simulated Telegram, one gateway and the three stores, as
+processes of this machine, configured as `make run` configures them.
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from tests.cluster.waiting import eventually
+
+from devbox.database import Database
+from devbox.keyring import ensure_key_file
+from devbox.processes import (
+    Ports,
+    ProcessPlan,
+    World,
+    plan_gateway,
+    plan_simulator,
+    plan_stores,
+)
+from devbox.programs import choose_ports, start_program, stop_program
+from devbox.readiness import grpc_serves, http_answers
+from devbox.settings import RunSettings
+from devbox.world import SIMULATED_BOT_ID
+
+STOP_SECONDS = 15.0
+
+
+@dataclass
+class Beside:
+    """The running processes, and what the workers must know to find them."""
+
+    addresses: dict[str, str]
+    """The environment variables with the services' gRPC targets."""
+    logs: Path
+    _processes: dict[str, "subprocess.Popen[bytes]"]
+    _simulator_url: str
+    _http: aiohttp.ClientSession
+
+    @contextmanager
+    def hanging(self, service: str) -> Iterator[None]:
+        """The service neither answers nor ends for as long as the context lasts (SIGSTOP)."""
+        process = self._processes[service]
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    async def say(self, user_id: int, text: str) -> None:
+        """A Telegram user sends a message."""
+        await self._control("POST", json={"user_id": user_id, "text": text})
+
+    async def answers(self, user_id: int) -> list[str]:
+        """All that the bot said to a user, oldest first."""
+        chat = await self._control("GET", params={"user_id": user_id})
+        return [message["text"] for message in chat if message["from"] == "bot"]
+
+    async def _control(self, verb: str, **options: Any) -> Any:
+        url = f"{self._simulator_url}/sim/messages"
+        async with self._http.request(verb, url, **options) as response:
+            response.raise_for_status()
+            return await response.json()
+
+
+@asynccontextmanager
+async def standing_beside(
+    folder: Path, database: Database, redis_url: str, pool: str
+) -> AsyncIterator[Beside]:
+    """Start them, wait until each serves; end them with the context."""
+    world = _make_world(folder, database, redis_url, pool)
+    plans = [plan_simulator(world), *plan_stores(world), plan_gateway(world, 0)]
+    logs = folder / "beside"
+    logs.mkdir()
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for plan in plans:
+            processes[plan.name] = start_program(
+                plan.command, folder=folder, log=logs / f"{plan.name}.log", environ=plan.environ
+            )
+        for plan in plans:
+            await eventually(partial(_serves, plan))
+        async with aiohttp.ClientSession() as http:
+            targets = world.ports.targets()
+            yield Beside(targets, logs, processes, world.simulator_url, http)
+    finally:
+        for process in reversed(processes.values()):
+            await stop_program(process, (signal.SIGTERM, STOP_SECONDS))
+
+
+def _make_world(folder: Path, database: Database, redis_url: str, pool: str) -> World:
+    simulator, pricing, wallet, ledger, gateway = choose_ports(5)
+    return World(
+        settings=RunSettings(),
+        ports=Ports(
+            simulator=simulator,
+            database=0,
+            redis=0,
+            gateways=(gateway,),
+            pricing=pricing,
+            wallet=wallet,
+            ledger=ledger,
+        ),
+        database=database,
+        redis_url=redis_url,
+        bot_token=f"{SIMULATED_BOT_ID}:{secrets.token_urlsafe(32)[:35]}",
+        wallet_key_file=ensure_key_file(folder / "secrets", "wallet-key-encryption.key"),
+        environ={"PATH": os.environ["PATH"], "GATEWAY_POOL": pool, "PURSER_LOG_FORMAT": "json"},
+        cwd=folder,
+    )
+
+
+async def _serves(plan: ProcessPlan) -> bool:
+    if plan.grpc_port is not None:
+        return await grpc_serves(plan.grpc_port)
+    assert plan.http_port is not None
+    return await http_answers(plan.http_port)
