@@ -12,11 +12,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.cluster.api import JsonObject, KubernetesApi, resource_path
+from tests.cluster.api import KubernetesApi, resource_path
 from tests.cluster.beside import Beside
 from tests.cluster.operators import SAMPLES, TARGET, TREE, OperatorProcess
 from tests.cluster.subject import Subject
-from tests.cluster.waiting import eventually
+from tests.cluster.waiting import until
 
 from devbox.database import Database
 
@@ -69,21 +69,20 @@ class Scenario:
         self.kubectl("apply", "-f", str(WORKERS))
         self.kubectl("apply", "-f", str(SAMPLES / "usershard-minimal.yaml"))
 
-    async def workers(self) -> JsonObject:
-        """The StatefulSet."""
+    async def workers(self) -> dict[str, int]:
+        """How many workers the StatefulSet asks for, has, and has ready."""
         path = resource_path("apps/v1", "statefulsets", self.namespace, TARGET)
-        return await self.api.get(path)
+        found = await self.api.get(path)
+        status = found["status"]
+        return {
+            "asked": found["spec"]["replicas"],
+            "there": status["replicas"],
+            "ready": status.get("readyReplicas", 0),
+        }
 
     async def until_workers(self, count: int) -> None:
         """Wait until exactly so many workers are asked for, are there, and are ready."""
-
-        async def are_there() -> bool:
-            found = await self.workers()
-            status = found["status"]
-            counts = {found["spec"]["replicas"], status["replicas"], status.get("readyReplicas")}
-            return counts == {count}
-
-        await eventually(are_there)
+        await until(self.workers, lambda seen: set(seen.values()) == {count}, f"{count} workers")
 
     async def shards_of(self) -> dict[str, int]:
         """How many shards each worker owns; those without an owner under the empty name."""
@@ -98,11 +97,10 @@ class Scenario:
         """Wait until the first so many workers own every shard, balanced within one."""
         names = {f"{TARGET}-{ordinal}" for ordinal in range(workers)}
 
-        async def are_spread() -> bool:
-            owned = await self.shards_of()
+        def are_spread(owned: dict[str, int]) -> bool:
             return owned.keys() == names and max(owned.values()) - min(owned.values()) <= 1
 
-        await eventually(are_spread)
+        await until(self.shards_of, are_spread, f"the shards spread over {workers} workers")
 
     async def departures(self) -> dict[str, int]:
         """The workers that were told to go, and how many shards each still owned then."""

@@ -22,7 +22,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.operators import TARGET, OperatorFactory
 from tests.cluster.scenario import NOTE_DEPARTURES, Scenario
 from tests.cluster.subject import Subject
-from tests.cluster.waiting import eventually
+from tests.cluster.waiting import until
 
 from devbox.database import Database
 
@@ -84,11 +84,7 @@ class Talk:
 
     async def until_answered(self, users: range) -> None:
         """Wait until these users have as many answers as messages."""
-
-        async def are_answered() -> bool:
-            return await self.waiting(users) <= 0
-
-        await eventually(are_answered)
+        await until(lambda: self.waiting(users), lambda count: count <= 0, "every message answered")
 
     async def differences(self) -> dict[int, tuple[list[str], list[str]]]:
         """The users whose answers are not exactly one per message, in order: what should be there,
@@ -160,11 +156,11 @@ async def the_pool_comes_up(scenario: Scenario) -> None:
     changed = await scenario.subject.patch(**SPEC)
     generation = changed["metadata"]["generation"]
 
-    async def is_noticed() -> bool:
-        status = (await scenario.subject.read())["status"]
-        return bool(status["observedGeneration"] == generation)
+    async def noticed() -> int:
+        status: dict[str, int] = (await scenario.subject.read())["status"]
+        return status["observedGeneration"]
 
-    await eventually(is_noticed)
+    await until(noticed, lambda seen: seen == generation, "the change noticed")
 
 
 async def users_come_aboard(scenario: Scenario, talk: Talk) -> None:
