@@ -14,8 +14,11 @@ from devbox.keeper import Keeper, Kept, Limits, State
 from devbox.programs import start_program
 
 LIMITS = Limits(restart_delay_first_seconds=0.01, restart_delay_max_seconds=0.02)
-STAY = "import time; time.sleep(60)"
-IGNORE = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+SAY_READY = "open('ready', 'w').close(); "
+STAY = f"import time; {SAY_READY}time.sleep(60)"
+IGNORE = (
+    f"import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SAY_READY}time.sleep(60)"
+)
 
 MakeKeeper = Callable[..., Keeper]
 
@@ -38,10 +41,12 @@ async def make_keeper(tmp_path: Path) -> AsyncIterator[MakeKeeper]:
         log = tmp_path / "program.log"
 
         async def start() -> subprocess.Popen[bytes]:
+            (tmp_path / "ready").unlink(missing_ok=True)
             return start_program([sys.executable, "-c", code], folder=tmp_path, log=log)
 
         async def serves(started: float) -> None:
-            await asyncio.sleep(0.2)  # longer than such a program needs to start or to fail
+            while not (tmp_path / "ready").exists():  # noqa: ASYNC110  # a test may look often
+                await asyncio.sleep(0.01)
 
         steps = ((signal.SIGTERM, patience_seconds),)
         kept = Kept("program", log, start, serves, stop_steps=steps, needs=needs)

@@ -228,8 +228,11 @@ async def test_what_is_over_is_forgotten_by_age_and_nothing_else(house: House) -
     done = next(job for job in await house.jobs(2) if job.text.text == "done")
     house.simulator.world.chats.ensure_user(5)
     await gateway.stub.Deliver(ending(claim, done.job_id, text("bye")), timeout=5)
-    await house.heard(5)
 
+    async def marked() -> object:
+        return await house.sql.fetchval("SELECT count(done_at) FROM gateway.outbox")
+
+    assert await eventually(marked)
     statements = (
         "UPDATE gateway.updates_seen SET seen_at = seen_at - interval '3 days' WHERE update_id = 1",
         "UPDATE gateway.inbox SET done_at = done_at - interval '8 days'",

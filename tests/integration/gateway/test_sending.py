@@ -128,6 +128,39 @@ async def test_what_telegram_refuses_for_a_while_is_said_later_once_and_in_order
     assert await states(house) == [1] * 5
 
 
+async def test_being_put_off_again_and_again_costs_no_tries(house: House) -> None:
+    """Three 429 in a row where two tries are allowed."""
+    gateway = await house.open_gateway(SEND_SWEEP_SECONDS="0.05", SEND_ATTEMPTS_MAX="2")
+    faults = house.simulator.world.faults
+    faults.set(FaultSettings(status_429=1.0, retry_after=1, methods=["sendMessage"]))
+    await answer(house, gateway, 5, text("at last"))
+
+    async def put_off_thrice() -> bool:
+        return house.simulator.world.calls.get("sendMessage", 0) >= 3
+
+    assert await eventually(put_off_thrice)
+    assert await house.sql.fetchval("SELECT attempts FROM gateway.outbox") == 0
+    faults.set(FaultSettings())
+    assert await states(house) == [1]
+    assert words(await house.heard(5)) == ["at last"]
+
+
+async def test_a_429_that_names_no_pause_is_no_refusal(house: House) -> None:
+    """Whoever stands between Telegram and us may answer so; it is said a moment later."""
+    gateway = await house.open_gateway(SEND_SWEEP_SECONDS="0.05")
+    faults = house.simulator.world.faults
+    faults.set(FaultSettings(status_429=1.0, retry_after=0, methods=["sendMessage"]))
+    await answer(house, gateway, 5, text("at last"))
+
+    async def refused() -> bool:
+        return house.simulator.world.calls.get("sendMessage", 0) >= 1
+
+    assert await eventually(refused)
+    faults.set(FaultSettings())
+    assert await states(house) == [1]
+    assert words(await house.heard(5)) == ["at last"]
+
+
 async def test_a_lost_connection_loses_nothing(house: House) -> None:
     """It may double: the Bot API has no idempotent send."""
     gateway = await house.open_gateway(SEND_SWEEP_SECONDS="0.1")

@@ -147,3 +147,13 @@ async def test_a_refused_token_costs_no_attempt_its_last() -> None:
     """Only a person can mend it, and then the answers must still be there."""
     mark = await attempt(FakeTelegram(TokenRefused("no")), row(TEXT, attempts=9))
     assert (mark.state, mark.postpone_seconds) == (RowState.PENDING, 30.0)
+    assert not mark.is_counted
+
+
+async def test_what_telegram_puts_off_is_never_given_up_for_its_tries() -> None:
+    """A rush puts each chat off a hundred times; only age ends that."""
+    mark = await attempt(FakeTelegram(RetryLater("429", 1.0)), row(TEXT, attempts=9))
+    assert (mark.state, mark.postpone_seconds) == (RowState.PENDING, 1.0)
+    assert not mark.is_counted
+    late = await attempt(FakeTelegram(RetryLater("429", 1.0)), row(TEXT, age_seconds=3601))
+    assert late.state is RowState.FAILED

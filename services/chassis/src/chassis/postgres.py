@@ -137,7 +137,12 @@ async def transaction(pool: Pool, *, readonly: bool = False) -> AsyncIterator[Co
             connection.transaction(isolation="read_committed", readonly=readonly),
         ):
             yield connection
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+    ) as error:
         translated = translate(error)
         if translated is error:
             raise
@@ -208,6 +213,10 @@ def translate(error: BaseException) -> BaseException:
     # asyncpg says of misuse and of a lost connection alike that it is an InterfaceError.
     if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
         return TryAgain("the connection to the database was lost")
+    # The server ended the session between two statements (transaction_timeout while this process
+    # stood still): asyncpg has read the farewell and then cannot begin the next statement.
+    if isinstance(error, asyncpg.InternalClientError) and "cannot switch to state" in str(error):
+        return TryAgain("the server ended the transaction")
     return error
 
 

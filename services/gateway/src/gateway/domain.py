@@ -113,7 +113,7 @@ class OutboxRow:
     telegram_id: int
     reply: reply_pb2.Reply
     attempts: int
-    """How often it was tried before."""
+    """How often it was tried before and failed; what Telegram itself put off is not counted."""
     since: float
     """When it was committed, on this process's monotonic clock."""
 
@@ -178,6 +178,8 @@ class Mark:
     """End the chat's lease if no more than so many arrivals are counted."""
     postpone_seconds: float | None = None
     """Give the chat's lease up and let nobody send there for so long."""
+    is_counted: bool = True
+    """Whether it was one of the tries a reply has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,7 +244,10 @@ def _failure_of(error: exceptions.AiogramError) -> TelegramFailure:
         return _bad_request(error.message)
     if isinstance(error, exceptions.ClientDecodeError):
         return RetryLater("an answer that is not the Bot API's")
-    return CallRefused(getattr(error, "message", type(error).__name__))
+    if isinstance(error, exceptions.TelegramAPIError):
+        # No status Telegram refuses with: a 429 without its pause, or whoever stands in between.
+        return RetryLater(type(error).__name__)
+    return CallRefused(type(error).__name__)
 
 
 def _bad_request(description: str) -> TelegramFailure:

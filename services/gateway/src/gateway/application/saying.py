@@ -2,7 +2,9 @@
 
 An edit of a message that is not there becomes a message of its own; markup that Telegram cannot
 parse is sent once more as plain text. What failed for a while is tried again later, within a named
-number of tries and age; the answer to a press only while the user may still be waiting for it.
+number of tries and age; the answer to a press only while the user may still be waiting for it. What
+Telegram put off (429) or a wrong token held up costs no try: in a rush thousands of chats share
+Telegram's 30/s, and each may be put off a hundred times.
 """
 
 import time
@@ -63,7 +65,7 @@ async def say_once(
         return Mark(row, RowState.UNDELIVERABLE, failure=str(failure), blocked=True)
     except TokenRefused as failure:
         _log.error("token_refused")
-        return _later(row, failure, TOKEN_REFUSED_DELAY_SECONDS)
+        return _put_off(row, failure, TOKEN_REFUSED_DELAY_SECONDS)
     except RetryLater as failure:
         return postponed(row, failure, limits)
     except TelegramFailure as failure:
@@ -84,13 +86,23 @@ def postponed(row: OutboxRow, failure: RetryLater, limits: SayLimits) -> Mark:
     age_seconds = time.monotonic() - row.since
     is_press = row.reply.WhichOneof("body") == "answer_press"
     age_seconds_max = limits.press_age_seconds_max if is_press else limits.age_seconds_max
-    if age_seconds > age_seconds_max or row.attempts + 1 >= limits.attempts_max:
-        return Mark(row, RowState.FAILED, failure=f"given up: {failure}")
+    given_up = Mark(row, RowState.FAILED, failure=f"given up: {failure}")
+    if age_seconds > age_seconds_max:
+        return given_up
     if failure.delay_seconds is not None:
-        return _later(row, failure, failure.delay_seconds)
+        return _put_off(row, failure, failure.delay_seconds)
+    if row.attempts + 1 >= limits.attempts_max:
+        return given_up
     delay = BACKOFF_SECONDS_MIN * 2.0 ** min(row.attempts, 20)
-    return _later(row, failure, min(delay, limits.backoff_seconds_max))
+    delay = min(delay, limits.backoff_seconds_max)
+    return Mark(row, RowState.PENDING, failure=str(failure), postpone_seconds=delay)
 
 
-def _later(row: OutboxRow, failure: TelegramFailure, delay_seconds: float) -> Mark:
-    return Mark(row, RowState.PENDING, failure=str(failure), postpone_seconds=delay_seconds)
+def _put_off(row: OutboxRow, failure: TelegramFailure, delay_seconds: float) -> Mark:
+    return Mark(
+        row,
+        RowState.PENDING,
+        failure=str(failure),
+        postpone_seconds=delay_seconds,
+        is_counted=False,
+    )

@@ -9,7 +9,9 @@ pause the lease is given up with a time before which nobody may take it.
 Answers and notices have their own tasks, leases and places for calls under way, so no notice delays
 an answer; only notices pass the token buckets. A lease is kept at a monotonic deadline counted from
 before it was taken, and renewed while more than a call's timeout is left of it, so nobody else
-sends the same row unless this process stood still in between.
+sends the same row unless this process stood still in between. While the database is away all leases
+run out, and what was sent cannot be written down; whoever met that looks on for a moment before it
+takes chats again.
 """
 
 import asyncio
@@ -43,6 +45,11 @@ MARK_WAIT_MILLISECONDS = 5.0
 MARK_PATIENCE_SECONDS = 60.0
 """How long to insist on writing down what was sent while the database is away; then it may be sent
 again.
+"""
+
+AFTER_OUTAGE_SECONDS = 2.0
+"""What gateways get to write down what they sent, once the database answers again, before anybody
+takes their chats over: two tries and the time of a transaction.
 """
 
 _log = get_logger(__name__)
@@ -156,6 +163,7 @@ class Sending:
                 taken = await self._take_due(lane)
             except ServiceError as error:
                 _log.warning("sweep_failed", error=type(error).__name__)
+                await self._wait_out_outage(lane)
                 taken = 0
             self._wake[lane].clear()
             if taken < self._limits.chats_per_sweep_max:
@@ -200,6 +208,17 @@ class Sending:
         self._rows_in_memory += len(rows) - len(chat.rows)
         chat.rows = deque(rows)
         metrics.ROWS_IN_MEMORY.set(self._rows_in_memory)
+
+    async def _wait_out_outage(self, lane: Lane) -> None:
+        """Wait until the database answers, and until the holders of leases had their word."""
+        while True:
+            await asyncio.sleep(self._limits.sweep_seconds)
+            try:
+                await self._outbox.take_due(lane, 0)
+            except ServiceError:
+                continue
+            await asyncio.sleep(AFTER_OUTAGE_SECONDS)
+            return
 
     async def _take_due(self, lane: Lane) -> int:
         """Take chats nobody sends to; how many there were."""

@@ -111,10 +111,10 @@ ORDER BY c.user_id, o.place
 
 _MARK = """
 UPDATE gateway.outbox o
-SET state = m.state, failure = m.failure, attempts = o.attempts + 1,
+SET state = m.state, failure = m.failure, attempts = o.attempts + m.counted::integer,
     done_at = CASE WHEN m.state > 0 THEN clock_timestamp() END
-FROM unnest($1::smallint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::text[])
-    AS m (lane, cause, number, state, failure)
+FROM unnest($1::smallint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::text[], $6::boolean[])
+    AS m (lane, cause, number, state, failure, counted)
 WHERE o.lane = m.lane AND o.cause = m.cause AND o.number = m.number AND o.state = 0
 """
 
@@ -350,6 +350,7 @@ class Outbox:
             [mark.row.key.number for mark in marks],
             [mark.state for mark in marks],
             [mark.failure for mark in marks],
+            [mark.is_counted for mark in marks],
         )
         named = [mark for mark in marks if mark.message_id and mark.row.reply.message_key]
         if named:
