@@ -175,7 +175,8 @@ async def test_a_taken_port_is_one_sentence_with_the_variable(tmp_path: Path) ->
         status, said = await devbox("run", "--data-dir", str(tmp_path), PURSER_PORT=str(port))
     assert status == 1
     assert said == (
-        f"Port {port} is taken by another program; choose another one with PURSER_PORT=…\n"
+        f"Port {port} is taken by another program; "
+        "choose another one with `make run PORT=…` or PURSER_PORT=…\n"
     )
 
 

@@ -25,7 +25,7 @@ import aiohttp
 import msgspec
 from tests.e2e.live_run import LiveRun, running
 
-from devbox.status import pss_megabytes
+from devbox.status import memory_of
 
 FIRST_USER = 10_000
 WARM_UP_PER_SECOND = 25.0
@@ -170,8 +170,9 @@ async def bench(asked: argparse.Namespace) -> int:
 
 def memory(run: LiveRun) -> dict[str, float]:
     """Read the PSS of each process, in MB."""
-    found = {p.name: pss_megabytes(p.pid) or 0.0 for p in run.report.processes}
-    return found | {"devbox": pss_megabytes(run.report.pid, children=False) or 0.0}
+    found = {p.name: memory_of(p.pid) for p in run.report.processes}
+    found["devbox"] = memory_of(run.report.pid, children=False)
+    return {name: 0.0 if memory is None else memory.megabytes for name, memory in found.items()}
 
 
 def tell(

@@ -7,37 +7,18 @@ in it.
 import asyncio
 import sys
 
-from chassis import process
-from chassis.migrations import folder_of, migrate
+from chassis import command_line
 from chassis.settings import load
 
 
 async def _serve(stop: asyncio.Event) -> None:
-    # Here rather than above: migrating needs none of it.
     from shard_operator.main import run
     from shard_operator.settings import Settings
 
     await run(load(Settings, "OPERATOR"), stop)
 
 
-async def _migrate(_stop: asyncio.Event) -> None:
-    from shard_operator.settings import MigrationSettings
-
-    settings = load(MigrationSettings, "OPERATOR")
-    url = settings.migration_database_url.reveal()
-    await migrate(url, "placement", folder_of("shard_operator"))
-
-
-def main(arguments: list[str]) -> None:
-    """Do what the verb says."""
-    match arguments:
-        case [] | ["serve"]:
-            process.run(_serve)
-        case ["migrate"]:
-            process.run(_migrate)
-        case _:
-            sys.exit("usage: python -m shard_operator [serve | migrate]")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    command_line.run(
+        sys.argv[1:], package="shard_operator", prefix="OPERATOR", serve=_serve, room="placement"
+    )

@@ -14,13 +14,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from chassis import streams
 from chassis.errors import TryAgain
 from chassis.redis import translating
+from chassis.telemetry import get_logger
 from kernel.names import jobs_stream
 from kernel.sharding import ShardKey
 from shard_operator.scaling import Backlog
@@ -37,7 +37,7 @@ class StreamBacklog:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._log = structlog.get_logger("shard_operator")
+        self._log = get_logger(__name__)
 
     async def measure_backlog(self, pool: str, shards: Sequence[int]) -> Backlog | None:
         """The work in these shards, or None when Redis does not tell all of it in time."""

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
-import structlog
 
+from chassis.telemetry import get_logger
 from shard_operator.api import FIELD_MANAGER, JsonObject, KubernetesApi, resource_path
 from shard_operator.errors import ApiRefused, OperatorError
 from shard_operator.usershard import (
@@ -81,7 +81,7 @@ class KubernetesReporter:
     def __init__(self, api: KubernetesApi, identity: str) -> None:
         self._api = api
         self._identity = identity
-        self._log = structlog.get_logger()
+        self._log = get_logger(__name__)
 
     async def write_status(self, user_shard: Named, status: UserShardStatus) -> None:
         """Replace the status. Raises `ApiAway`, `ApiRefused`; a vanished object is no error."""

@@ -20,8 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import structlog
-
+from chassis.telemetry import get_logger
 from shard_operator import metrics
 from shard_operator.errors import PlacementAway
 from shard_operator.planning import AssignmentPlan, plan_assignments
@@ -91,7 +90,7 @@ class Controller:
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._memories: dict[str, PoolMemory] = {}
-        self._log = structlog.get_logger("shard_operator")
+        self._log = get_logger(__name__)
 
     def forget(self, pool: str) -> None:
         """Drop what was remembered of a pool whose UserShard is gone. Its users and workers

@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Protocol
 
 import msgspec
-import structlog
 
+from chassis.telemetry import get_logger
 from shard_operator.errors import ApiRefused, LeadershipLost, TryLater
 
 
@@ -97,7 +97,7 @@ class Leadership:
         self._deadline = 0.0
         self._seen: LeaseRecord | None = None
         self._seen_at = 0.0
-        self._log = structlog.get_logger()
+        self._log = get_logger(__name__)
 
     @property
     def is_leading(self) -> bool:

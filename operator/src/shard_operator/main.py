@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import structlog
-
 from chassis import telemetry
 from chassis.migrations import folder_of, require_applied
 from chassis.postgres import open_pool
 from chassis.process import ready_line
 from chassis.redis import open_redis
+from chassis.telemetry import get_logger
 from shard_operator import metrics
 from shard_operator.api import KubernetesApi, resource_path
 from shard_operator.backlog import StreamBacklog
@@ -119,7 +118,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             except* LeadershipLost as lost:
                 why = str(lost.exceptions[0])
             if why:
-                structlog.get_logger().error("leadership_lost", why=why)
+                get_logger(__name__).error("leadership_lost", why=why)
                 raise SystemExit(EXIT_LEADERSHIP_LOST)
 
 
@@ -159,7 +158,7 @@ async def _watch(operator: Operator) -> None:
             raise
         except Exception as error:  # noqa: BLE001 (whatever kopf could not go on with)
             problem = f"{type(error).__name__}: {error}"
-        structlog.get_logger().warning("watch_ended", problem=problem)
+        get_logger(__name__).warning("watch_ended", problem=problem)
         await asyncio.sleep(LIST_RETRY_SECONDS)
 
 
@@ -178,7 +177,7 @@ async def _relist(operator: Operator) -> None:
 
 
 async def _list(operator: Operator) -> bool:
-    settings, log = operator.settings, structlog.get_logger()
+    settings, log = operator.settings, get_logger(__name__)
     everywhere = "*" in settings.watch_namespaces
     namespaces = [None] if everywhere else settings.watch_namespaces or (settings.namespace,)
     try:
@@ -208,7 +207,7 @@ async def _tell_invalid(operator: Operator) -> None:
         told[key] = problem.problem
         if operator.told_invalid.get(key) == problem.problem:
             continue
-        structlog.get_logger().error("user_shard_invalid", problem=str(problem))
+        get_logger(__name__).error("user_shard_invalid", problem=str(problem))
         with contextlib.suppress(TryLater, ApiRefused):
             await operator.reporter.write_status(problem, say_invalid(problem, now))
     operator.told_invalid = told

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
-import structlog
 
 from chassis.errors import TryAgain
 from chassis.postgres import Connection, Pool, transaction
 from chassis.settings import Secret
+from chassis.telemetry import get_logger
 from shard_operator.errors import PlacementAway
 from shard_operator.planning import Change, ShardPlacement
 from shard_operator.usershard import UserShard
@@ -136,7 +136,7 @@ async def listen_placement(database_url: Secret, wake: asyncio.Event) -> None:
     Needs a session of its own. Behind a transaction pooler no notification arrives and nothing
     breaks: the poll of each pool sees the change later.
     """
-    log = structlog.get_logger("shard_operator")
+    log = get_logger(__name__)
     while True:
         try:
             connection = await asyncpg.connect(

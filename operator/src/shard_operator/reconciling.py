@@ -10,8 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
-
+from chassis.telemetry import get_logger
 from shard_operator import metrics
 from shard_operator.controller import Controller
 from shard_operator.errors import ApiRefused, LeadershipLost, TryLater
@@ -37,7 +36,7 @@ class ReconcileLoop:
         self._list_pools = list_pools
         self._wake = wake
         self._due: dict[str, float] = {}
-        self._log = structlog.get_logger("shard_operator")
+        self._log = get_logger(__name__)
         self.passed_at = time.monotonic()
         """When the last pass ended; liveness looks at it."""
 

@@ -53,10 +53,3 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     listen_database_url: Secret | None = None
     """The database past any transaction pooler, for LISTEN. Unset: `database_url`; where no
     notification comes through, the poll sees every change a little later."""
-
-
-class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `python -m shard_operator migrate` needs instead."""
-
-    migration_database_url: Secret
-    """The database, as a role that may create schemas and roles. Serving never needs it."""

@@ -94,6 +94,31 @@ async def test_a_stale_call_does_not_spoil_the_batch_it_shares(house: House) -> 
     assert [grpc.StatusCode.FAILED_PRECONDITION, done, grpc.StatusCode.NOT_FOUND] == codes
 
 
+async def test_a_call_for_the_wrong_shard_does_not_speak_for_the_right_one(house: House) -> None:
+    """They share a batch, the wrong one comes first: the right one ends the job all the same."""
+    gateway = await house.open_gateway(DELIVER_WAIT_MILLISECONDS="50")
+    claim = await house.claim()
+    await house.sql.execute("SELECT placement.ensure_shard($1, 1)", POOL)
+    others = await house.claim(shard=1)
+    house.say(5, "hi")
+    (job,) = await house.jobs()
+
+    wrong, right, again = await asyncio.gather(
+        *(
+            gateway.stub.Deliver(ending(c, job.job_id, text(said)), timeout=5)
+            for c, said in ((others, "wrong"), (claim, "right"), (claim, "again"))
+        ),
+        return_exceptions=True,
+    )
+
+    assert isinstance(wrong, grpc.aio.AioRpcError)
+    assert wrong.code() is grpc.StatusCode.NOT_FOUND
+    assert isinstance(right, gateway_pb2.DeliverResponse)
+    assert isinstance(again, gateway_pb2.DeliverResponse)
+    assert (right.already_delivered, again.already_delivered) == (False, True)
+    assert [message["text"] for message in await house.heard(5)] == ["right"]
+
+
 async def test_a_valid_epoch_of_one_shard_cannot_end_anothers_job(house: House) -> None:
     """Neither before nor after it is done."""
     gateway = await house.open_webhook(USERS_PER_SHARD="1")

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import grpc
 import grpc.aio
 import pytest
-from tests.integration.ledger.conftest import ClaimShard, Serve
+from tests.integration.ledger.conftest import Serve
+from tests.integration.stores import ClaimShard, rows
 
 from chassis.grpc_client import reason_of
 from devbox.database import Database
@@ -62,15 +62,6 @@ async def refused(
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await ledger.EnsureAccounts(request, timeout=10)
     return refusal.value
-
-
-async def rows(database: Database, statement: str) -> list[tuple[object, ...]]:
-    """What the database's owner sees."""
-    connection = await asyncpg.connect(database.owner_url)
-    try:
-        return [tuple(row) for row in await connection.fetch(statement)]
-    finally:
-        await connection.close()
 
 
 async def test_the_first_call_makes_accounts_and_the_second_finds_them(

@@ -4,18 +4,9 @@ import asyncio
 import os
 import sys
 
+from tests.integration.stores import run_program
+
 from devbox.database import Database
-
-
-async def run_program(*arguments: str, **environ: str) -> tuple[int | None, str]:
-    """Run `python -m pricing` to its end; give its exit status and what it wrote."""
-    program = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "pricing", *arguments,
-        env={**os.environ, **environ},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    output, _ = await program.communicate()
-    return program.returncode, output.decode()
 
 
 async def test_it_serves_and_a_sigterm_ends_it_well(database: Database, redis_url: str) -> None:
@@ -45,6 +36,7 @@ async def test_it_serves_and_a_sigterm_ends_it_well(database: Database, redis_ur
 async def test_it_refuses_a_market_nobody_can_read(database: Database, redis_url: str) -> None:
     """Exit status 1 and one sentence that shows a right one."""
     status, output = await run_program(
+        "pricing",
         PRICING_DATABASE_URL=database.url("purser_pricing"),
         PRICING_REDIS_URL=redis_url,
         PRICING_SIMULATION_INSTRUMENTS="BTC:64000.00:55,ETH=1",

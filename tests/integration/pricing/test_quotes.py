@@ -33,7 +33,7 @@ AWAY = {"redis": RedisSettings(redis_url=Secret("redis://127.0.0.1:1/0"))}
 
 def counted(outcome: str) -> float:
     """How many quotes met this outcome at the shared cache, since the test process began."""
-    name = "pricing_shared_quotes_total"
+    name = "purser_pricing_shared_quotes_total"
     return REGISTRY.get_sample_value(name, {"outcome": outcome}) or 0.0
 
 

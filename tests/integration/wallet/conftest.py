@@ -1,12 +1,11 @@
 """A wallet that serves, and shards to claim."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from uuid import uuid4
 
-import asyncpg
 import pytest
+from tests.integration.stores import ClaimShard, make_claims
 
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import ServerSettings
@@ -14,15 +13,12 @@ from chassis.postgres import PostgresSettings
 from chassis.settings import Secret
 from chassis.telemetry import TelemetrySettings
 from devbox.database import Database
-from kernel.sharding import Claim
 from purser.wallet.v1.wallet_pb2_grpc import WalletServiceStub
 from wallet.key_encryption import make_key_file
 from wallet.main import running
 from wallet.settings import Settings
 
-POOL = "default.main"
 Serve = Callable[[], AbstractAsyncContextManager[WalletServiceStub]]
-ClaimShard = Callable[[int], Awaitable[Claim]]
 
 
 @pytest.fixture
@@ -57,23 +53,6 @@ def serve(settings: Settings) -> Serve:
 
 
 @pytest.fixture
-async def claim_shard(database: Database) -> ClaimShard:
-    """Claim a shard as a worker would, through placement's own functions; each claim is newer."""
-
-    async def claim(shard: int) -> Claim:
-        run = (POOL, f"worker-{uuid4()}", uuid4())
-        connection = await asyncpg.connect(database.owner_url)
-        try:
-            await connection.execute("SELECT placement.ensure_shard($1, $2)", POOL, shard)
-            await connection.execute("UPDATE placement.shards SET desired_owner = $1", run[1])
-            await connection.execute("SELECT placement.register_worker($1, $2, $3, 60)", *run)
-            epoch = await connection.fetchval(
-                "SELECT placement.claim_shard($1, $4, $2, $3, 3)", *run, shard
-            )
-            # Gone without a word: its shard is free for the next claim, its epoch the newest.
-            await connection.execute("SELECT placement.deregister_worker($1, $2, $3)", *run)
-        finally:
-            await connection.close()
-        return Claim(POOL, shard, epoch)
-
-    return claim
+def claim_shard(database: Database) -> ClaimShard:
+    """Claim shards as a worker would; each claim is newer."""
+    return make_claims(database)

@@ -15,7 +15,8 @@ import grpc.aio
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from tests.integration.wallet.conftest import ClaimShard, Serve
+from tests.integration.stores import ClaimShard, run_program
+from tests.integration.wallet.conftest import Serve
 from tests.integration.wallet.test_wallets import ensure
 
 from chassis.errors import CannotStart
@@ -219,17 +220,6 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
-async def run_program(*arguments: str, **environ: str) -> tuple[int | None, str]:
-    """Run `python -m wallet`; give its exit status and what it wrote."""
-    program = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wallet", *arguments,
-        env={**os.environ, **environ},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    output, _ = await program.communicate()
-    return program.returncode, output.decode()
-
-
 @pytest.fixture
 def open_key_file(key_file: Path) -> Path:
     """A key that everybody may read."""
@@ -242,6 +232,7 @@ async def test_the_program_refuses_a_wrong_file_in_one_line(
 ) -> None:
     """Exit status 1 and one sentence: no stack trace."""
     status, output = await run_program(
+        "wallet",
         WALLET_DATABASE_URL=database.url("purser_wallet"),
         WALLET_KEY_ENCRYPTION_KEY_FILE=str(open_key_file),
     )
@@ -254,9 +245,9 @@ async def test_the_program_makes_a_key_once(tmp_path: Path) -> None:
     """`make-key` says the id and not the key; the second time it refuses."""
     path = tmp_path / "key"
 
-    first, said = await run_program("make-key", str(path))
+    first, said = await run_program("wallet", "make-key", str(path))
     key = path.read_text().strip()
-    second, refused = await run_program("make-key", str(path))
+    second, refused = await run_program("wallet", "make-key", str(path))
 
     assert (first, second) == (0, 1)
     assert FileKeyEncryption(path).key_id in said

@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import grpc
 import grpc.aio
 import pytest
-from tests.integration.wallet.conftest import ClaimShard, Serve
+from tests.integration.stores import ClaimShard, rows
+from tests.integration.wallet.conftest import Serve
 
 from chassis.grpc_client import reason_of
 from devbox.database import Database
@@ -46,15 +46,6 @@ async def refused(wallet: WalletServiceStub, request: EnsureWalletRequest) -> gr
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await wallet.EnsureWallet(request, timeout=10)
     return refusal.value
-
-
-async def rows(database: Database, statement: str) -> list[tuple[object, ...]]:
-    """What the database's owner sees."""
-    connection = await asyncpg.connect(database.owner_url)
-    try:
-        return [tuple(row) for row in await connection.fetch(statement)]
-    finally:
-        await connection.close()
 
 
 async def test_the_first_call_makes_a_wallet_and_every_later_one_finds_it(

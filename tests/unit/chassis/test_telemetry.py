@@ -5,6 +5,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,6 +110,31 @@ def test_a_library_that_logs_oddly_is_still_heard(capsys: pytest.CaptureFixture[
         ("info", "level"),
         ("error", "%d things"),
     ]
+
+
+def test_what_a_library_gets_over_by_itself_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A pool that connects again warns with a stack trace; an error keeps its own."""
+    start("room", TelemetrySettings(log_format="console"))
+    for level in (logging.WARNING, logging.ERROR):
+        logging.getLogger("pool").log(level, "lost", exc_info=ConnectionRefusedError())
+    warning, *error = capsys.readouterr().err.splitlines()
+    assert warning.endswith("room: lost source=pool error=ConnectionRefusedError")
+    assert error[0].endswith("room: lost source=pool")
+    assert error[1] == "ConnectionRefusedError"
+
+
+def test_logs_can_go_to_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """In the form and with the redaction of every other process."""
+    with (tmp_path / "room.log").open("w") as file:
+        telemetry.log_to("room", file)
+        get_logger("where").warning("lost", url="postgresql://role:open-sesame@db/")
+    start("room", TelemetrySettings())
+    written = (tmp_path / "room.log").read_text()
+    assert "warning  room: lost source=where" in written
+    assert "open-sesame" not in written
+    assert capsys.readouterr().err == ""
 
 
 def test_a_line_nobody_can_read_any_more_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,37 @@ def test_a_folder_that_cannot_be_made_names_the_variable(tmp_path: Path) -> None
         DataFolder(tmp_path / "file" / "data").ensure()
 
 
+def test_a_folder_of_another_user_is_named_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each process would fail on its own, with a stack trace at the end."""
+    folder = DataFolder(tmp_path)
+    folder.ensure()
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != folder.logs and may(path, mode))
+    with pytest.raises(CannotBegin, match=r"/logs.*PURSER_DATA_DIR"):
+        folder.ensure()
+
+
+def test_a_path_too_long_for_postgresql_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    """Its initdb would fail four times first."""
+    with pytest.raises(CannotBegin, match="shorter"):
+        DataFolder(tmp_path.joinpath(*["d" * 200] * 4)).ensure()
+
+
+def test_the_lock_of_another_user_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make stop` in somebody else's folder."""
+
+    def forbidden(*_arguments: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", forbidden)
+    with pytest.raises(CannotBegin, match="Permission denied"):
+        DataFolder(tmp_path).running_pid()
+
+
 def test_a_secret_is_made_once_and_for_us_alone(tmp_path: Path) -> None:
     """The second run must log in with what the first one set."""
     secret = ensure_secret(tmp_path / "secrets", "role")

@@ -117,3 +117,11 @@ def test_more_workers_than_the_most_raise_the_most_unless_it_was_said() -> None:
     assert load_settings({}, workers=6).workers_max == 6
     with pytest.raises(CannotBegin, match="DEVBOX_WORKERS_MAX"):
         load_settings({"PURSER_WORKERS_MAX": "3"}, workers=6)
+
+
+@pytest.mark.parametrize("token", ["abc", "abc:def", "123:", ":x", "123: x"])
+def test_what_is_no_bot_token_is_refused_before_anything_starts(token: str) -> None:
+    """By the variable's name, and without showing it."""
+    with pytest.raises(CannotBegin, match="TELEGRAM_BOT_TOKEN does not look like") as refusal:
+        load_settings({"TELEGRAM_BOT_TOKEN": token})
+    assert token not in str(refusal.value).replace("123456:AAAA", "")

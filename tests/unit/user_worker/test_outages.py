@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from user_worker.application.outages import WARNING_PERIOD_SECONDS, note_outage
+from user_worker.application.outages import WARNING_PERIOD_SECONDS, note_answer, note_outage
 from user_worker.errors import DependencyDown
 
 
@@ -32,3 +32,20 @@ def test_many_unanswered_calls_are_one_warning_per_purpose_and_period(
     assert ["answer", "fetch", "answer"] == [line["purpose"] for line in lines]
     assert "refused" in lines[0]["reason"]
     assert 102 == counted("oracle")
+
+
+def test_the_first_answer_after_a_warning_says_how_long_it_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who reads the log at night sees when it was over; a healthy call says nothing."""
+    monkeypatch.setattr(time, "monotonic", lambda: 5000.0)
+    with capture_logs() as lines:
+        note_answer("oracle", "consult")
+        note_outage(DependencyDown("oracle", "UNAVAILABLE: refused"), "consult")
+        monkeypatch.setattr(time, "monotonic", lambda: 5012.34)
+        note_answer("oracle", "ask")
+        note_answer("oracle", "consult")
+        note_answer("oracle", "consult")
+
+    assert ["dependency_down", "dependency_back"] == [line["event"] for line in lines]
+    assert 12.3 == lines[-1]["away_seconds"]

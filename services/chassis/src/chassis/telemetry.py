@@ -2,9 +2,9 @@
 
 Logs are structlog events on stderr, one JSON object (or one line for a person) each, with the
 service, the trace's id and nothing secret (`chassis.redaction`); what libraries say through the
-standard library's logging takes the same way. Metrics are prometheus_client's, served on a port of
-their own by a thread. Traces are ids only (`chassis.tracing`) until a collector is named. Nothing
-here waits for anybody outside the process.
+standard library's logging takes the same way, and brings a stack trace only with an error. Metrics
+are prometheus_client's, served on a port of their own by a thread. Traces are ids only
+(`chassis.tracing`) until a collector is named. Nothing here waits for anybody outside the process.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, TextIO, cast
 
 import msgspec
 import prometheus_client
@@ -36,6 +36,7 @@ __all__ = [
     "current_traceparent",
     "get_logger",
     "log_before_start",
+    "log_to",
     "new_trace",
     "span",
     "split_address",
@@ -55,7 +56,7 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
     """`json` for machines that collect, `console` for a person who watches."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """At `info` a quiet process says one line when it is ready and one when it ends."""
+    """At `info` a quiet process says where its metrics are, that it is ready, and that it ends."""
 
     metrics_address: str | None = None
     """`host:port` of `/metrics`; port 0 takes a free one. Unset: no metrics port, since a port
@@ -120,6 +121,8 @@ def start(service: str, settings: TelemetrySettings) -> Telemetry:
             thread.join()
 
         metrics_port = server.server_port
+        # With port 0 there is no other way to learn where they are.
+        get_logger(__name__).info("metrics_served", address=f"{host}:{metrics_port}")
         closers.append(close_metrics)
     if settings.otlp_endpoint is not None:
         from chassis.trace_export import SpanExport
@@ -138,6 +141,11 @@ def log_before_start() -> None:
     _configure_logs(service, TelemetrySettings(log_format=log_format))
 
 
+def log_to(service: str, file: TextIO) -> None:
+    """Write lines for a person to `file`, for a program whose terminal is for sentences."""
+    _configure_logs(service, TelemetrySettings(log_format="console"), lambda: file)
+
+
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """Give a logger; events are snake_case words, data goes into keyword arguments."""
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(source=name))
@@ -151,7 +159,9 @@ def split_address(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _configure_logs(service: str, settings: TelemetrySettings) -> None:
+def _configure_logs(
+    service: str, settings: TelemetrySettings, stream: Callable[[], TextIO] = lambda: sys.stderr
+) -> None:
     level = getattr(logging, settings.log_level.upper())
     to_json = settings.log_format == "json"
     structlog.configure(
@@ -163,7 +173,7 @@ def _configure_logs(service: str, settings: TelemetrySettings) -> None:
             _to_json if to_json else _to_line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=_Stderr,
+        logger_factory=lambda *_names: _Lines(stream),
         cache_logger_on_first_use=False,
     )
     logging.root.handlers = [_ToStructlog()]
@@ -226,17 +236,18 @@ def _shown(value: object) -> str:
     return text if text.isprintable() and " " not in text else repr(value)
 
 
-class _Stderr:
+class _Lines:
     """The end of a line's way. Whoever reads it may be gone: that must not stop who writes it."""
 
-    def __init__(self, *_names: object) -> None:
-        pass
+    def __init__(self, stream: Callable[[], TextIO]) -> None:
+        self._stream = stream
 
     def write(self, line: str) -> None:
         with contextlib.suppress(OSError, ValueError):
             # Looked up each time, and written in one piece: threads log too.
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            stream = self._stream()
+            stream.write(line + "\n")
+            stream.flush()
 
     debug = info = warning = error = critical = write
 
@@ -251,4 +262,12 @@ class _ToStructlog(logging.Handler):
             event = str(record.msg)
         # Levels of a library's own between the known ones count as the one below.
         level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
-        get_logger(record.name).log(level, event, exc_info=record.exc_info or None)
+        log = get_logger(record.name)
+        if level >= logging.ERROR:
+            log.log(level, event, exc_info=record.exc_info or None)
+        elif error := _exception_of(record.exc_info):
+            # An outage that a pool gets over by itself: twenty-five lines of it in each process
+            # would bury the line that says what was lost.
+            log.log(level, event, error=type(error).__name__)
+        else:
+            log.log(level, event)

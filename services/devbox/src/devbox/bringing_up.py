@@ -102,10 +102,10 @@ async def _bring_up(
 
 async def _prepare_database(world: World, folder: DataFolder) -> None:
     """Make the schema what the code needs, and let the roles in."""
-    from devbox.control_log import log_to
+    from chassis.telemetry import log_to
     from devbox.database import ensure_database, ensure_logins, ensure_shard, migrate_rooms
 
-    log_to(folder.log("devbox"))
+    log_to("devbox", folder.log("devbox").open("a", buffering=1))  # for the rest of the run
     database = world.database
     if world.settings.database_url is None:
         await ensure_database(maintenance_url(database), DATABASE)

@@ -10,11 +10,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-import structlog
-
 from chassis.postgres import PostgresSettings, open_pool
 from chassis.redis import RedisSettings, open_redis
 from chassis.settings import Secret
+from chassis.telemetry import get_logger
 from devbox.fleet import Fleet
 from devbox.keeper import Keeper, State
 from devbox.processes import POOL, WORKER, World, worker_name
@@ -80,7 +79,7 @@ class LoggedStatus:
     """Where a cluster has an object's status and events, one machine has a log."""
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger("devbox.control")
+        self._log = get_logger(__name__)
 
     async def write_status(self, user_shard: UserShard, status: UserShardStatus) -> None:
         """Log the figures a person would look for."""
@@ -91,8 +90,9 @@ class LoggedStatus:
     async def record_event(
         self, user_shard: UserShard, reason: str, message: str, *, warning: bool = False
     ) -> None:
-        """Log one decision."""
-        self._log.info(reason, pool=user_shard.pool, message=message, warning=warning)
+        """Log a warning; of its decisions the controller has told already."""
+        if warning:
+            self._log.warning("event", pool=user_shard.pool, reason=reason, message=message)
 
 
 def local_user_shard(settings: RunSettings) -> UserShard:

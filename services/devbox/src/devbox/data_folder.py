@@ -17,6 +17,8 @@ import msgspec
 from devbox.errors import AlreadyRunning, CannotBegin
 
 LOG_BYTES_MAX = 10_000_000
+PATH_BYTES_MAX = 800
+"""PostgreSQL refuses paths of 1024 bytes, and the longest name below the folder takes some 100."""
 
 
 class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,11 @@ class DataFolder:
 
     def ensure(self) -> None:
         """Make the folders, for us alone."""
+        if len(os.fsencode(self.root)) > PATH_BYTES_MAX:
+            raise CannotBegin(
+                f"The path of the data folder is longer than {PATH_BYTES_MAX} bytes, too long for "
+                "PostgreSQL: choose a shorter one with PURSER_DATA_DIR=…"
+            )
         try:
             for folder in (self.root, self.logs, self.secrets, self.run):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,6 +72,12 @@ class DataFolder:
                 f"The data folder {self.root} cannot be made ({error.strerror}): "
                 "choose another one with PURSER_DATA_DIR=…"
             ) from None
+        for folder in (self.root, *(entry for entry in self.root.iterdir() if entry.is_dir())):
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise CannotBegin(
+                    f"We may not write to {folder}, which another user may have made: "
+                    "give it back to us, or choose another data folder with PURSER_DATA_DIR=…"
+                )
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -83,11 +96,17 @@ class DataFolder:
             os.close(descriptor)
 
     def running_pid(self) -> int | None:
-        """Give the process of the run that is alive; None when there is none."""
+        """Give the process of the run that is alive; None when there is none. Raises
+        `CannotBegin` when it may not be looked at."""
         try:
-            descriptor = os.open(self.run / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+            descriptor = os.open(self.run / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise CannotBegin(
+                f"The data folder {self.root} cannot be read ({error.strerror}): "
+                "is it another user's?"
+            ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -124,5 +143,5 @@ class DataFolder:
             return f"Purser is just starting from {self.root}."
         return (
             f"Purser already runs from {self.root} (process {report.pid}): "
-            f"it is at {report.address}, and `make stop` stops it."
+            f"talk to {report.address}; `make stop` stops it."
         )

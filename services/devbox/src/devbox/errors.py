@@ -17,12 +17,10 @@ class DevboxError(Exception):
 
 
 class PortTaken(DevboxError):
-    """Another program listens on the port that was asked for."""
+    """Another program listens on the port that was asked for, or it is not ours to take."""
 
-    def __init__(self, port: int, variable: str) -> None:
-        super().__init__(
-            f"Port {port} is taken by another program; choose another one with {variable}=…"
-        )
+    def __init__(self, port: int, variable: str, why: str = "taken by another program") -> None:
+        super().__init__(f"Port {port} is {why}; choose another one with {variable}=…")
         self.port = port
 
 

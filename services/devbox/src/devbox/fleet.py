@@ -91,7 +91,7 @@ class Fleet:
         self._ready = True
         self.write_report()
         real = self._world.settings.bot_token is not None
-        where = "talk to your bot in Telegram" if real else f"talk to it at {self._world.address}"
+        where = f"talk to {'' if real else 'it at '}{self._world.address}"
         self._say(f"Purser is ready: {where}  (Ctrl-C stops it; `make status` looks inside)")
 
     def kill_all(self) -> None:
@@ -124,8 +124,19 @@ class Fleet:
         if keeper.state is State.READY and not self._ready:
             self._say(f"  {keeper.name:<24} ready after {seconds:.1f} s")
         elif keeper.state is State.READY and keeper.restarts:
-            self._say(f"  {keeper.name:<24} serves again")
+            self._tell(keeper, "serves again")
         elif keeper.state is State.BACKOFF:
-            self._say(f"  {keeper.name:<24} ended ({keeper.why_ended}); starting it again")
+            self._tell(keeper, f"ended ({keeper.why_ended}); starting it again")
         with contextlib.suppress(OSError):  # a full disk is no reason to stop keeping
             self.write_report()
+
+    def _tell(self, keeper: Keeper, what: str) -> None:
+        """Tell the person; once the run is ready, with the time, and the run's own log too."""
+        if not self._ready:
+            self._say(f"  {keeper.name:<24} {what}")
+            return
+        from chassis.telemetry import get_logger
+
+        self._say(f"  {keeper.name:<24} {time.strftime('%H:%M:%S')} {what}")
+        state = keeper.state.value
+        get_logger(__name__).warning("process_changed", process=keeper.name, state=state, what=what)

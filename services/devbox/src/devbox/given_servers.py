@@ -27,7 +27,11 @@ async def require_database(url: Secret) -> None:
     """Raise `CannotBegin` unless the database is new enough and its role may make roles."""
     try:
         connection = await asyncpg.connect(url.reveal(), timeout=CONNECT_TIMEOUT_SECONDS)
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+    except ValueError:
+        raise CannotBegin(
+            "PURSER_DATABASE_URL is not an address like postgresql://role:password@host:5432/name."
+        ) from None
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
         raise CannotBegin(
             f"The PostgreSQL named by PURSER_DATABASE_URL does not let us in ({type(e).__name__}): "
             "look at the address and at whether the server is up."
@@ -61,7 +65,11 @@ async def require_redis(url: Secret) -> None:
             url.reveal(), socket_connect_timeout=CONNECT_TIMEOUT_SECONDS
         ) as redis:
             await redis.ping()
-    except (OSError, ValueError, RedisError) as error:
+    except ValueError:
+        raise CannotBegin(
+            "PURSER_REDIS_URL is not an address like redis://:password@host:6379/0."
+        ) from None
+    except (OSError, RedisError) as error:
         raise CannotBegin(
             f"The Redis named by PURSER_REDIS_URL does not answer ({type(error).__name__}): "
             "look at the address and at whether the server is up."

@@ -104,7 +104,7 @@ class World:
     @property
     def address(self) -> str:
         """Where a person talks to the bot."""
-        return self.simulator_url if self.settings.bot_token is None else "Telegram"
+        return self.simulator_url if self.settings.bot_token is None else "your bot in Telegram"
 
 
 def plan_simulator(world: World) -> ProcessPlan:

@@ -154,6 +154,9 @@ def choose_port(wanted: int, variable: str) -> int:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", wanted))
+        except PermissionError:
+            why = "one that only root may use"
+            raise PortTaken(wanted, variable, why) from None
         except OSError as error:
             raise PortTaken(wanted, variable) from error
         port: int = probe.getsockname()[1]

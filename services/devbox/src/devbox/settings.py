@@ -5,6 +5,7 @@ it.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,8 @@ from devbox.errors import CannotBegin
 
 PREFIX = "DEVBOX"
 BOT_TOKEN_VARIABLE = "TELEGRAM_BOT_TOKEN"  # noqa: S105  # a variable's name
+# The gateway would refuse another one too, but only after everything else has started.
+BOT_TOKEN = re.compile(r"[0-9]+:[!-~]+")
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=20)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -72,6 +75,11 @@ def load_settings(environ: Mapping[str, str] = os.environ, **chosen: object) -> 
         if value is not None
     }
     settings = load(RunSettings, PREFIX, asked)
+    if settings.bot_token is not None and not BOT_TOKEN.fullmatch(settings.bot_token.reveal()):
+        raise CannotBegin(
+            f"{BOT_TOKEN_VARIABLE} does not look like a bot token (123456:AAAA…): "
+            "copy it from @BotFather."
+        )
     if settings.workers > settings.workers_max:
         if f"{PREFIX}_WORKERS_MAX" in asked or "PURSER_WORKERS_MAX" in asked:
             raise CannotBegin("DEVBOX_WORKERS may not be above DEVBOX_WORKERS_MAX.")

@@ -57,7 +57,9 @@ def _choose_ports(settings: RunSettings) -> Ports:
         database = choose_port(settings.database_port, postgresql.PORT_VARIABLE)
     if settings.redis_port:
         redis = choose_port(settings.redis_port, valkey.PORT_VARIABLE)
-    simulator = choose_port(settings.port, "PURSER_PORT") if settings.bot_token is None else 0
+    simulator = 0
+    if settings.bot_token is None:
+        simulator = choose_port(settings.port, "`make run PORT=…` or PURSER_PORT")
     return Ports(simulator, database, redis, tuple(gateways), pricing, wallet, ledger)
 
 

@@ -240,10 +240,3 @@ def check(settings: Settings) -> Settings:
     if problems:
         raise BadSettings(*problems)
     return settings
-
-
-class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `python -m gateway migrate` needs instead."""
-
-    migration_database_url: Secret
-    """The database, as a role that may create schemas and roles. Serving never needs it."""

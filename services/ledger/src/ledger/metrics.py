@@ -2,4 +2,4 @@
 
 from prometheus_client import Counter
 
-accounts_made = Counter("ledger_accounts_made", "Accounts made for users.")
+accounts_made = Counter("purser_ledger_accounts_made", "Accounts made for users.")

@@ -3,19 +3,19 @@
 from prometheus_client import Counter, Gauge
 
 source_calls = Counter(
-    "pricing_source_calls",
+    "purser_pricing_source_calls",
     "Calls to a source of quotes: one per step, however many users ask.",
     ["outcome"],
 )
 shared_quotes = Counter(
-    "pricing_shared_quotes",
+    "purser_pricing_shared_quotes",
     "Quotes offered to the shared cache: written (first of the step), adopted (another replica "
     "was first), failed (Redis is away; answers go on from this replica's own).",
     ["outcome"],
 )
 candles = Counter(
-    "pricing_candles",
+    "purser_pricing_candles",
     "Finished candles: kept, or dropped because the database was away for too long.",
     ["outcome"],
 )
-watches = Gauge("pricing_watches", "Streams of quotes being served.")
+watches = Gauge("purser_pricing_watches", "Streams of quotes being served.")

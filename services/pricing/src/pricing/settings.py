@@ -7,7 +7,6 @@ import msgspec
 from chassis.grpc_server import ServerSettings
 from chassis.postgres import PostgresSettings
 from chassis.redis import RedisSettings
-from chassis.settings import Secret
 from chassis.telemetry import TelemetrySettings
 
 
@@ -64,10 +63,3 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     telemetry: TelemetrySettings
     """What to say about itself, and where."""
-
-
-class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `python -m pricing migrate` needs instead."""
-
-    migration_database_url: Secret
-    """The database, as a role that may create schemas and roles. Serving never needs it."""

@@ -1,33 +1,20 @@
-"""`python -m user_worker` works; `python -m user_worker migrate` brings its schema up to date."""
+"""`python -m user_worker` works; `… migrate` brings the schema `worker` up to date and ends."""
 
 import asyncio
-import os
 import sys
 
-from chassis import migrations, process, settings
-from chassis.errors import BadSettings
-from user_worker import main
-from user_worker.settings import PREFIX, Settings
-
-MIGRATION_URL = "PURSER_MIGRATION_DATABASE_URL"
+from chassis import command_line
+from chassis.settings import load
 
 
 async def _serve(stop: asyncio.Event) -> None:
-    await main.run(settings.load(Settings, PREFIX), stop)
+    from user_worker.main import run
+    from user_worker.settings import PREFIX, Settings
 
-
-async def _migrate(_stop: asyncio.Event) -> None:
-    url = os.environ.get(MIGRATION_URL, "")
-    if not url:
-        raise BadSettings(f"{MIGRATION_URL} is missing: set it to the owner's address.")
-    await migrations.migrate(url, main.ROOM, migrations.folder_of("user_worker"))
+    await run(load(Settings, PREFIX), stop)
 
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case [] | ["serve"]:
-            process.run(_serve)
-        case ["migrate"]:
-            process.run(_migrate)
-        case _:
-            sys.exit("usage: python -m user_worker [serve | migrate]")
+    command_line.run(
+        sys.argv[1:], package="user_worker", prefix="USER_WORKER", serve=_serve, room="worker"
+    )

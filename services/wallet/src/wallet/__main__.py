@@ -3,34 +3,27 @@
 `python -m wallet make-key FILE` makes a key-encryption key in a file that is not there yet.
 """
 
+import argparse
 import asyncio
 import sys
 from pathlib import Path
 
-from chassis import process
+from chassis import command_line
 from chassis.errors import CannotStart
-from chassis.migrations import folder_of, migrate
 from chassis.settings import load
 
 
 async def _serve(stop: asyncio.Event) -> None:
-    # Here rather than above: migrating needs none of it.
     from wallet.main import run
     from wallet.settings import Settings
 
     await run(load(Settings, "WALLET"), stop)
 
 
-async def _migrate(_stop: asyncio.Event) -> None:
-    from wallet.settings import MigrationSettings
-
-    settings = load(MigrationSettings, "WALLET")
-    await migrate(settings.migration_database_url.reveal(), "wallet", folder_of("wallet"))
-
-
-def _make_key(path: Path) -> None:
+def _make_key(arguments: argparse.Namespace) -> None:
     from wallet.key_encryption import make_key_file
 
+    path: Path = arguments.file
     try:
         key_id = make_key_file(path)
     except CannotStart as error:
@@ -40,18 +33,13 @@ def _make_key(path: Path) -> None:
     )
 
 
-def main(arguments: list[str]) -> None:
-    """Do what the verb says."""
-    match arguments:
-        case [] | ["serve"]:
-            process.run(_serve)
-        case ["migrate"]:
-            process.run(_migrate)
-        case ["make-key", path]:
-            _make_key(Path(path))
-        case _:
-            sys.exit("usage: python -m wallet [serve | migrate | make-key FILE]")
+def _add_verbs(verbs: command_line.Verbs) -> None:
+    make_key = verbs.add_parser("make-key", help="make a key-encryption key in a new file")
+    make_key.add_argument("file", type=Path, help="a file that is not there yet")
+    make_key.set_defaults(do=_make_key)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    command_line.run(
+        sys.argv[1:], package="wallet", prefix="WALLET", serve=_serve, add_verbs=_add_verbs
+    )

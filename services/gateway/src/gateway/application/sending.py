@@ -158,11 +158,17 @@ class Sending:
 
     async def sweep(self, lane: Lane) -> None:
         """Take chats that nobody sends to, until cancelled."""
+        failing = False
         while True:
             try:
                 taken = await self._take_due(lane)
+                if failing:
+                    failing = False
+                    _log.info("sweep_works_again", lane=lane.name.lower())
             except ServiceError as error:
-                _log.warning("sweep_failed", error=type(error).__name__)
+                if not failing:  # one line per outage, not one per second
+                    failing = True
+                    _log.warning("sweep_failed", lane=lane.name.lower(), error=str(error))
                 await self._wait_out_outage(lane)
                 taken = 0
             self._wake[lane].clear()

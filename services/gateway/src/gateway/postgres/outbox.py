@@ -9,7 +9,7 @@ leaves a lease that runs out; the sweep finds it.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -280,43 +280,34 @@ class Outbox:
         self, connection: Connection, endings: Sequence[Ending], *, take_leases: bool
     ) -> list[Ended | EndingRefused]:
         valid = await fence_batch(connection, [ending.claim for ending in endings])
-        # The first call of a job decides, also within a batch.
-        live: dict[UUID, Ending] = {}
-        for ending, ok in zip(endings, valid, strict=True):
-            if ok:
-                live.setdefault(ending.job_id, ending)
-        rows = await connection.fetch(
-            _END,
-            *_columns(live.values()),
-            self._gateway_id if take_leases else None,
-            self._lease_seconds,
-        )
-        ended = {
-            row["job_id"]: Ended(
-                row["user_id"],
-                _rows_of(live[row["job_id"]], row),
-                row["arrivals"] or 0,
-                row["ours"] is True,
-            )
-            for row in rows
-        }
-        missing = [job_id for job_id in live if job_id not in ended]
-        known = {}
-        if missing:
-            known = {
-                row["job_id"]: (row["pool"], row["shard"])
-                for row in await connection.fetch(_KNOWN, missing)
-            }
+        ended: dict[UUID, Ended] = {}
+        ender: dict[UUID, Ending] = {}
+        for live in _rounds(ending for ending, ok in zip(endings, valid, strict=True) if ok):
+            for row in await connection.fetch(
+                _END,
+                *_columns(live.values()),
+                self._gateway_id if take_leases else None,
+                self._lease_seconds,
+            ):
+                job_id = row["job_id"]
+                ender[job_id] = live[job_id]
+                ended[job_id] = Ended(
+                    row["user_id"],
+                    _rows_of(live[job_id], row),
+                    row["arrivals"] or 0,
+                    row["ours"] is True,
+                )
+        shard_of = {job_id: (e.claim.pool, e.claim.shard) for job_id, e in ender.items()}
+        if missing := {ending.job_id for ending in endings} - ended.keys():
+            for row in await connection.fetch(_KNOWN, list(missing)):
+                shard_of[row["job_id"]] = row["pool"], row["shard"]
         answers: list[Ended | EndingRefused] = []
         for ending, ok in zip(endings, valid, strict=True):
             if not ok:
                 answers.append(EndingRefused.STALE)
-            elif ending is live[ending.job_id] and ending.job_id in ended:
+            elif ender.get(ending.job_id) is ending:
                 answers.append(ended[ending.job_id])
-            elif ending.job_id in ended or known.get(ending.job_id) == (
-                ending.claim.pool,
-                ending.claim.shard,
-            ):
+            elif shard_of.get(ending.job_id) == (ending.claim.pool, ending.claim.shard):
                 answers.append(EndingRefused.ALREADY_ENDED)
             else:
                 answers.append(EndingRefused.UNKNOWN)
@@ -393,6 +384,22 @@ class Outbox:
             or (mark.end_lease_at is not None and (mark.row.user_id, mark.row.key.lane) in ended)
             for mark in marks
         ]
+
+
+def _rounds(endings: Iterable[Ending]) -> list[dict[UUID, Ending]]:
+    """Put calls into batches with each job once: one, unless calls of a job name two shards.
+
+    The first call of a job decides, also within a batch. A call that names another shard than the
+    job's decides nothing, so it must not stand in the way of one that names the right one.
+    """
+    rounds: list[dict[UUID, Ending]] = [{}]
+    for ending in endings:
+        for live in rounds:
+            if live.setdefault(ending.job_id, ending).claim.key == ending.claim.key:
+                break
+        else:
+            rounds.append({ending.job_id: ending})
+    return rounds if rounds[0] else []
 
 
 def _columns(endings: Collection[Ending]) -> list[list[object]]:

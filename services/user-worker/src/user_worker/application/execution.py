@@ -24,7 +24,7 @@ from chassis.redaction import redact_text
 from chassis.telemetry import continue_trace, get_logger
 from kernel.sharding import Claim
 from user_worker import metrics
-from user_worker.application.outages import note_outage
+from user_worker.application.outages import note_answer, note_outage
 from user_worker.conversation.book import Conversation, apology
 from user_worker.domain.jobs import Job
 from user_worker.domain.pauses import Pauses
@@ -115,14 +115,16 @@ class Execution:
         job_id, failures = str(turn.job.job_id), 0
         after_failure = iter(self._tries.after_failure)
         after_outage = iter(self._tries.after_outage)
+        missed: set[str] = set()
         while True:
             try:
                 async with self._slots, asyncio.timeout(self._tries.attempt_timeout_seconds):
-                    return await self._attempt(turn)
+                    answer = await self._attempt(turn)
             except ClaimLost:
                 raise
             except DependencyDown as outage:
                 note_outage(outage, "answer")
+                missed.add(outage.dependency)
                 pause = next(after_outage)
             except Exception as error:
                 failures += 1
@@ -131,6 +133,10 @@ class Execution:
                 if failures >= self._tries.tries_max:
                     return await self._set_aside(turn, f"{type(error).__name__}: {error}")
                 pause = next(after_failure)
+            else:
+                for dependency in missed:
+                    note_answer(dependency, "answer")
+                return answer
             if await _is_set_within(turn.draining, pause):
                 return None
 
@@ -149,6 +155,7 @@ class Execution:
 
     async def _deliver(self, turn: Turn, answer: _Answer) -> Ending:
         job, after_outage = turn.job, iter(self._tries.after_outage)
+        missed: set[str] = set()
         while True:
             try:
                 async with self._slots:
@@ -165,8 +172,11 @@ class Execution:
                 answer = await self._simpler(turn, answer, refusal)
             except DependencyDown as outage:
                 note_outage(outage, "deliver")
+                missed.add(outage.dependency)
                 await asyncio.sleep(next(after_outage))
             else:
+                for dependency in missed:
+                    note_answer(dependency, "deliver")
                 return Ending.ENDED
 
     async def _simpler(self, turn: Turn, answer: _Answer, refusal: RepliesRefused) -> _Answer:
@@ -176,6 +186,14 @@ class Execution:
         return _Answer([], Outcome.SET_ASIDE, answer.error)
 
     async def _set_aside(self, turn: Turn, error: str) -> _Answer:
+        job = turn.job
+        log.error(
+            "job_set_aside",
+            job_id=str(job.job_id),
+            user_id=str(job.user_id),
+            shard=str(job.key),
+            error=error,
+        )
         try:
             language = await turn.preferences.language(turn.job.user_id)
         except DependencyDown:

@@ -1,7 +1,8 @@
-"""A dependency that is away is counted each time and told about seldom.
+"""A dependency that is away is counted each time and told about seldom; its return is told once.
 
 With a wallet down, two thousand users' jobs rest and try again every two seconds; one warning per
-dependency, purpose and period says as much as a thousand a second. The metric has them all.
+dependency, purpose and period says as much as a thousand a second. The metric has them all. The
+first answer after a warning is a line as well: it says how long the outage was.
 """
 
 import time
@@ -14,8 +15,9 @@ WARNING_PERIOD_SECONDS = 10.0
 
 log = get_logger(__name__)
 
+# As many entries as there are dependencies and purposes in this package: no bound is needed.
 _warned_at: dict[tuple[str, str], float] = {}
-# As many as there are dependencies and purposes in this package: no bound is needed.
+_down_since: dict[tuple[str, str], float] = {}
 
 
 def note_outage(outage: DependencyDown, purpose: str) -> None:
@@ -25,6 +27,15 @@ def note_outage(outage: DependencyDown, purpose: str) -> None:
     key = (outage.dependency, purpose)
     if now - _warned_at.get(key, float("-inf")) >= WARNING_PERIOD_SECONDS:
         _warned_at[key] = now
+        _down_since.setdefault(key, now)
         log.warning(
             "dependency_down", dependency=outage.dependency, purpose=purpose, reason=str(outage)
         )
+
+
+def note_answer(dependency: str, purpose: str) -> None:
+    """Tell that a dependency answers again; quiet unless its outage was told about."""
+    since = _down_since.pop((dependency, purpose), None)
+    if since is not None:
+        seconds = round(time.monotonic() - since, 1)
+        log.info("dependency_back", dependency=dependency, purpose=purpose, away_seconds=seconds)

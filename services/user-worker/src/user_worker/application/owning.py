@@ -21,7 +21,7 @@ from chassis.telemetry import get_logger
 from kernel.identifiers import new_uuid7
 from kernel.sharding import ShardKey
 from user_worker import metrics
-from user_worker.application.outages import note_outage
+from user_worker.application.outages import note_answer, note_outage
 from user_worker.application.shards import Shards
 from user_worker.domain.lease import Lease
 from user_worker.domain.ownership import (
@@ -94,6 +94,7 @@ class Owner:
                 await asyncio.sleep(pause)
             else:
                 lease.renewed(sent_at)
+                note_answer("database", "register")
                 log.info("registered", worker=self.worker, incarnation=str(incarnation))
                 return True
         return False
@@ -143,6 +144,7 @@ class Owner:
                 log.error("lease_refused", incarnation=str(incarnation))
                 return
             lease.renewed(sent_at)
+            note_answer("database", "heartbeat")
             pause = period
 
     async def _converge(self, incarnation: UUID) -> None:
@@ -153,6 +155,8 @@ class Owner:
                 await self._converge_once(incarnation)
             except DependencyDown as outage:
                 note_outage(outage, "observe")
+            else:
+                note_answer("database", "observe")
             try:
                 async with asyncio.timeout(self._pace.poll_seconds):
                     await self.wake.wait()

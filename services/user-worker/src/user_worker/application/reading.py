@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
 from user_worker import metrics
-from user_worker.application.outages import note_outage
+from user_worker.application.outages import note_answer, note_outage
 from user_worker.application.shards import STREAM_START, OwnedShard, Shards
 from user_worker.domain.pauses import Pauses
 from user_worker.errors import DependencyDown, TooMuch
@@ -76,6 +76,7 @@ class StreamReader:
                 await asyncio.sleep(next(pauses))
                 continue
             pauses = iter(self._pace.after_outage)
+            note_answer("redis", "read")
             self._shards.take_from_stream(shards, entries)
 
     def _position(self, shard: OwnedShard) -> bytes:
@@ -135,6 +136,7 @@ class InboxReader:
             except DependencyDown as outage:
                 note_outage(outage, "fetch")
                 return
+            note_answer("gateway", "fetch")
 
     async def _ask(self, claims: Sequence[Claim], jobs_max: int, include_cursors: bool) -> None:
         """Ask; if the answer is too large, ask for half the shards, or half the jobs of one."""

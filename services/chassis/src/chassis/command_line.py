@@ -1,0 +1,68 @@
+"""What `python -m <package>` of a room understands: `serve` (also without a word), `migrate`, and
+verbs of the room's own.
+
+Nothing of the room is imported before its verb is known: migrating needs no Telegram, `--help`
+needs nothing at all.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from chassis import process
+from chassis.migrations import folder_of, migrate
+from chassis.settings import Secret, load
+
+Serve: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `migrate` needs, and serving never has."""
+
+    migration_database_url: Secret
+    """The database, as a role that may create schemas and roles."""
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    package: str,
+    prefix: str,
+    serve: Serve,
+    room: str | None = None,
+    add_verbs: Callable[[Verbs], None] = lambda verbs: None,
+) -> None:
+    """Do what the verb says and end the process.
+
+    `room` is the name its migrations are kept under, the package's unless said. `add_verbs` gives
+    the room's own verbs; each sets `do` to what takes the parsed arguments. Raises SystemExit when
+    something failed or the arguments cannot be understood (status 2).
+    """
+
+    async def bring_up_to_date(_stop: asyncio.Event) -> None:
+        settings = load(MigrationSettings, prefix, warn_of_unknown=False)
+        url = settings.migration_database_url.reveal()
+        await migrate(url, room or package, folder_of(package))
+
+    def do_serve(_parsed: argparse.Namespace) -> None:
+        process.run(serve)
+
+    def do_migrate(_parsed: argparse.Namespace) -> None:
+        process.run(bring_up_to_date)
+
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {package}",
+        description=f"Settings are read from the environment: {prefix}_…, see the README.",
+    )
+    parser.set_defaults(do=do_serve)
+    verbs: Any = parser.add_subparsers(title="verbs", metavar="VERB")
+    verbs.add_parser("serve", help="serve until told to stop (the default)")
+    migration = verbs.add_parser("migrate", help="bring the schema up to date and end")
+    migration.set_defaults(do=do_migrate)
+    add_verbs(verbs)
+    parsed = parser.parse_args(arguments)
+    parsed.do(parsed)

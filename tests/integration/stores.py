@@ -1,0 +1,59 @@
+"""What the tests of the fenced stores share: claims to act under, a look at the rows, the room as a
+process.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import asyncpg
+
+from devbox.database import Database
+from kernel.sharding import Claim
+
+POOL = "default.main"
+ClaimShard = Callable[[int], Awaitable[Claim]]
+
+
+def make_claims(database: Database) -> ClaimShard:
+    """Claim shards as a worker would, through placement's own functions; each claim is newer."""
+
+    async def claim(shard: int) -> Claim:
+        run = (POOL, f"worker-{uuid4()}", uuid4())
+        connection = await asyncpg.connect(database.owner_url)
+        try:
+            await connection.execute("SELECT placement.ensure_shard($1, $2)", POOL, shard)
+            await connection.execute("UPDATE placement.shards SET desired_owner = $1", run[1])
+            await connection.execute("SELECT placement.register_worker($1, $2, $3, 60)", *run)
+            epoch = await connection.fetchval(
+                "SELECT placement.claim_shard($1, $4, $2, $3, 3)", *run, shard
+            )
+            # Gone without a word: its shard is free for the next claim, its epoch the newest.
+            await connection.execute("SELECT placement.deregister_worker($1, $2, $3)", *run)
+        finally:
+            await connection.close()
+        return Claim(POOL, shard, epoch)
+
+    return claim
+
+
+async def rows(database: Database, statement: str) -> list[tuple[object, ...]]:
+    """What the database's owner sees."""
+    connection = await asyncpg.connect(database.owner_url)
+    try:
+        return [tuple(row) for row in await connection.fetch(statement)]
+    finally:
+        await connection.close()
+
+
+async def run_program(package: str, *arguments: str, **environ: str) -> tuple[int | None, str]:
+    """Run `python -m <package>` to its end; give its exit status and what it wrote."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", package, *arguments,
+        env={**os.environ, **environ},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await program.communicate()
+    return program.returncode, output.decode()
