@@ -146,6 +146,37 @@ async def test_without_any_redis_users_are_answered_all_the_same() -> None:
         await until(lambda: house.answered == [1, 2, 3])
 
 
+async def test_behind_a_flood_another_user_is_still_found_in_the_stream() -> None:
+    """What was dropped is read anew only from the end: a long stream is read to its end first."""
+    house = House()
+    pace = StreamPace(0.01, 10, 30.0, 0.0, SOON)
+    house.work = (StreamReader(house.stream, house.shards, pace).run, *house.work[1:])
+    house.gate.clear()
+    house.placement.wish(0, ME)
+    for seq in range(1, 201):
+        house.accept(seq)
+    house.accept(1, user=2)
+    async with living(house), asyncio.timeout(3):  # before the held job would be tried again
+        await until(lambda: house.started == [1, 1])
+
+
+async def test_a_flood_is_worked_as_fast_as_its_user_can_be_answered() -> None:
+    """A hundred jobs of one user, of whom sixteen are kept at a time, the inbox asked seldom."""
+    house = House()
+    slowly = InboxReader(house.inbox, house.shards, InboxPace(30.0, 0.001, 100))
+    pace = StreamPace(0.01, 200, 30.0, 30.0, SOON)
+    house.work = (
+        StreamReader(house.stream, house.shards, pace).run,
+        slowly.run,
+        house.work[2],
+    )
+    house.placement.wish(0, ME)
+    for seq in range(1, 101):
+        house.accept(seq)
+    async with living(house):
+        await until(lambda: house.answered == list(range(1, 101)))
+
+
 async def test_an_inbox_too_full_for_one_answer_is_read_in_smaller_ones() -> None:
     """A message has a limit; a backlog above it must not stop the shards behind it."""
     house = House()

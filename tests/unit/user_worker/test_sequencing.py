@@ -160,6 +160,39 @@ def test_a_flood_is_dropped_but_never_a_users_next_job() -> None:
     assert 5 == shard.waiting_jobs
 
 
+def test_the_nearest_copies_are_the_ones_kept() -> None:
+    """One far ahead would hold its place until its turn, and the user's line would crawl."""
+    shard = primed(user_jobs=3)
+    for seq in (9, 8, 7, 3, 2, 1):
+        assert Verdict.KEPT is shard.offer(job(ANN, seq), b"%d-0" % seq)
+    assert shard.has_dropped
+
+    done = []
+    while (ready := shard.take_ready()) is not None:
+        done.append(ready.user_seq)
+        shard.ended(ready)
+    assert [1, 2, 3] == done
+
+
+def test_a_line_that_has_worked_its_copies_misses_the_dropped_ones() -> None:
+    """The inbox is asked at once, not when its second is over."""
+    shard = primed(user_jobs=2)
+    for seq in range(1, 5):
+        shard.offer(job(ANN, seq))
+    for seq in (1, 2):
+        assert not shard.has_gap_of(ANN)
+        ready = shard.take_ready()
+        assert ready is not None
+        assert seq == ready.user_seq
+        shard.ended(ready)
+
+    assert shard.has_gap_of(ANN)
+    assert shard.has_gap
+    assert not shard.has_gap_of(BEN)
+    shard.observe_inbox([job(ANN, 3), job(ANN, 4)])
+    assert not shard.has_gap_of(ANN)
+
+
 def test_invented_users_take_bounded_memory() -> None:
     """Only a stream that lies can name more users than a shard has."""
     shard = primed()

@@ -16,7 +16,7 @@ remove is met again on the next reading from the start and is removed then.
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,20 +63,25 @@ class StreamReader:
                 self._shards.opened.clear()
                 await self._shards.opened.wait()
                 continue
+            entries_max = max(1, self._pace.entries_max // len(shards))
             try:
                 entries = await self._stream.read(
                     {shard.claim.key: self._position(shard) for shard in shards},
                     self._pace.wait_seconds,
-                    max(1, self._pace.entries_max // len(shards)),
+                    entries_max,
                 )
             except DependencyDown as outage:
                 note_outage(outage, "read")
                 for shard in shards:
                     shard.position = STREAM_START
+                    shard.is_at_end = True
                 await asyncio.sleep(next(pauses))
                 continue
             pauses = iter(self._pace.after_outage)
             note_answer("redis", "read")
+            brought = Counter(entry.key for entry in entries)
+            for shard in shards:
+                shard.is_at_end = brought[shard.claim.key] < entries_max
             self._shards.take_from_stream(shards, entries)
 
     def _position(self, shard: OwnedShard) -> bytes:
@@ -84,9 +89,10 @@ class StreamReader:
         since = now - shard.read_from_start_at
         queue = shard.queue
         made_room = queue.has_dropped and queue.has_room
-        if since >= self._pace.restart_period_seconds or (
+        is_due = since >= self._pace.restart_period_seconds or (
             made_room and since >= self._pace.restart_after_drop_seconds
-        ):
+        )
+        if is_due and shard.is_at_end:
             shard.position = STREAM_START
         if shard.position == STREAM_START:
             shard.read_from_start_at = now

@@ -59,6 +59,9 @@ class OwnedShard:
     """The last stream entry read."""
     read_from_start_at: float = float("-inf")
     """When the stream was last read from its beginning, on the monotonic clock."""
+    is_at_end: bool = True
+    """Whether the last read brought all there was: only then may it begin anew, or a stream that
+    takes long to read would never be read to its end."""
     found_undone: frozenset[UUID] = frozenset()
     """Each user's first undone job at the claim: an earlier owner may have been working it."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
@@ -239,6 +242,8 @@ class Shards:
         self._clear_entries(shard.claim.key, entries)
         if self._shards.get(shard.claim.key) is shard:
             self._pump(shard)
+            if shard.queue.has_gap_of(job.user_id):
+                self.inbox_wanted.set()
 
     def _stop(self, shard: OwnedShard) -> None:
         shard.draining.set()

@@ -15,7 +15,9 @@ begins at 1.
 
 Copies of waiting jobs are bounded per user and, in bytes, per shard. Each user's next job is always
 kept, so a flood of one user takes memory neither from the others nor for ever; what does not fit is
-dropped (`has_dropped`) and read again from the stream or the inbox.
+dropped (`has_dropped`) and read again from the stream or the inbox. The nearest copies are the ones
+kept: one far ahead would hold its place until its turn, and the user's line would crawl. A line
+that has worked its copies while more was dropped has a gap, too.
 
 Users take turns: a user whose job has ended goes to the end of the line.
 """
@@ -57,6 +59,8 @@ class _Line:
     waiting: dict[int, Job] = field(default_factory=dict)
     running: Job | None = None
     in_turn: bool = False
+    left_out: int = 0
+    """The highest number a copy was dropped of."""
 
     @property
     def is_ready(self) -> bool:
@@ -64,7 +68,8 @@ class _Line:
 
     @property
     def has_gap(self) -> bool:
-        return self.running is None and bool(self.waiting) and self.next_seq not in self.waiting
+        is_missing = self.running is None and self.next_seq not in self.waiting
+        return is_missing and (bool(self.waiting) or self.next_seq <= self.left_out)
 
 
 class ShardQueue:
@@ -159,8 +164,12 @@ class ShardQueue:
 
     @property
     def has_gap(self) -> bool:
-        """Whether a user's next job is missing while later ones wait."""
+        """Whether a user's next job is missing while later ones wait or were dropped."""
         return self.is_primed and any(line.has_gap for line in self._lines.values())
+
+    def has_gap_of(self, user_id: UUID) -> bool:
+        """Whether that is so of one user."""
+        return self.is_primed and user_id in self._lines and self._lines[user_id].has_gap
 
     @property
     def has_room(self) -> bool:
@@ -195,7 +204,8 @@ class ShardQueue:
             return Verdict.DROPPED
         if there is not None:
             self._discard(line, job.user_seq)
-        if job.user_seq != line.next_seq and not self._has_room_for(line, job):
+        if job.user_seq != line.next_seq and not self._make_room_for(line, job):
+            line.left_out = max(line.left_out, job.user_seq)
             return Verdict.DROPPED
         line.waiting[job.user_seq] = job
         self._waiting_jobs += 1
@@ -203,11 +213,23 @@ class ShardQueue:
         self._give_turn(job.user_id, line)
         return Verdict.KEPT
 
-    def _has_room_for(self, line: _Line, job: Job) -> bool:
-        return (
-            len(line.waiting) < self._user_waiting_jobs_max
-            and self._waiting_bytes + job.size <= self._waiting_bytes_max
-        )
+    def _make_room_for(self, line: _Line, job: Job) -> bool:
+        """See to a place for a copy, if need be that of the user's farthest; False: there is
+        none.
+        """
+        farthest = 0
+        if len(line.waiting) >= self._user_waiting_jobs_max:
+            farthest = max(line.waiting)
+            if farthest < job.user_seq:
+                return False
+        freed = line.waiting[farthest].size if farthest else 0
+        if self._waiting_bytes - freed + job.size > self._waiting_bytes_max:
+            return False
+        if farthest:
+            self._discard(line, farthest)
+            line.left_out = max(line.left_out, farthest)
+            self.has_dropped = True
+        return True
 
     def _advance(self, user_id: UUID, next_seq: int) -> list[bytes]:
         line = self._lines.setdefault(user_id, _Line())
