@@ -149,6 +149,23 @@ async def test_fetching_gives_undone_jobs_without_a_gap_and_cursors(house: House
     }
 
 
+async def test_a_flood_of_one_user_does_not_hide_the_others(house: House) -> None:
+    """With the streams gone, the owner of their shard must still learn of them."""
+    gateway = await house.open_webhook()
+    claim = await house.claim()
+    await post_updates([gateway], [typed(n, 5, f"m{n}") for n in range(30)])
+    await post_updates([gateway], [typed(100 + n, 6, f"other {n}") for n in range(2)])
+
+    request = gateway_pb2.FetchJobsRequest(claims=[claim], jobs_per_shard_max=10)
+    (answer,) = (await gateway.stub.FetchJobs(request, timeout=5)).shards
+
+    users = Counter(job.user_id for job in answer.jobs)
+    assert [8, 2] == sorted(users.values(), reverse=True)
+    for user in users:
+        places = [job.user_seq for job in answer.jobs if job.user_id == user]
+        assert list(range(1, users[user] + 1)) == places
+
+
 async def test_strangers_are_turned_away_with_a_sentence_when_sign_ups_are_too_many(
     house: House,
 ) -> None:

@@ -27,6 +27,9 @@ RACES_MAX = 5
 happen.
 """
 
+UNDONE_LOOK_MAX = 10_000
+"""The oldest undone jobs of a shard among which users take turns: some 10 ms at most."""
+
 _ABOUT_THE_DATA = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
@@ -87,14 +90,24 @@ _SET_ASIDE = """
 INSERT INTO gateway.rejected_updates (bot_id, update_id, raw, error) VALUES ($1, $2, $3, $4)
 """
 
+# Users take turns, so that one who floods a shard does not hide the others from its owner.
 _UNDONE = """
 SELECT c.place, j.payload
 FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS c (pool, shard, place)
 CROSS JOIN LATERAL (
-    SELECT i.payload, i.place FROM gateway.inbox i
-    WHERE i.pool = c.pool AND i.shard = c.shard AND i.done_at IS NULL ORDER BY i.place LIMIT $3
+    SELECT i.payload, t.turn, t.place
+    FROM (
+        SELECT o.job_id, o.place,
+               row_number() OVER (PARTITION BY o.user_id ORDER BY o.place) AS turn
+        FROM (
+            SELECT job_id, user_id, place FROM gateway.inbox
+            WHERE pool = c.pool AND shard = c.shard AND done_at IS NULL ORDER BY place LIMIT $4
+        ) AS o
+        ORDER BY turn, o.place LIMIT $3
+    ) AS t
+    JOIN gateway.inbox i USING (job_id)
 ) AS j
-ORDER BY c.place, j.place
+ORDER BY c.place, j.turn, j.place
 """
 
 _CURSORS = """
@@ -156,7 +169,9 @@ class Inbox:
             valid = await fence_batch(connection, claims)
             pools = [claim.pool for claim, ok in zip(claims, valid, strict=True) if ok]
             shards = [claim.shard for claim, ok in zip(claims, valid, strict=True) if ok]
-            jobs = await connection.fetch(_UNDONE, pools, shards, jobs_per_shard_max)
+            jobs = await connection.fetch(
+                _UNDONE, pools, shards, jobs_per_shard_max, UNDONE_LOOK_MAX
+            )
             places = await connection.fetch(_CURSORS, pools, shards) if cursors else []
         answers = [
             gateway_pb2.ShardJobs(pool=claim.pool, shard=claim.shard, stale=not ok)
