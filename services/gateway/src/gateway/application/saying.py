@@ -64,7 +64,9 @@ async def say_once(
     except UserBlockedBot as failure:
         return Mark(row, RowState.UNDELIVERABLE, failure=str(failure), blocked=True)
     except TokenRefused as failure:
-        _log.error("token_refused")
+        _log.error(
+            "token_refused", user_id=str(row.user_id), again_seconds=TOKEN_REFUSED_DELAY_SECONDS
+        )
         return _put_off(row, failure, TOKEN_REFUSED_DELAY_SECONDS)
     except RetryLater as failure:
         return postponed(row, failure, limits)
