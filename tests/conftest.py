@@ -6,9 +6,10 @@ template; a test gets a database of its own by copying it (some 40 ms). The serv
 everything at a crash (`durable=False`), which is what makes them fast.
 """
 
+import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,17 @@ from devbox.roles import ROLES, Database
 from devbox.servers import PostgresServer, ValkeyServer, embedded_postgres, embedded_valkey
 
 TEMPLATE = "purser_template"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With PURSER_TEST_STRICT=1 whatever skips has failed, for whatever reason."""
+    report = yield
+    if report.skipped and os.environ.get("PURSER_TEST_STRICT") == "1":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"PURSER_TEST_STRICT=1 allows no skip. {reason}"
+    return report
 
 
 @dataclass(frozen=True, slots=True)

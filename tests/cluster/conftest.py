@@ -2,13 +2,11 @@
 own for each test.
 """
 
-import os
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 import pytest_asyncio
@@ -33,7 +31,7 @@ def control_plane() -> Iterator[ControlPlane]:
         try:
             running = stack.enter_context(running_control_plane())
         except BinariesMissing as missing:
-            _skip(str(missing))
+            pytest.skip(str(missing))
         yield running
 
 
@@ -41,7 +39,7 @@ def control_plane() -> Iterator[ControlPlane]:
 def node(control_plane: ControlPlane) -> Iterator[str]:
     """The name of the node whose pods run as local processes."""
     if control_plane.external:
-        _skip("The cluster that PURSER_TEST_KUBECONFIG names runs its pods itself: unset it.")
+        pytest.skip("The cluster that PURSER_TEST_KUBECONFIG names runs its pods itself: unset it.")
     with running_node(control_plane) as name:
         yield name
 
@@ -114,9 +112,3 @@ def operators(
     factory = OperatorFactory(kubeconfig, namespace, database, redis_url, tmp_path)
     yield factory
     factory.end_all()
-
-
-def _skip(sentence: str) -> NoReturn:
-    if os.environ.get("PURSER_TEST_STRICT") == "1":
-        pytest.fail(sentence)
-    pytest.skip(sentence)
