@@ -43,11 +43,13 @@ CREATE TABLE placement.shards (
     owner text,
     owner_incarnation uuid,
     desired_owner text,
+    users integer NOT NULL DEFAULT 0 CHECK (users >= 0),
     ownerless_since timestamptz DEFAULT clock_timestamp(),
     PRIMARY KEY (pool, shard),
     CHECK ((owner IS NULL) = (owner_incarnation IS NULL)),
     CHECK ((owner IS NULL) = (ownerless_since IS NOT NULL))
 );
+COMMENT ON COLUMN placement.shards.users IS 'How many users the directory has put there, as it last told: for people who look, nothing is decided by it.';
 COMMENT ON COLUMN placement.shards.epoch IS 'Raised by each claim; a write under an older one is refused.';
 
 -- The advisory lock that orders claims and writes of a shard. A collision of two shards costs waiting, never safety.
@@ -117,6 +119,16 @@ BEGIN
         RAISE EXCEPTION 'a lease lasts 0.01 to 60 seconds, not %', p_lease_seconds USING ERRCODE = 'invalid_parameter_value';
     END IF;
     RETURN clock_timestamp() + make_interval(secs => p_lease_seconds);
+END $$;
+
+-- Tell how many users shards have. Rows are locked in the shards' order, as assignments do.
+CREATE FUNCTION placement.tell_users(p_pool text, p_shards integer[], p_users integer[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM placement.shards WHERE pool = p_pool AND shard = ANY (p_shards) ORDER BY shard FOR NO KEY UPDATE;
+    UPDATE placement.shards s SET users = t.users
+    FROM unnest(p_shards, p_users) AS t (shard, users)
+    WHERE s.pool = p_pool AND s.shard = t.shard;
 END $$;
 
 -- Register a run of a worker and begin its lease. A younger run of the same name replaces the older one, whose shards are then free.
@@ -246,7 +258,7 @@ GRANT USAGE ON SCHEMA placement TO purser_operator, purser_store, purser_shard_o
 GRANT EXECUTE ON FUNCTION placement.fence, placement.fence_batch TO purser_store;
 GRANT EXECUTE ON FUNCTION placement.register_worker, placement.heartbeat, placement.drain_worker,
     placement.deregister_worker, placement.claim_shard, placement.release_shard TO purser_shard_owner;
-GRANT EXECUTE ON FUNCTION placement.ensure_shard TO purser_shard_maker;
+GRANT EXECUTE ON FUNCTION placement.ensure_shard, placement.tell_users TO purser_shard_maker;
 GRANT EXECUTE ON FUNCTION placement.assign_shard, placement.forget_workers TO purser_operator;
 GRANT SELECT ON placement.pools, placement.workers, placement.shards TO purser_operator, purser_shard_owner;
 GRANT SELECT ON placement.pools TO purser_shard_maker;

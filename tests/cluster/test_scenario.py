@@ -244,6 +244,7 @@ async def an_sre_is_told(scenario: Scenario) -> None:
     header, row = scenario.kubectl("get", "ush").splitlines()
     told = scenario.kubectl("describe", "ush", "main")
 
+    assert status["users"] == len(STARTING) + len(CHATTING)
     assert (status["shards"], status["replicas"], status["readyReplicas"]) == (
         SHARDS,
         WORKERS_MIN,

@@ -31,7 +31,8 @@ LISTEN_RETRY_SECONDS = 5.0
 
 _OBSERVE_SHARDS = """
 SELECT s.shard, s.desired_owner,
-       CASE WHEN w.lease_until > clock_timestamp() THEN s.owner END AS owner
+       CASE WHEN w.lease_until > clock_timestamp() THEN s.owner END AS owner,
+       s.users
 FROM placement.shards s
 LEFT JOIN placement.workers w
     ON w.pool = s.pool AND w.worker = s.owner AND w.incarnation = s.owner_incarnation
@@ -80,8 +81,11 @@ class PostgresPlacement:
             shards = await connection.fetch(_OBSERVE_SHARDS, pool)
             workers = await connection.fetch(_OBSERVE_WORKERS, pool)
         return PlacementObserved(
-            shards=tuple(ShardPlacement(*row) for row in shards),
+            shards=tuple(
+                ShardPlacement(row["shard"], row["desired_owner"], row["owner"]) for row in shards
+            ),
             workers=tuple(WorkerLease(*row) for row in workers),
+            users=sum(row["users"] for row in shards),
         )
 
     async def ensure_policy(self, user_shard: UserShard) -> bool:

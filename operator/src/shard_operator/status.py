@@ -65,6 +65,7 @@ def say_status(
         observed_generation=user_shard.generation,
         replicas=seen.workers.asked if seen.workers else None,
         ready_replicas=seen.workers.ready if seen.workers else None,
+        users=seen.placement.users if seen.placement else None,
         shards=len(seen.placement.shards) if seen.placement else None,
         backlog=seen.backlog.jobs if seen.backlog else None,
         oldest_job_seconds=None if oldest is None else int(oldest),
@@ -87,7 +88,12 @@ def without_figures(status: UserShardStatus) -> UserShardStatus:
         msgspec.structs.replace(worker, backlog=None) for worker in status.workers
     )
     return msgspec.structs.replace(
-        status, backlog=None, oldest_job_seconds=None, conditions=conditions, workers=workers
+        status,
+        users=None,
+        backlog=None,
+        oldest_job_seconds=None,
+        conditions=conditions,
+        workers=workers,
     )
 
 

@@ -45,6 +45,8 @@ class PlacementObserved:
 
     shards: tuple[ShardPlacement, ...]
     workers: tuple[WorkerLease, ...]
+    users: int
+    """In all shards, as the gateways last told."""
 
 
 class Workloads(Protocol):

@@ -4,7 +4,6 @@ NAME=COMMAND …]`
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import shlex
 import signal
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from tests.cluster.api import KubernetesApi
 from tests.cluster.podrunner.pod import Host
-from tests.cluster.podrunner.runner import Runner
+from tests.cluster.podrunner.runner import Runner, cancel_until_done
 
 NODE_ADDRESS = "127.0.0.1"
 
@@ -42,10 +41,13 @@ async def _run(arguments: argparse.Namespace) -> None:
         async with KubernetesApi.from_kubeconfig(arguments.kubeconfig) as api:
             host = Host(api, NODE_ADDRESS, Path(scratch), arguments.logs, entrypoints)
             running = asyncio.create_task(Runner(arguments.node, host).run())
+            asked = asyncio.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
+                asyncio.get_running_loop().add_signal_handler(number, asked.set)
+            asking = asyncio.create_task(asked.wait())
+            await asyncio.wait({running, asking}, return_when=asyncio.FIRST_COMPLETED)
+            asking.cancel()
+            await cancel_until_done(running)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from tests.cluster.api import JsonObject, resource_path
 from tests.cluster.podrunner.node import PODS_MAX, beat, ensure_node
 from tests.cluster.podrunner.pod import Host, Pod
 
+CANCEL_PERIOD_SECONDS = 2.0
+"""Longer than it takes to kill all processes, which another cancellation must not cut short."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -64,6 +67,21 @@ class Runner:
             # Back to the far end: an address that was just in use should not be another pod's at
             # once.
             self._free_addresses.insert(0, pod.address)
+
+
+async def cancel_until_done(
+    task: "asyncio.Task[None]", period_seconds: float = CANCEL_PERIOD_SECONDS
+) -> None:
+    """Cancels, and again until the task has ended; its own error is raised.
+
+    A cancellation that meets the end of a call or of a timeout can get lost on its way up (Python
+    3.11's `wait_for` does that). Then a runner whose parent has died would play a node for ever.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=period_seconds)
+    if not task.cancelled():
+        task.result()
 
 
 def _finished(pod: JsonObject) -> bool:

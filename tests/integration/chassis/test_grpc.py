@@ -17,6 +17,7 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 
+from chassis import grpc_calls
 from chassis.errors import (
     AlreadyExists,
     CallerMistake,
@@ -96,6 +97,25 @@ async def failure(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str, str]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return caught.value.code(), caught.value.details() or "", reason_of(caught.value)
+
+
+async def test_an_outage_is_told_once_per_method_and_period(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred workers that ask again each second must not bury the line that says why."""
+    monkeypatch.setattr(grpc_calls, "_told_at", {})
+
+    async def unary(request: Any, context: Any) -> Any:
+        raise TryAgain("the database cannot be reached")
+
+    async with room(unary) as server:
+        for _ in range(5):
+            await failure(call(server.address))
+        monkeypatch.setattr(grpc_calls, "OUTAGE_WARNING_SECONDS", 0.0)
+        await failure(call(server.address))
+    told = [line for line in capsys.readouterr().err.splitlines() if "try_again" in line]
+    assert 2 == len(told)
+    assert "the database cannot be reached" in told[0]
 
 
 @pytest.mark.parametrize(

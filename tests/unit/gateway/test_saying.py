@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.application.saying import SayLimits, say_once
 from gateway.domain import Lane, Mark, OutboxRow, RowKey, RowState
@@ -141,6 +142,20 @@ async def test_what_was_tried_often_or_long_enough_is_given_up(said: OutboxRow) 
     """Ten attempts, an hour; a press only while its user may still wait."""
     mark = await attempt(FakeTelegram(RetryLater("500")), said)
     assert (mark.state, mark.failure) == (RowState.FAILED, "given up: 500")
+
+
+async def test_who_will_never_get_an_answer_is_in_the_log_with_the_reason() -> None:
+    """Whoever is asked about it finds the user, the job and what Telegram said."""
+    tried, refused = row(TEXT, attempts=9), row(TEXT)
+    with capture_logs() as lines:
+        await attempt(FakeTelegram(RetryLater("500")), tried)
+        await attempt(FakeTelegram(CallRefused("chat not found")), refused)
+        await attempt(FakeTelegram(RetryLater("500")), row(PRESS, age_seconds=16))
+    told = [(line["event"], line["failure"], line["user_id"], line["cause"]) for line in lines]
+    assert told == [
+        ("reply_given_up", "500", str(tried.user_id), str(tried.key.cause)),
+        ("reply_refused", "chat not found", str(refused.user_id), str(refused.key.cause)),
+    ]
 
 
 async def test_a_refused_token_costs_no_attempt_its_last() -> None:

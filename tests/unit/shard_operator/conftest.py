@@ -70,7 +70,7 @@ class World:
             WorkerLease(self.name(n), alive=True, draining=self.name(n) in self.draining)
             for n in range(self.alive)
         )
-        return PlacementObserved(tuple(self.shards.values()), leases)
+        return PlacementObserved(tuple(self.shards.values()), leases, users=7)
 
     async def ensure_policy(self, user_shard: UserShard) -> bool:
         """The policy is written once."""

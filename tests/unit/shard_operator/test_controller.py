@@ -43,6 +43,7 @@ async def test_a_fresh_pool_places_its_shards_on_the_living_workers(
     assert condition(last.status, "Progressing") == ("False", "Settled")
     assert last.plan.assignment is not None
     assert last.plan.assignment.changes == ()
+    assert (last.status.users, last.status.shards) == (7, 5)
 
 
 async def test_a_backlog_scales_out_at_once_and_tells_why(
@@ -144,6 +145,7 @@ async def test_placement_away_decides_nothing(world: Any, user_shard: UserShard)
     assert (world.scaled, world.policies) == ([], 0)
     assert condition(last.status, "Ready") == ("Unknown", "NotObserved")
     assert last.status.shards is None
+    assert last.status.users is None
 
 
 async def test_a_missing_target_is_a_condition_and_shards_stay_served(

@@ -1,15 +1,15 @@
 """What can go wrong, named after what the caller should do about it.
 
-ServiceError                     has a gRPC status; `chassis.grpc_server` translates it at the door
-├── CallerMistake                INVALID_ARGUMENT     mend the call; the same again cannot succeed
-├── NotFound                     NOT_FOUND            what was named is not there ├── AlreadyExists
-ALREADY_EXISTS       what was named is there and is something else ├── Refused
-FAILED_PRECONDITION  allowed in another state; the reason says which │   └── StaleClaim
-... STALE_EPOCH      stop writing for the shard: a newer claim is out ├── LimitReached
-RESOURCE_EXHAUSTED   ask for less, or later └── TryAgain(delay_seconds)      UNAVAILABLE
-the same call may succeed after the delay CannotStart                      one sentence for the
-person who starts the program; exit status 1 └── BadSettings                  the same about
-settings; exit status 2
+    ServiceError               `chassis.grpc_calls` gives it a gRPC status at the door
+    ├── CallerMistake          INVALID_ARGUMENT     mend the call; the same again cannot succeed
+    ├── NotFound               NOT_FOUND            what was named is not there
+    ├── AlreadyExists          ALREADY_EXISTS       it is there and is something else
+    ├── Refused                FAILED_PRECONDITION  allowed in another state; the reason says which
+    │   └── StaleClaim         … STALE_EPOCH        stop writing for the shard: a newer claim is out
+    ├── LimitReached           RESOURCE_EXHAUSTED   ask for less, or later
+    └── TryAgain               UNAVAILABLE          the same may succeed after `delay_seconds`
+    CannotStart                exit status 1        one sentence for who starts the program
+    └── BadSettings            exit status 2        the same about settings
 
 A message is shown to whoever called: it holds no secret and no text of another exception. `reason`
 is a word in capitals for programs (`STALE_EPOCH`); it travels as the trailing metadata

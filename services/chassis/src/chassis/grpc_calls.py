@@ -53,7 +53,13 @@ _SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
+OUTAGE_WARNING_SECONDS = 10.0
+"""How often an outage is told of, per method; `purser_grpc_server_seconds` has every call."""
+
 _log = get_logger(__name__)
+
+# As many entries as this process serves methods: no bound is needed.
+_told_at: dict[str, float] = {}
 
 
 class _NotAMessage:
@@ -221,7 +227,7 @@ def _status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, str, str
         for kind, code in _STATUS:
             if isinstance(error, kind):
                 if isinstance(error, TryAgain) and error.reason != DRAINING:
-                    _log.warning("try_again", method=method, details=str(error))
+                    _tell_of_outage(method, error)
                 return code, str(error), error.reason
     if isinstance(error, Malformed):
         return grpc.StatusCode.INVALID_ARGUMENT, str(error), "MALFORMED"
@@ -235,6 +241,14 @@ def _status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, str, str
     trace = current_trace()
     shown = trace.trace_id_text if trace else "unknown"
     return grpc.StatusCode.INTERNAL, f"internal error, see log {shown}", ""
+
+
+def _tell_of_outage(method: str, error: TryAgain) -> None:
+    """Warn once per method and period: callers come again and again while something is away."""
+    now = time.monotonic()
+    if now - _told_at.get(method, float("-inf")) >= OUTAGE_WARNING_SECONDS:
+        _told_at[method] = now
+        _log.warning("try_again", method=method, details=str(error))
 
 
 def _header(context: Any, key: str) -> str:

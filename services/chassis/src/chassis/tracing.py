@@ -15,8 +15,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 
-TRACEPARENT_CHARACTERS_MAX = 55
-
 _TRACEPARENT = re.compile(
     r"00-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
 )

@@ -9,7 +9,7 @@ Malformed (a ValueError)
 └── MalformedName           kernel.names
 
 The message says what is expected and never repeats the text itself, which may be long, hostile or
-secret; so a door may show it to whoever sent the text (`chassis.grpc_server` answers
+secret; so a door may show it to whoever sent the text (`chassis.grpc_calls` answers
 INVALID_ARGUMENT with it).
 """
 

@@ -22,5 +22,5 @@ async def keep_house(housekeeping: Housekeeping, every_seconds: float) -> None:
                 metrics.PURGED.labels(what).inc(rows)
                 more = more or is_full
         except ServiceError as error:
-            _log.warning("purge_failed", error=type(error).__name__)
+            _log.warning("purge_failed", error=str(error))
         await asyncio.sleep(PAUSE_SECONDS if more else every_seconds)

@@ -72,7 +72,7 @@ class _Door:
         try:
             await self._acceptance.receive(raw)
         except (TryAgain, LimitReached) as error:
-            _log.warning("update_not_accepted", error=type(error).__name__)
+            _log.warning("update_not_accepted", error=str(error))
             return 503
         except ServiceError:
             return 503

@@ -42,5 +42,5 @@ class Ledger:
         StaleClaim, ShardMismatch (the user belongs to another shard), UnknownAssets.
         """
         accounts = await self._books.ensure_accounts(claim, user_id, list(dict.fromkeys(asset_ids)))
-        metrics.accounts_made.inc(sum(account.created for account in accounts.values()))
+        metrics.ACCOUNTS_MADE.inc(sum(account.created for account in accounts.values()))
         return [accounts[asset_id] for asset_id in asset_ids]

@@ -9,7 +9,7 @@ chassis.errors
     ├── StaleClaim         drop the shard: another worker owns it now (raised by the fence)
     └── ShardMismatch      the user belongs to another shard: ask the directory anew
 
-`chassis.grpc_server` translates them at the door.
+`chassis.grpc_calls` translates them at the door.
 """
 
 from collections.abc import Sequence

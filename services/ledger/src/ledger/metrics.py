@@ -2,4 +2,4 @@
 
 from prometheus_client import Counter
 
-accounts_made = Counter("purser_ledger_accounts_made", "Accounts made for users.")
+ACCOUNTS_MADE = Counter("purser_ledger_accounts_made", "Accounts made for users.")

@@ -144,10 +144,10 @@ class Market:
         try:
             stated = await self._source.fetch(self._source.symbols, self._now())
         except TryAgain as error:
-            metrics.source_calls.labels("failed").inc()
+            metrics.SOURCE_CALLS.labels("failed").inc()
             _log.warning("source_away", error=str(error))
             return
-        metrics.source_calls.labels("answered").inc()
+        metrics.SOURCE_CALLS.labels("answered").inc()
         quotes = await self._share(stated)
         changed = [q for q in quotes if self._is_news(q)]
         self._quotes |= {q.symbol: q for q in changed}
@@ -166,7 +166,7 @@ class Market:
             async with asyncio.timeout(self._limits.share_timeout_seconds):
                 agreed = await self._cache.share(quotes)
         except (TryAgain, TimeoutError) as error:
-            metrics.shared_quotes.labels("failed").inc(len(quotes))
+            metrics.SHARED_QUOTES.labels("failed").inc(len(quotes))
             if not self._cache_is_away:
                 _log.warning("cache_away", error=str(error) or "it takes too long")
             self._cache_is_away = True
@@ -183,7 +183,7 @@ class Market:
         self._pending.extend(self._candles.add(quotes))
         while len(self._pending) > self._limits.candles_pending_max:
             self._pending.popleft()
-            metrics.candles.labels("dropped").inc()
+            metrics.CANDLES.labels("dropped").inc()
         if self._pending:
             self._candles_wait.set()
 
@@ -200,7 +200,7 @@ class Market:
             for candle in batch:
                 if self._pending and self._pending[0] is candle:
                     self._pending.popleft()
-            metrics.candles.labels("kept").inc(len(batch))
+            metrics.CANDLES.labels("kept").inc(len(batch))
 
     @contextmanager
     def _watching(self, symbols: Sequence[str]) -> Iterator[_Watch]:
@@ -208,9 +208,9 @@ class Market:
             raise TooManyWatches
         watch = _Watch(symbols)
         self._watches.add(watch)
-        metrics.watches.inc()
+        metrics.WATCHES.inc()
         try:
             yield watch
         finally:
             self._watches.discard(watch)
-            metrics.watches.dec()
+            metrics.WATCHES.dec()

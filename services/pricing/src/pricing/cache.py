@@ -71,7 +71,7 @@ class RedisQuoteCache:
 def _believe(own: Quote, kept: bytes | None) -> Quote:
     """Choose between the own quote and the one that was there first."""
     if kept is None:
-        metrics.shared_quotes.labels("written").inc()
+        metrics.SHARED_QUOTES.labels("written").inc()
         return own
     try:
         other = quote_from_message(pricing_pb2.Quote.FromString(kept))
@@ -79,7 +79,7 @@ def _believe(own: Quote, kept: bytes | None) -> Quote:
         other = None
     ahead = other.stated_at - own.stated_at if other is not None else -_MICROSECOND
     if other is None or other.symbol != own.symbol or not timedelta(0) <= ahead <= AHEAD_MAX:
-        metrics.shared_quotes.labels("failed").inc()
+        metrics.SHARED_QUOTES.labels("failed").inc()
         return own
-    metrics.shared_quotes.labels("adopted").inc()
+    metrics.SHARED_QUOTES.labels("adopted").inc()
     return other

@@ -17,7 +17,6 @@ from pricing.errors import MalformedRequest
 SYMBOLS_PER_CALL_MAX = 200
 """The contract's limit."""
 SYMBOL_CHARACTERS_MAX = 16
-PRICE_DIGITS_MAX = 18
 
 _SYMBOL = re.compile(rf"[A-Z0-9]{{1,{SYMBOL_CHARACTERS_MAX}}}")
 _ROUNDING = decimal.Context(prec=60, rounding=decimal.ROUND_HALF_EVEN)

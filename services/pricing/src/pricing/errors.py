@@ -10,7 +10,7 @@ chassis.errors
 └── CannotStart
     └── MalformedMarket    mend the setting PRICING_SIMULATION_INSTRUMENTS
 
-`chassis.grpc_server` translates them at the door.
+`chassis.grpc_calls` translates them at the door.
 """
 
 from collections.abc import Sequence

@@ -2,20 +2,20 @@
 
 from prometheus_client import Counter, Gauge
 
-source_calls = Counter(
+SOURCE_CALLS = Counter(
     "purser_pricing_source_calls",
     "Calls to a source of quotes: one per step, however many users ask.",
     ["outcome"],
 )
-shared_quotes = Counter(
+SHARED_QUOTES = Counter(
     "purser_pricing_shared_quotes",
     "Quotes offered to the shared cache: written (first of the step), adopted (another replica "
     "was first), failed (Redis is away; answers go on from this replica's own).",
     ["outcome"],
 )
-candles = Counter(
+CANDLES = Counter(
     "purser_pricing_candles",
     "Finished candles: kept, or dropped because the database was away for too long.",
     ["outcome"],
 )
-watches = Gauge("purser_pricing_watches", "Streams of quotes being served.")
+WATCHES = Gauge("purser_pricing_watches", "Streams of quotes being served.")

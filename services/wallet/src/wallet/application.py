@@ -57,7 +57,7 @@ class Custody:
         identity = Identity(user_id, wallet_id=new_uuid7())
         sealed = await make_sealed_key(identity, self._key_encryption)
         wallet = await self._vault.add_wallet(claim, sealed)
-        metrics.wallets_made.inc(wallet.created)
+        metrics.WALLETS_MADE.inc(wallet.created)
         return wallet
 
 

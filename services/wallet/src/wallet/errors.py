@@ -13,7 +13,7 @@ chassis.errors
 Exception
 └── CannotUnwrap           what was sealed does not open: another key, or changed rows
 
-`chassis.grpc_server` translates them at the door.
+`chassis.grpc_calls` translates them at the door.
 """
 
 from chassis.errors import CallerMistake, CannotStart, Refused

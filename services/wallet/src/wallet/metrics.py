@@ -2,4 +2,4 @@
 
 from prometheus_client import Counter
 
-wallets_made = Counter("purser_wallet_wallets_made", "Wallets made for users.")
+WALLETS_MADE = Counter("purser_wallet_wallets_made", "Wallets made for users.")

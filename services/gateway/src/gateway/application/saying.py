@@ -64,12 +64,20 @@ async def say_once(
     except UserBlockedBot as failure:
         return Mark(row, RowState.UNDELIVERABLE, failure=str(failure), blocked=True)
     except TokenRefused as failure:
-        _log.error("token_refused")
+        _log.error(
+            "token_refused", user_id=str(row.user_id), again_seconds=TOKEN_REFUSED_DELAY_SECONDS
+        )
         return _put_off(row, failure, TOKEN_REFUSED_DELAY_SECONDS)
     except RetryLater as failure:
         return postponed(row, failure, limits)
     except TelegramFailure as failure:
-        _log.warning("reply_refused", cause=str(row.key.cause), number=row.key.number)
+        _log.warning(
+            "reply_refused",
+            cause=str(row.key.cause),
+            number=row.key.number,
+            user_id=str(row.user_id),
+            failure=str(failure),
+        )
         return Mark(row, RowState.FAILED, failure=str(failure))
     return Mark(row, RowState.SENT, message_id=sent)
 
@@ -86,16 +94,28 @@ def postponed(row: OutboxRow, failure: RetryLater, limits: SayLimits) -> Mark:
     age_seconds = time.monotonic() - row.since
     is_press = row.reply.WhichOneof("body") == "answer_press"
     age_seconds_max = limits.press_age_seconds_max if is_press else limits.age_seconds_max
-    given_up = Mark(row, RowState.FAILED, failure=f"given up: {failure}")
     if age_seconds > age_seconds_max:
-        return given_up
+        return _given_up(row, failure)
     if failure.delay_seconds is not None:
         return _put_off(row, failure, failure.delay_seconds)
     if row.attempts + 1 >= limits.attempts_max:
-        return given_up
+        return _given_up(row, failure)
     delay = BACKOFF_SECONDS_MIN * 2.0 ** min(row.attempts, 20)
     delay = min(delay, limits.backoff_seconds_max)
     return Mark(row, RowState.PENDING, failure=str(failure), postpone_seconds=delay)
+
+
+def _given_up(row: OutboxRow, failure: RetryLater) -> Mark:
+    if row.reply.WhichOneof("body") != "answer_press":  # that one only stops a spinner
+        _log.warning(
+            "reply_given_up",
+            cause=str(row.key.cause),
+            number=row.key.number,
+            user_id=str(row.user_id),
+            tries=row.attempts + 1,
+            failure=str(failure),
+        )
+    return Mark(row, RowState.FAILED, failure=f"given up: {failure}")
 
 
 def _put_off(row: OutboxRow, failure: TelegramFailure, delay_seconds: float) -> Mark:

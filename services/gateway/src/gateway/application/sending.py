@@ -193,7 +193,7 @@ class Sending:
         try:
             await self._outbox.give_up_leases()
         except ServiceError as error:
-            _log.warning("leases_not_given_up", error=type(error).__name__)
+            _log.warning("leases_not_given_up", error=str(error))
 
     def _open(self, lane: Lane, user_id: UUID, began: float) -> Chat:
         chat = Chat(lane, user_id, began + self._limits.lease_seconds)
@@ -287,7 +287,7 @@ class Sending:
                     return
         except ServiceError as error:
             # The lease runs out and a sweep finds what is left.
-            _log.warning("sending_interrupted", error=type(error).__name__)
+            _log.warning("sending_interrupted", error=str(error))
         finally:
             self._close(chat)
 

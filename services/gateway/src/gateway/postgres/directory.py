@@ -39,9 +39,15 @@ SELECT placement.ensure_shard($1, s) FROM unnest($2::integer[]) AS s
 """
 
 _FILL_SHARDS = """
-UPDATE gateway.shards s SET users = s.users + n.users
-FROM (SELECT shard, count(*) AS users FROM unnest($2::integer[]) AS t (shard) GROUP BY shard) AS n
-WHERE s.pool = $1 AND s.shard = n.shard
+WITH filled AS (
+    UPDATE gateway.shards s SET users = s.users + n.users
+    FROM (
+        SELECT shard, count(*) AS users FROM unnest($2::integer[]) AS t (shard) GROUP BY shard
+    ) AS n
+    WHERE s.pool = $1 AND s.shard = n.shard
+    RETURNING s.shard, s.users
+)
+SELECT placement.tell_users($1, array_agg(shard), array_agg(users)) FROM filled
 """
 
 _ADMIT = """
