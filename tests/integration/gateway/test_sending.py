@@ -8,6 +8,8 @@ import pytest
 from tests.integration.gateway.house import House, Running, ending, eventually, text
 
 from devbox.telegram import FaultSettings
+from gateway.domain import Lane, Mark, OutboxRow, RowKey, RowState
+from gateway.postgres import Outbox
 from purser.gateway.v1 import gateway_pb2, job_pb2, reply_pb2
 from purser.shard.v1 import shard_pb2
 
@@ -200,6 +202,28 @@ async def test_a_refusal_for_good_is_kept_with_its_error_and_the_rest_goes_on(
     assert words(await house.heard(5)) == ["after"]
     failure = await house.sql.fetchval("SELECT failure FROM gateway.outbox WHERE state = 2")
     assert "empty" in failure
+
+
+async def test_whatever_telegram_says_of_a_refusal_is_kept(house: House) -> None:
+    """A word PostgreSQL cannot keep would undo the marks of all chats in the batch, and all of
+    them would be said again.
+    """
+    await house.open_gateway()
+    cause, user = uuid4(), uuid4()
+    await house.sql.execute(
+        "INSERT INTO gateway.outbox (lane, cause, number, user_id, payload)"
+        " VALUES (1, $1, 1, $2, '')",
+        cause,
+        user,
+    )
+    row = OutboxRow(RowKey(Lane.ANSWER, cause, 1), user, 5, text("hi"), 0, 0.0)
+    outbox = Outbox(house.sql, uuid4(), lease_seconds=12, load_rows_max=10)
+
+    await outbox.mark([Mark(row, RowState.FAILED, failure="no\0t \ud800 so" + "!" * 2_000)])
+
+    failure = await house.sql.fetchval("SELECT failure FROM gateway.outbox WHERE state = 2")
+    assert failure.startswith("no\ufffdt \ufffd so!")
+    assert len(failure) == 1_000
 
 
 async def test_notices_do_not_delay_answers(house: House) -> None:

@@ -18,7 +18,10 @@ def _error(sqlstate: str) -> BaseException:
 
 @pytest.mark.parametrize(
     "sqlstate",
-    ["40001", "40P01", "55P03", "57014", "57P01", "57P03", "25P04", "25006", "53300", "08006"],
+    [
+        *("40001", "40P01", "55P03", "57014", "57P01", "57P03", "25P04", "25006", "08006"),
+        *("53100", "53200", "53300"),
+    ],
 )
 def test_what_is_nobodys_mistake_says_try_again_and_quotes_nothing(sqlstate: str) -> None:
     translated = translate(_error(sqlstate))

@@ -36,6 +36,8 @@ _TRY_AGAIN = _NOTHING_WAS_WRITTEN | {
     "25006",  # read_only_sql_transaction: connected to a standby during a failover
     "25P03",  # idle_in_transaction_session_timeout
     "25P04",  # transaction_timeout
+    "53100",  # disk_full
+    "53200",  # out_of_memory
     "53300",  # too_many_connections
     "53400",  # configuration_limit_exceeded
     "55P03",  # lock_not_available

@@ -1,15 +1,15 @@
 """What can go wrong in the gateway, named after what the caller should do.
 
-chassis.errors          CallerMistake, NotFound, StaleClaim, TryAgain, LimitReached, CannotStart
-RowsRefused             halve the batch: the database takes no such data from at least one row
-TelegramFailure         a call of the Bot API did not succeed
-├── RetryLater          the same call may succeed after `delay_seconds` (None: our own backoff)
-├── TokenRefused        nothing works until a person sets the right token
-├── UserBlockedBot      remember it; nothing reaches this user
-├── MessageGone         an edit has nothing to change: send a message of its own
-├── MarkupRefused       send it again as plain text
-├── AlreadySo           there is nothing left to do; as good as success
-└── CallRefused         final: keep the error, go on
+chassis.errors       CallerMistake, NotFound, StaleClaim, TryAgain, LimitReached, CannotStart
+RowsRefused          halve the batch: the database takes no such data from at least one row
+TelegramFailure      a call of the Bot API did not succeed
+├── RetryLater       the same call may succeed after `delay_seconds` (None: our own backoff)
+├── TokenRefused     nothing works until a person sets the right token
+├── UserBlockedBot   remember it; nothing reaches this user
+├── MessageGone      an edit has nothing to change: send a message of its own
+├── MarkupRefused    send it again as plain text
+├── AlreadySo        there is nothing left to do; as good as success
+└── CallRefused      final: keep the error, go on
 """
 
 

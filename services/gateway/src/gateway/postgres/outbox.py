@@ -16,7 +16,11 @@ import asyncpg
 
 from chassis.postgres import Connection, Pool, fence_batch, retry_transaction, transaction
 from gateway.domain import Ended, Ending, EndingRefused, Lane, Mark, OutboxRow, RowKey
+from gateway.translation import clean
 from purser.gateway.v1 import reply_pb2
+
+FAILURE_CHARACTERS_MAX = 1_000
+"""Kept of what Telegram said."""
 
 _END = """
 WITH call AS (
@@ -340,7 +344,7 @@ class Outbox:
             [mark.row.key.cause for mark in marks],
             [mark.row.key.number for mark in marks],
             [mark.state for mark in marks],
-            [mark.failure for mark in marks],
+            [_kept(mark.failure) for mark in marks],
             [mark.is_counted for mark in marks],
         )
         named = [mark for mark in marks if mark.message_id and mark.row.reply.message_key]
@@ -384,6 +388,13 @@ class Outbox:
             or (mark.end_lease_at is not None and (mark.row.user_id, mark.row.key.lane) in ended)
             for mark in marks
         ]
+
+
+def _kept(failure: str | None) -> str | None:
+    """Make Telegram's words fit to be kept: one NUL would undo the marks of everybody's batch."""
+    if failure is None:
+        return None
+    return clean(failure).replace("\0", "\ufffd")[:FAILURE_CHARACTERS_MAX]
 
 
 def _rounds(endings: Iterable[Ending]) -> list[dict[UUID, Ending]]:
