@@ -156,8 +156,9 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     press_answer_age_seconds_max: Seconds = 15.0
     """Telegram forgets a press after some 15 s; then nobody waits for its answer."""
 
-    send_backoff_seconds_max: Seconds = 1_200.0
-    """The longest pause of a chat between attempts; it begins at half a second and doubles."""
+    send_backoff_seconds_max: Seconds = 60.0
+    """The longest pause of a chat between attempts; it begins at half a second and doubles. It is
+    also how long a user may wait after Telegram has come back."""
 
     notices_per_second: Seconds = 25.0
     """Over all gateways and chats: Telegram bears about 30/s of bulk messages."""
