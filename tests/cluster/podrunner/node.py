@@ -27,7 +27,7 @@ _CAPACITY = {
     "pods": str(PODS_MAX),
 }
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 async def ensure_node(api: KubernetesApi, name: str, address: str) -> None:
@@ -89,5 +89,5 @@ async def beat(api: KubernetesApi, name: str) -> None:
         try:
             await api.apply(path, lease, "pod-runner")
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-            logger.warning("heartbeat: %r", error)
+            _log.warning("heartbeat: %r", error)
         await asyncio.sleep(HEARTBEAT_PERIOD_SECONDS)

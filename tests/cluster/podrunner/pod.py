@@ -41,7 +41,7 @@ VANISHED_GRACE_SECONDS = 1.0
 
 ACCOUNT_TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -236,9 +236,9 @@ class Pod:
             except ApiError as error:
                 if error.status in (404, 409):
                     return
-                logger.warning("%s: %s", self._label, error)
+                _log.warning("%s: %s", self._label, error)
             except (aiohttp.ClientError, TimeoutError) as error:
-                logger.warning("%s: %r", self._label, error)
+                _log.warning("%s: %r", self._label, error)
             else:
                 return
             await asyncio.sleep(WRITE_RETRY_SECONDS)

@@ -17,7 +17,7 @@ from tests.cluster.podrunner.pod import Host, Pod
 CANCEL_PERIOD_SECONDS = 2.0
 """Longer than it takes to kill all processes, which another cancellation must not cut short."""
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Runner:
@@ -34,7 +34,7 @@ class Runner:
     async def run(self) -> None:
         """Plays the node for ever."""
         await ensure_node(self._host.api, self._name, self._host.address)
-        logger.info("node %s is ready", self._name)
+        _log.info("node %s is ready", self._name)
         async with asyncio.TaskGroup() as group:
             group.create_task(beat(self._host.api, self._name))
             pods = resource_path("v1", "pods")

@@ -2,8 +2,8 @@
 
 import pytest
 
+from chassis.errors import MalformedRequest
 from ledger.domain import ASSETS_PER_CALL_MAX, check_asset_ids
-from ledger.errors import MalformedRequest
 
 
 def test_asset_ids_keep_the_order_of_the_request() -> None:

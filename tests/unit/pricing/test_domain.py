@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.errors import MalformedRequest
 from pricing.domain import (
     SYMBOLS_PER_CALL_MAX,
     Candle,
@@ -16,7 +17,6 @@ from pricing.domain import (
     check_symbols,
     round_price,
 )
-from pricing.errors import MalformedRequest
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

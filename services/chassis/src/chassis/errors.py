@@ -2,10 +2,12 @@
 
     ServiceError               `chassis.grpc_calls` gives it a gRPC status at the door
     ├── CallerMistake          INVALID_ARGUMENT     mend the call; the same again cannot succeed
+    │   └── MalformedRequest   … MALFORMED          mend the named field
     ├── NotFound               NOT_FOUND            what was named is not there
     ├── AlreadyExists          ALREADY_EXISTS       it is there and is something else
     ├── Refused                FAILED_PRECONDITION  allowed in another state; the reason says which
-    │   └── StaleClaim         … STALE_EPOCH        stop writing for the shard: a newer claim is out
+    │   ├── StaleClaim         … STALE_EPOCH        stop writing for the shard: a newer claim is out
+    │   └── ShardMismatch      … SHARD_MISMATCH     another shard has the user: ask the directory
     ├── LimitReached           RESOURCE_EXHAUSTED   ask for less, or later
     └── TryAgain               UNAVAILABLE          the same may succeed after `delay_seconds`
     CannotStart                exit status 1        one sentence for who starts the program
@@ -17,6 +19,14 @@ is a word in capitals for programs (`STALE_EPOCH`); it travels as the trailing m
 """
 
 # ruff: noqa: N818 (errors are named after what the caller should do)
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from kernel.malformed import Malformed
+
+_Sent = TypeVar("_Sent")
+_Read = TypeVar("_Read")
 
 
 class ServiceError(Exception):
@@ -32,6 +42,24 @@ class ServiceError(Exception):
 
 class CallerMistake(ServiceError):
     """The call is malformed; the same again cannot succeed."""
+
+
+class MalformedRequest(CallerMistake):
+    """A field of the request is not what the contract says."""
+
+    reason = "MALFORMED"
+
+    def __init__(self, field: str, expected: str) -> None:
+        super().__init__(f"{field}: {expected}")
+        self.field = field
+
+
+def read_field(field: str, read: Callable[[_Sent], _Read], sent: _Sent) -> _Read:
+    """Read what was sent in a field; MalformedRequest names it when `read` finds it Malformed."""
+    try:
+        return read(sent)
+    except Malformed as error:
+        raise MalformedRequest(field, str(error)) from error
 
 
 class NotFound(ServiceError):
@@ -50,6 +78,12 @@ class StaleClaim(Refused):
     """A newer claim of the shard is out; stop writing for it."""
 
     reason = "STALE_EPOCH"
+
+
+class ShardMismatch(Refused):
+    """The claim is valid, and the user belongs to another shard."""
+
+    reason = "SHARD_MISMATCH"
 
 
 class LimitReached(ServiceError):

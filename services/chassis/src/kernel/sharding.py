@@ -9,6 +9,7 @@ that no key can be built from a pool nobody can have.
 
 import re
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 from kernel.malformed import Malformed
 
@@ -65,6 +66,25 @@ class ShardKey:
         return f"{self.pool}/{self.shard}"
 
 
+class ClaimFields(Protocol):
+    """Whatever holds a claim's three fields unchecked, such as a message."""
+
+    @property
+    def pool(self) -> str:
+        """The pool's name, as sent."""
+        ...
+
+    @property
+    def shard(self) -> int:
+        """The shard's number, as sent."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, as sent."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Claim:
     """The right to write for one shard, as given with `epoch`.
@@ -82,6 +102,11 @@ class Claim:
             raise MalformedShard(f"expected a shard's number from 0 to {SHARD_MAX}")
         if not 0 <= self.epoch <= EPOCH_MAX:
             raise MalformedShard(f"expected an epoch from 0 to {EPOCH_MAX}")
+
+    @classmethod
+    def of(cls, fields: ClaimFields) -> Self:
+        """Make the claim that `fields` describes. Raises MalformedPool or MalformedShard."""
+        return cls(fields.pool, fields.shard, fields.epoch)
 
     @property
     def key(self) -> ShardKey:

@@ -1,18 +1,14 @@
 """The doors of the gateway: read the message, ask the use case, write the answer."""
 
-from uuid import UUID
-
 import grpc.aio
 
-from chassis.errors import CallerMistake
+from chassis.errors import CallerMistake, read_field
 from gateway.application import Delivery, JobReader, Notices
 from gateway.domain import Ending, answers_a_press
 from gateway.reply_limits import problem_of
 from kernel.identifiers import parse_uuid
-from kernel.malformed import Malformed
 from kernel.sharding import Claim
 from purser.gateway.v1 import gateway_pb2, gateway_pb2_grpc
-from purser.shard.v1 import shard_pb2
 
 ERROR_CHARACTERS_MAX = 2000
 CLAIMS_MAX = 256
@@ -51,7 +47,10 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         if request.jobs_per_shard_max > JOBS_PER_SHARD_MAX:
             raise CallerMistake(f"jobs_per_shard_max: at most {JOBS_PER_SHARD_MAX}")
         shards = await self._jobs.fetch(
-            [_claim(f"claims[{place}]", claim) for place, claim in enumerate(request.claims)],
+            [
+                read_field(f"claims[{place}]", Claim.of, claim)
+                for place, claim in enumerate(request.claims)
+            ],
             request.jobs_per_shard_max or JOBS_PER_SHARD_DEFAULT,
             cursors=request.include_cursors,
         )
@@ -73,8 +72,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
                 raise CallerMistake(f"{field}.{problem}")
             notices.append(
                 (
-                    _uuid(f"{field}.event_id", notice.event_id),
-                    _uuid(f"{field}.user_id", notice.user_id),
+                    read_field(f"{field}.event_id", parse_uuid, notice.event_id),
+                    read_field(f"{field}.user_id", parse_uuid, notice.user_id),
                     list(notice.replies),
                 )
             )
@@ -94,25 +93,11 @@ def _ending(request: gateway_pb2.DeliverRequest) -> Ending:
     if problem is not None:
         raise CallerMistake(problem)
     return Ending(
-        claim=_claim("claim", request.claim),
-        job_id=_uuid("job_id", request.job_id),
+        claim=read_field("claim", Claim.of, request.claim),
+        job_id=read_field("job_id", parse_uuid, request.job_id),
         outcome=request.outcome,
         # PostgreSQL keeps it as text, where NUL cannot be.
         error=request.error.replace("\0", "\ufffd") or None,
         replies=list(request.replies),
         press_answered=answers_a_press(request.replies),
     )
-
-
-def _claim(field: str, message: shard_pb2.ShardClaim) -> Claim:
-    try:
-        return Claim(message.pool, message.shard, message.epoch)
-    except Malformed as error:
-        raise CallerMistake(f"{field}: {error}") from error
-
-
-def _uuid(field: str, text: str) -> UUID:
-    try:
-        return parse_uuid(text)
-    except Malformed as error:
-        raise CallerMistake(f"{field}: {error}") from error

@@ -1,7 +1,7 @@
 """The ledger's use cases.
 
-`Books` is what they need of the database; `postgres.Books` is the real one. Nothing here remembers
-anything between two calls, so any number of ledgers may run side by side.
+`Books` is what they need of the database; `postgres.PostgresBooks` is the real one. Nothing here
+remembers anything between two calls, so any number of ledgers may run side by side.
 """
 
 from collections.abc import Sequence

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from kernel.money import AssetId, MalformedAssetId, check_asset_id
-from ledger.errors import MalformedRequest
+from chassis.errors import MalformedRequest, read_field
+from kernel.money import AssetId, check_asset_id
 
 ASSETS_PER_CALL_MAX = 32
 """The contract's limit; a user of the paper venue has about ten."""
@@ -36,10 +36,6 @@ def check_asset_ids(texts: Sequence[str]) -> tuple[AssetId, ...]:
         raise MalformedRequest(
             "asset_ids", f"expected 1 to {ASSETS_PER_CALL_MAX} asset ids, got {len(texts)}"
         )
-    asset_ids = []
-    for place, text in enumerate(texts):
-        try:
-            asset_ids.append(check_asset_id(text))
-        except MalformedAssetId as error:
-            raise MalformedRequest(f"asset_ids[{place}]", str(error)) from error
-    return tuple(asset_ids)
+    return tuple(
+        read_field(f"asset_ids[{place}]", check_asset_id, text) for place, text in enumerate(texts)
+    )

@@ -14,17 +14,7 @@ chassis.errors
 
 from collections.abc import Sequence
 
-from chassis.errors import CallerMistake, NotFound, Refused
-
-
-class MalformedRequest(CallerMistake):
-    """A field of the request is not what the contract says."""
-
-    reason = "MALFORMED"
-
-    def __init__(self, field: str, expected: str) -> None:
-        super().__init__(f"{field}: {expected}")
-        self.field = field
+from chassis.errors import NotFound
 
 
 class UnknownAssets(NotFound):
@@ -33,9 +23,3 @@ class UnknownAssets(NotFound):
     def __init__(self, asset_ids: Sequence[str]) -> None:
         super().__init__(f"not in the asset registry: {', '.join(asset_ids)}")
         self.asset_ids = tuple(asset_ids)
-
-
-class ShardMismatch(Refused):
-    """The claim is valid, and the user belongs to another shard."""
-
-    reason = "SHARD_MISMATCH"

@@ -10,7 +10,7 @@ from chassis.migrations import folder_of, require_applied
 from chassis.postgres import open_pool
 from chassis.process import ready_line
 from ledger.application import Ledger
-from ledger.postgres import Books
+from ledger.postgres import PostgresBooks
 from ledger.servicer import LedgerServicer
 from ledger.settings import Settings
 from purser.ledger.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
@@ -25,7 +25,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.push_async_callback(pool.close)
         await require_applied(pool, "ledger", folder_of("ledger"))
         # Abstract in the stubs only: ApplyOperations is left to grpc's own UNIMPLEMENTED.
-        servicer = LedgerServicer(Ledger(Books(pool)))  # type: ignore[abstract]
+        servicer = LedgerServicer(Ledger(PostgresBooks(pool)))  # type: ignore[abstract]
         yield await stack.enter_async_context(
             serving(
                 settings.server,

@@ -11,12 +11,13 @@ their assets, so that two such calls cannot wait for each other in a circle.
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
+from chassis.errors import ShardMismatch
 from chassis.postgres import Connection, Pool, fence, retry_transaction
 from kernel.identifiers import new_uuid7
 from kernel.money import AssetId
 from kernel.sharding import Claim
 from ledger.domain import SPOT, Account
-from ledger.errors import ShardMismatch, UnknownAssets
+from ledger.errors import UnknownAssets
 
 _FIND = """
     SELECT u.pool, u.shard, a.account_id, a.asset_id, a.posted, a.held
@@ -39,7 +40,7 @@ _OPEN_ACCOUNTS = """
 """
 
 
-class Books:
+class PostgresBooks:
     """The books in PostgreSQL."""
 
     def __init__(self, pool: Pool) -> None:

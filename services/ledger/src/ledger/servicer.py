@@ -1,20 +1,17 @@
 """The doors of the ledger: read the message, ask the use case, write the answer."""
 
 from decimal import Decimal
-from uuid import UUID
 
 import grpc.aio
 
+from chassis.errors import read_field
 from kernel.identifiers import parse_uuid
-from kernel.malformed import Malformed
 from kernel.money import format_amount
 from kernel.sharding import Claim
 from ledger.application import Ledger
 from ledger.domain import Account, check_asset_ids
-from ledger.errors import MalformedRequest
 from purser.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from purser.money.v1 import money_pb2
-from purser.shard.v1 import shard_pb2
 
 
 class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
@@ -32,25 +29,11 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> ledger_pb2.EnsureAccountsResponse:
         """Make the user's accounts or find them."""
         accounts = await self._ledger.ensure_accounts(
-            claim=_claim(request.claim),
-            user_id=_user_id(request.user_id),
+            claim=read_field("claim", Claim.of, request.claim),
+            user_id=read_field("user_id", parse_uuid, request.user_id),
             asset_ids=check_asset_ids(request.asset_ids),
         )
         return ledger_pb2.EnsureAccountsResponse(accounts=map(_account, accounts))
-
-
-def _claim(message: shard_pb2.ShardClaim) -> Claim:
-    try:
-        return Claim(message.pool, message.shard, message.epoch)
-    except Malformed as error:
-        raise MalformedRequest("claim", str(error)) from error
-
-
-def _user_id(text: str) -> UUID:
-    try:
-        return parse_uuid(text)
-    except Malformed as error:
-        raise MalformedRequest("user_id", str(error)) from error
 
 
 def _account(account: Account) -> ledger_pb2.Account:

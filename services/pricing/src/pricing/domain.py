@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from pricing.errors import MalformedRequest
+from chassis.errors import MalformedRequest
 
 SYMBOLS_PER_CALL_MAX = 200
 """The contract's limit."""

@@ -15,17 +15,7 @@ chassis.errors
 
 from collections.abc import Sequence
 
-from chassis.errors import CallerMistake, CannotStart, LimitReached, TryAgain
-
-
-class MalformedRequest(CallerMistake):
-    """A field of the request is not what the contract says."""
-
-    reason = "MALFORMED"
-
-    def __init__(self, field: str, expected: str) -> None:
-        super().__init__(f"{field}: {expected}")
-        self.field = field
+from chassis.errors import CannotStart, LimitReached, TryAgain
 
 
 class TooManyWatches(LimitReached):

@@ -27,7 +27,7 @@ CHANNEL = "placement"
 LISTEN_CONNECT_TIMEOUT_SECONDS = 5.0
 """As for the pools' connections; nothing waits for it but the listener itself."""
 
-log = get_logger(__name__)
+_log = get_logger(__name__)
 
 _OBSERVE = """
 SELECT s.shard, s.epoch, s.owner, s.owner_incarnation, s.desired_owner,
@@ -221,7 +221,7 @@ async def listen(address: Secret, pool: str, wake: Callable[[], None], pauses: P
                 server_settings={"application_name": "user-worker-listen"},
             )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("cannot_listen", error=type(error).__name__)
+            _log.warning("cannot_listen", error=type(error).__name__)
             await asyncio.sleep(next(rests))
             continue
         ended = asyncio.Event()
@@ -232,7 +232,7 @@ async def listen(address: Secret, pool: str, wake: Callable[[], None], pauses: P
             rests = iter(pauses)
             await ended.wait()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("cannot_listen", error=type(error).__name__)
+            _log.warning("cannot_listen", error=type(error).__name__)
         finally:
             connection.terminate()
         await asyncio.sleep(next(rests))

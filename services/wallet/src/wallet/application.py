@@ -1,6 +1,6 @@
 """Wallet's use cases.
 
-`Vault` is what they need of the database; `postgres.Vault` is the real one. The key is made
+`Vault` is what they need of the database; `postgres.PostgresVault` is the real one. The key is made
 between two short transactions rather than inside one, because wrapping may one day ask another
 machine. Both hold the claim's fence; two calls for one user may both make a key, the database
 keeps the first and the other is forgotten unused.

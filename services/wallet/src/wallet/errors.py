@@ -16,23 +16,7 @@ Exception
 `chassis.grpc_calls` translates them at the door.
 """
 
-from chassis.errors import CallerMistake, CannotStart, Refused
-
-
-class MalformedRequest(CallerMistake):
-    """A field of the request is not what the contract says."""
-
-    reason = "MALFORMED"
-
-    def __init__(self, field: str, expected: str) -> None:
-        super().__init__(f"{field}: {expected}")
-        self.field = field
-
-
-class ShardMismatch(Refused):
-    """The claim is valid, and the user belongs to another shard."""
-
-    reason = "SHARD_MISMATCH"
+from chassis.errors import CannotStart
 
 
 class KeyFileRefused(CannotStart):

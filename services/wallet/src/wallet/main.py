@@ -13,7 +13,7 @@ from purser.wallet.v1.wallet_pb2_grpc import add_WalletServiceServicer_to_server
 from wallet.application import Custody, check_key
 from wallet.hardening import forbid_dumps
 from wallet.key_encryption import FileKeyEncryption
-from wallet.postgres import Vault
+from wallet.postgres import PostgresVault
 from wallet.servicer import WalletServicer
 from wallet.settings import Settings
 
@@ -30,7 +30,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         pool = await open_pool(settings.postgres, "purser-wallet")
         stack.push_async_callback(pool.close)
         await require_applied(pool, "wallet", folder_of("wallet"))
-        vault = Vault(pool)
+        vault = PostgresVault(pool)
         await check_key(vault, key_encryption)
         servicer = WalletServicer(Custody(vault, key_encryption))
         yield await stack.enter_async_context(

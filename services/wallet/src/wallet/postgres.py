@@ -6,10 +6,10 @@ commit, inserts nothing, and reads the winner in a statement of its own, whose s
 
 from uuid import UUID
 
+from chassis.errors import ShardMismatch
 from chassis.postgres import Connection, Pool, fence, retry_transaction, transaction
 from kernel.sharding import Claim
 from wallet.domain import SealedKey, Wallet
-from wallet.errors import ShardMismatch
 
 _FIND = "SELECT wallet_id, address, pool, shard FROM wallet.wallets WHERE user_id = $1"
 _ADD = """
@@ -29,7 +29,7 @@ _ADD_CANARY = """
 _FIND_CANARY = "SELECT key_id, canary FROM wallet.key_encryption_keys"
 
 
-class Vault:
+class PostgresVault:
     """Sealed wallets in PostgreSQL."""
 
     def __init__(self, pool: Pool) -> None:

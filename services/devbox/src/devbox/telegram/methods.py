@@ -24,7 +24,7 @@ from devbox.telegram.files import Upload
 from devbox.telegram.shapes import Json, Method, ShapeError
 from devbox.telegram.world import Call, World
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 METHODS: dict[str, Callable[[World, Call], Any | Awaitable[Any]]] = {
     "getme": bot_profile.get_me,
@@ -83,7 +83,7 @@ async def carry_out(world: World, method: Method, raw: Json, uploads: dict[str, 
     try:
         world.shapes.check_result(method.returns, result)
     except ShapeError:
-        logger.exception("%s would answer what Telegram never does", method.name)
+        _log.exception("%s would answer what Telegram never does", method.name)
         raise InternalError("the simulator made a wrong answer") from None
     return msgspec.json.encode(result)
 

@@ -35,7 +35,7 @@ from user_worker.ports import Attempts, Inbox, Outcome, Preferences
 ERROR_CHARACTERS_MAX = 2000
 """The gateway's bound on the error kept with a job that was set aside."""
 
-log = get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Ending(enum.Enum):
@@ -126,10 +126,10 @@ class Execution:
                 note_outage(outage, "answer")
                 missed.add(outage.dependency)
                 pause = next(after_outage)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (logged below, with its trace)
                 failures += 1
                 metrics.JOB_FAILURES.inc()
-                log.exception("job_failed", job_id=job_id, tries=failures)
+                _log.exception("job_failed", job_id=job_id, tries=failures)
                 if failures >= self._tries.tries_max:
                     return await self._set_aside(turn, f"{type(error).__name__}: {error}")
                 pause = next(after_failure)
@@ -163,10 +163,10 @@ class Execution:
                         turn.claim, job.job_id, answer.replies, answer.outcome, answer.error
                     )
             except JobUnknown:
-                log.warning("job_unknown", job_id=str(job.job_id), shard=str(job.key))
+                _log.warning("job_unknown", job_id=str(job.job_id), shard=str(job.key))
                 return Ending.UNKNOWN
             except RepliesRefused as refusal:
-                log.warning("replies_refused", job_id=str(job.job_id), reason=str(refusal))
+                _log.warning("replies_refused", job_id=str(job.job_id), reason=str(refusal))
                 if not answer.replies:
                     return Ending.UNKNOWN
                 answer = await self._simpler(turn, answer, refusal)
@@ -187,7 +187,7 @@ class Execution:
 
     async def _set_aside(self, turn: Turn, error: str) -> _Answer:
         job = turn.job
-        log.error(
+        _log.error(
             "job_set_aside",
             job_id=str(job.job_id),
             user_id=str(job.user_id),

@@ -13,7 +13,7 @@ from user_worker.errors import DependencyDown
 
 WARNING_PERIOD_SECONDS = 10.0
 
-log = get_logger(__name__)
+_log = get_logger(__name__)
 
 # As many entries as there are dependencies and purposes in this package: no bound is needed.
 _warned_at: dict[tuple[str, str], float] = {}
@@ -28,7 +28,7 @@ def note_outage(outage: DependencyDown, purpose: str) -> None:
     if now - _warned_at.get(key, float("-inf")) >= WARNING_PERIOD_SECONDS:
         _warned_at[key] = now
         _down_since.setdefault(key, now)
-        log.warning(
+        _log.warning(
             "dependency_down", dependency=outage.dependency, purpose=purpose, reason=str(outage)
         )
 
@@ -38,4 +38,4 @@ def note_answer(dependency: str, purpose: str) -> None:
     since = _down_since.pop((dependency, purpose), None)
     if since is not None:
         seconds = round(time.monotonic() - since, 1)
-        log.info("dependency_back", dependency=dependency, purpose=purpose, away_seconds=seconds)
+        _log.info("dependency_back", dependency=dependency, purpose=purpose, away_seconds=seconds)

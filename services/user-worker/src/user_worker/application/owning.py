@@ -36,7 +36,7 @@ from user_worker.domain.pauses import Pauses
 from user_worker.errors import DependencyDown
 from user_worker.ports import Placement
 
-log = get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Owner:
             else:
                 lease.renewed(sent_at)
                 note_answer("database", "register")
-                log.info("registered", worker=self.worker, incarnation=str(incarnation))
+                _log.info("registered", worker=self.worker, incarnation=str(incarnation))
                 return True
         return False
 
@@ -126,7 +126,7 @@ class Owner:
             await asyncio.sleep(min(pause, lease.remaining(time.monotonic())))
             sent_at = time.monotonic()
             if lease.is_over(sent_at):
-                log.error("lease_over", incarnation=str(incarnation))
+                _log.error("lease_over", incarnation=str(incarnation))
                 return
             pause = period / 4
             try:
@@ -141,7 +141,7 @@ class Owner:
                 note_outage(DependencyDown("database", "no answer in time"), "heartbeat")
                 continue
             if not lives:
-                log.error("lease_refused", incarnation=str(incarnation))
+                _log.error("lease_refused", incarnation=str(incarnation))
                 return
             lease.renewed(sent_at)
             note_answer("database", "heartbeat")
@@ -216,7 +216,7 @@ class Owner:
         if self._beside:
             await asyncio.wait(self._beside)
         await self._if_answered(self._placement.deregister(self.worker, incarnation))
-        log.info("left", worker=self.worker, incarnation=str(incarnation))
+        _log.info("left", worker=self.worker, incarnation=str(incarnation))
 
     async def _if_answered(self, call: Coroutine[Any, Any, None]) -> None:
         try:

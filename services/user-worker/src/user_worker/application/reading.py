@@ -32,7 +32,7 @@ from user_worker.ports import Inbox, JobStream
 CLAIMS_PER_FETCH_MAX = 256
 """The gateway's bound on one FetchJobs."""
 
-log = get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

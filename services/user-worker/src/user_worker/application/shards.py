@@ -24,7 +24,7 @@ from user_worker.ports import Preferences, StreamEntry, UndoneJobs
 
 STREAM_START = b"0"
 
-log = get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class RememberedPreferences:
@@ -108,7 +108,7 @@ class Shards:
             RememberedPreferences(self._preferences),
         )
         metrics.OWNED_SHARDS.set(len(self._shards))
-        log.info("shard_opened", shard=str(claim))
+        _log.info("shard_opened", shard=str(claim))
         self.opened.set()
         self.inbox_wanted.set()
 
@@ -119,7 +119,7 @@ class Shards:
             return
         metrics.OWNED_SHARDS.set(len(self._shards))
         metrics.DROPPED_SHARDS.inc()
-        log.warning("shard_dropped", shard=str(shard.claim), reason=reason)
+        _log.warning("shard_dropped", shard=str(shard.claim), reason=reason)
         self._stop(shard)
 
     def drop_all(self, reason: str) -> None:
@@ -147,7 +147,7 @@ class Shards:
             return None
         del self._shards[key]
         metrics.OWNED_SHARDS.set(len(self._shards))
-        log.info("shard_drained", shard=str(shard.claim), cut_jobs=len(cut))
+        _log.info("shard_drained", shard=str(shard.claim), cut_jobs=len(cut))
         return shard.claim
 
     async def close(self) -> None:
@@ -229,8 +229,8 @@ class Shards:
             if self._shards.get(shard.claim.key) is shard:
                 self.drop(shard.claim.key, "a store knows a newer claim")
             return
-        except Exception:  # a mistake of ours must not stop the user's line
-            log.exception("job_lost_its_way", job_id=str(job.job_id))
+        except Exception:  # noqa: BLE001 (a mistake of ours must not stop the user's line)
+            _log.exception("job_lost_its_way", job_id=str(job.job_id))
             ending = Ending.UNKNOWN
         if ending is Ending.ABANDONED:
             return
