@@ -6,8 +6,22 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from user_worker.application.outages import WARNING_PERIOD_SECONDS, note_answer, note_outage
+from user_worker.application import outages
+from user_worker.application.outages import (
+    START_SECONDS,
+    WARNING_PERIOD_SECONDS,
+    note_answer,
+    note_outage,
+    note_start,
+)
 from user_worker.errors import DependencyDown
+
+
+@pytest.fixture(autouse=True)
+def started_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the module as it was found."""
+    monkeypatch.setattr(outages, "_started_at", float("-inf"))
+    monkeypatch.setattr(outages, "_answered", set())
 
 
 def counted(dependency: str) -> float:
@@ -49,3 +63,34 @@ def test_the_first_answer_after_a_warning_says_how_long_it_took(
 
     assert ["dependency_down", "dependency_back"] == [line["event"] for line in lines]
     assert 12.3 == lines[-1]["away_seconds"]
+
+
+def test_a_dependency_that_is_still_starting_is_counted_and_not_warned_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All processes start at once: a healthy start has no warning, a failed one has it in time."""
+    outage = DependencyDown("late", "UNAVAILABLE: refused")
+    monkeypatch.setattr(time, "monotonic", lambda: 9000.0)
+    note_start()
+    with capture_logs() as early:
+        note_outage(outage, "fetch")
+    monkeypatch.setattr(time, "monotonic", lambda: 9000.0 + START_SECONDS)
+    with capture_logs() as later:
+        note_outage(outage, "fetch")
+
+    assert [] == early
+    assert ["dependency_down"] == [line["event"] for line in later]
+    assert 2 == counted("late")
+
+
+def test_a_dependency_that_has_answered_is_warned_about_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was there: its silence is an outage, however young the worker is."""
+    monkeypatch.setattr(time, "monotonic", lambda: 9500.0)
+    note_start()
+    with capture_logs() as lines:
+        note_answer("lost", "fetch")
+        note_outage(DependencyDown("lost", "UNAVAILABLE: refused"), "fetch")
+
+    assert ["dependency_down"] == [line["event"] for line in lines]

@@ -24,6 +24,7 @@ from kernel.malformed import Malformed
 from kernel.sharding import check_pool
 from purser.worker.v1 import worker_pb2_grpc
 from user_worker.application.execution import Execution, Tries
+from user_worker.application.outages import note_start
 from user_worker.application.owning import Owner, OwnershipPace
 from user_worker.application.reading import (
     EntryClearer,
@@ -118,6 +119,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 traced,
             )
         )
+        note_start()
         ready_line(SERVICE, port=server.port, worker=settings.name, pool=settings.pool)
         await _until_owner_left(
             owner.run(stop),
