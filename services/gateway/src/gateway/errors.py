@@ -1,6 +1,8 @@
 """What can go wrong in the gateway, named after what the caller should do.
 
 chassis.errors       CallerMistake, NotFound, StaleClaim, TryAgain, LimitReached, CannotStart
+CannotStart
+└── WrongToken       set the token that @BotFather shows, start again
 RowsRefused          halve the batch: the database takes no such data from at least one row
 TelegramFailure      a call of the Bot API did not succeed
 ├── RetryLater       the same call may succeed after `delay_seconds` (None: our own backoff)
@@ -11,6 +13,18 @@ TelegramFailure      a call of the Bot API did not succeed
 ├── AlreadySo        there is nothing left to do; as good as success
 └── CallRefused      final: keep the error, go on
 """
+
+from chassis.errors import CannotStart
+
+
+class WrongToken(CannotStart):
+    """Telegram does not know the token in the settings."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Telegram does not know the bot token: set GATEWAY_BOT_TOKEN to the one that "
+            "@BotFather shows."
+        )
 
 
 class RowsRefused(Exception):  # noqa: N818 (named after what happened to the rows)

@@ -11,7 +11,7 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from chassis import telemetry
-from chassis.errors import CannotStart, ServiceError
+from chassis.errors import ServiceError
 from chassis.grpc_server import serving
 from chassis.migrations import folder_of, require_applied
 from chassis.postgres import Pool, open_pool
@@ -31,7 +31,7 @@ from gateway.application import (
     StreamPusher,
 )
 from gateway.domain import AcceptedJob, Lane
-from gateway.errors import TelegramFailure, TokenRefused
+from gateway.errors import TelegramFailure, TokenRefused, WrongToken
 from gateway.housekeeping import keep_house
 from gateway.polling import Poller
 from gateway.postgres import AdmissionLimits, Directory, Housekeeping, Inbox, Outbox, Pollers
@@ -139,7 +139,10 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set."""
     async with running(settings) as gateway:
-        ready_line("gateway", address=gateway.address, webhook_address=gateway.webhook_address)
+        addresses = {"address": gateway.address}
+        if gateway.webhook_address is not None:
+            addresses["webhook_address"] = gateway.webhook_address
+        ready_line("gateway", **addresses)
         await stop.wait()
 
 
@@ -190,10 +193,7 @@ async def _check_token(telegram: Telegram) -> None:
     try:
         await telegram.check_token()
     except TokenRefused:
-        raise CannotStart(
-            "Telegram does not know the bot token: set GATEWAY_BOT_TOKEN to the one that "
-            "@BotFather shows."
-        ) from None
+        raise WrongToken from None
     except TelegramFailure as failure:
         _log.warning("telegram_away", failure=str(failure))
 

@@ -15,11 +15,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from chassis.errors import CannotStart, ServiceError
+from chassis.errors import ServiceError
 from chassis.telemetry import get_logger
 from gateway import metrics
 from gateway.application import Acceptance
-from gateway.errors import RetryLater, TelegramFailure, TokenRefused
+from gateway.errors import RetryLater, TelegramFailure, TokenRefused, WrongToken
 from gateway.translation import ALLOWED_UPDATES
 
 BACKOFF_SECONDS_MIN = 0.5
@@ -74,7 +74,7 @@ class Poller:
         self._failure_seconds_max = failure_seconds_max
 
     async def run(self) -> None:
-        """Poll until cancelled. Raises CannotStart when Telegram does not know the token."""
+        """Poll until cancelled. Raises WrongToken (a CannotStart)."""
         try:
             while True:
                 deadline = await self._take(0.0)
@@ -123,10 +123,7 @@ class Poller:
                 )
                 await self._accept(updates)
             except TokenRefused:
-                raise CannotStart(
-                    "Telegram does not know the bot token: set GATEWAY_BOT_TOKEN to the one that "
-                    "@BotFather shows."
-                ) from None
+                raise WrongToken from None
             except (TelegramFailure, ServiceError) as failure:
                 failures += 1
                 await self._pause(failure, failures)

@@ -9,6 +9,9 @@ from gateway.application.sending import Sending
 from gateway.domain import Lane
 from purser.gateway.v1 import gateway_pb2, reply_pb2
 
+_RESULT_PREFIX = "NOTICE_RESULT_"
+"""What the contract puts before each result's name; a metric's label does without."""
+
 
 class Notices:
     """Takes notices in."""
@@ -41,6 +44,7 @@ class Notices:
                 put.discard(event)  # the same event again in this call is a duplicate
             else:
                 result = gateway_pb2.NOTICE_RESULT_DUPLICATE
-            metrics.NOTICES.labels(gateway_pb2.NoticeResult.Name(result)[14:].lower()).inc()
+            name = gateway_pb2.NoticeResult.Name(result).removeprefix(_RESULT_PREFIX)
+            metrics.NOTICES.labels(name.lower()).inc()
             results.append(result)
         return results
