@@ -9,7 +9,7 @@ from tests.integration.gateway.house import House, Running, ending, eventually, 
 
 from devbox.telegram import FaultSettings
 from gateway.domain import Lane, Mark, OutboxRow, RowKey, RowState
-from gateway.postgres import Outbox
+from gateway.postgres import Leases
 from purser.gateway.v1 import gateway_pb2, job_pb2, reply_pb2
 from purser.shard.v1 import shard_pb2
 
@@ -217,9 +217,9 @@ async def test_whatever_telegram_says_of_a_refusal_is_kept(house: House) -> None
         user,
     )
     row = OutboxRow(RowKey(Lane.ANSWER, cause, 1), user, 5, text("hi"), 0, 0.0)
-    outbox = Outbox(house.sql, uuid4(), lease_seconds=12, load_rows_max=10)
+    leases = Leases(house.sql, uuid4(), lease_seconds=12, load_rows_max=10)
 
-    await outbox.mark([Mark(row, RowState.FAILED, failure="no\0t \ud800 so" + "!" * 2_000)])
+    await leases.mark([Mark(row, RowState.FAILED, failure="no\0t \ud800 so" + "!" * 2_000)])
 
     failure = await house.sql.fetchval("SELECT failure FROM gateway.outbox WHERE state = 2")
     assert failure.startswith("no\ufffdt \ufffd so!")

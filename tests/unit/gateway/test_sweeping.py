@@ -31,7 +31,7 @@ LIMITS = SendLimits(
 )
 
 
-class FakeOutbox:
+class FakeLeases:
     """Empty; away for the first few looks. Notes when how many chats were asked for."""
 
     def __init__(self) -> None:
@@ -101,17 +101,17 @@ async def test_after_an_outage_of_the_database_nobody_takes_chats_at_once(
 ) -> None:
     """Their leases ran out meanwhile, but their holders have yet to write down what they sent."""
     monkeypatch.setattr(sending, "AFTER_OUTAGE_SECONDS", AFTER_OUTAGE_SECONDS)
-    outbox, nobody = FakeOutbox(), Nobody()
+    leases, nobody = FakeLeases(), Nobody()
     sweeping = asyncio.create_task(
-        Sending(outbox, nobody, nobody, nobody, LIMITS).sweep(Lane.ANSWER)
+        Sending(leases, nobody, nobody, nobody, LIMITS).sweep(Lane.ANSWER)
     )
     async with asyncio.timeout(5):
-        while len(outbox.asked) < FAILURES + 2:  # noqa: ASYNC110 (the fake sets no event)
+        while len(leases.asked) < FAILURES + 2:  # noqa: ASYNC110 (the fake sets no event)
             await asyncio.sleep(0.01)
     sweeping.cancel()
     with suppress(asyncio.CancelledError):
         await sweeping
 
-    answered, taken = outbox.asked[FAILURES : FAILURES + 2]
-    assert [7, 0, 0, 0, 7] == [chats_max for _, chats_max in outbox.asked[: FAILURES + 2]]
+    answered, taken = leases.asked[FAILURES : FAILURES + 2]
+    assert [7, 0, 0, 0, 7] == [chats_max for _, chats_max in leases.asked[: FAILURES + 2]]
     assert taken[0] - answered[0] >= AFTER_OUTAGE_SECONDS

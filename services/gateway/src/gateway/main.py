@@ -34,7 +34,15 @@ from gateway.domain import AcceptedJob, Lane
 from gateway.errors import TelegramFailure, TokenRefused, WrongToken
 from gateway.housekeeping import keep_house
 from gateway.polling import Poller
-from gateway.postgres import AdmissionLimits, Directory, Housekeeping, Inbox, Outbox, Pollers
+from gateway.postgres import (
+    AdmissionLimits,
+    Directory,
+    Housekeeping,
+    Inbox,
+    Leases,
+    Outbox,
+    Pollers,
+)
 from gateway.servicer import GatewayServicer
 from gateway.settings import Settings, TelegramSettings, check
 from gateway.telegram import Telegram, bot_id_of
@@ -87,13 +95,14 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
             settings.admission.turned_away_text,
         )
         gateway_id = uuid4()
-        outbox = Outbox(
+        outbox = Outbox(pool, gateway_id, settings.flow.send_lease_seconds)
+        leases = Leases(
             pool,
             gateway_id,
             settings.flow.send_lease_seconds,
             settings.flow.send_rows_per_look_max,
         )
-        sending = _sending(settings, outbox, telegram, redis)
+        sending = _sending(settings, leases, telegram, redis)
         delivery = Delivery(
             outbox,
             sending,
@@ -235,10 +244,10 @@ def _appender(redis: Redis, settings: Settings) -> Append:
     return append
 
 
-def _sending(settings: Settings, outbox: Outbox, telegram: Telegram, redis: Redis) -> Sending:
+def _sending(settings: Settings, leases: Leases, telegram: Telegram, redis: Redis) -> Sending:
     flow = settings.flow
     return Sending(
-        outbox,
+        leases,
         telegram,
         TokenBucket(redis, "notices", flow.notices_per_second, flow.notices_burst),
         TokenBucket(redis, "chat", flow.notices_per_chat_per_second, flow.notices_burst),

@@ -59,7 +59,7 @@ class JobReader(Protocol):
 
 
 class OutboxStore(Protocol):
-    """Keeps what is to be said, and the leases of saying it."""
+    """Ends jobs and keeps what is to be said."""
 
     async def end_jobs(
         self, endings: Sequence[Ending], *, take_leases: bool
@@ -76,6 +76,10 @@ class OutboxStore(Protocol):
 
         Gives the events kept now and the users one can reach. Raises TryAgain.
         """
+
+
+class LeaseStore(Protocol):
+    """Keeps the leases of sending, and what became of what was sent."""
 
     async def take_due(self, lane: Lane, chats_max: int) -> dict[UUID, tuple[int, list[OutboxRow]]]:
         """Take the chats of a lane that nobody sends to: the count of arrivals, the pending rows.

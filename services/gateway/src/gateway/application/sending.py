@@ -26,7 +26,7 @@ from chassis.errors import ServiceError
 from chassis.micro_batch import MicroBatcher
 from chassis.telemetry import get_logger
 from gateway import metrics
-from gateway.application.ports import BotApi, OutboxStore, Throttle
+from gateway.application.ports import BotApi, LeaseStore, Throttle
 from gateway.application.saying import SayLimits, postponed, say_once
 from gateway.domain import Lane, Mark, OutboxRow, RowState
 from gateway.errors import RetryLater
@@ -96,13 +96,13 @@ class Sending:
 
     def __init__(
         self,
-        outbox: OutboxStore,
+        leases: LeaseStore,
         telegram: BotApi,
         throttle: Throttle,
         chat_throttle: Throttle,
         limits: SendLimits,
     ) -> None:
-        self._outbox = outbox
+        self._leases = leases
         self._telegram = telegram
         self._throttle = throttle
         self._chat_throttle = chat_throttle
@@ -191,7 +191,7 @@ class Sending:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._marker.aclose()
         try:
-            await self._outbox.give_up_leases()
+            await self._leases.give_up_leases()
         except ServiceError as error:
             _log.warning("leases_not_given_up", error=str(error))
 
@@ -220,7 +220,7 @@ class Sending:
         while True:
             await asyncio.sleep(self._limits.sweep_seconds)
             try:
-                await self._outbox.take_due(lane, 0)
+                await self._leases.take_due(lane, 0)
             except ServiceError:
                 continue
             await asyncio.sleep(AFTER_OUTAGE_SECONDS)
@@ -234,7 +234,7 @@ class Sending:
         if chats_max <= 0 or not self.has_room(1):
             return 0
         began = time.monotonic()
-        taken = await self._outbox.take_due(lane, chats_max)
+        taken = await self._leases.take_due(lane, chats_max)
         for user_id, (arrivals, rows) in taken.items():
             chat = self._chats.get((lane, user_id))
             if chat is not None:
@@ -260,7 +260,7 @@ class Sending:
         chat.looking, chat.look_again = True, False
         began = time.monotonic()
         try:
-            found = await self._outbox.look_again(chat.lane, chat.user_id)
+            found = await self._leases.look_again(chat.lane, chat.user_id)
         except ServiceError:
             return False
         finally:
@@ -301,7 +301,7 @@ class Sending:
             if not await self._look(chat):
                 return False
             if _is_idle(chat):
-                ended = await self._outbox.end_lease(chat.lane, chat.user_id, chat.arrivals)
+                ended = await self._leases.end_lease(chat.lane, chat.user_id, chat.arrivals)
                 if ended and _is_idle(chat):
                     return False
         return True
@@ -328,7 +328,7 @@ class Sending:
         try:
             async with asyncio.timeout(self._seconds_left(chat)):
                 mark = await say_once(
-                    self._telegram, row, self._outbox.message_id, self._limits.say
+                    self._telegram, row, self._leases.message_id, self._limits.say
                 )
         except TimeoutError:
             mark = postponed(row, RetryLater("no answer in time"), self._limits.say)
@@ -369,7 +369,7 @@ class Sending:
         return not ended or not _is_idle(chat)
 
     async def _mark_batch(self, marks: Sequence[Mark]) -> list[bool | Exception]:
-        return list(await self._outbox.mark(marks))
+        return list(await self._leases.mark(marks))
 
 
 def _is_idle(chat: Chat) -> bool:

@@ -3,7 +3,8 @@
 from gateway.postgres.directory import AdmissionLimits, Directory
 from gateway.postgres.housekeeping import Housekeeping
 from gateway.postgres.inbox import Inbox
+from gateway.postgres.leases import Leases
 from gateway.postgres.outbox import Outbox
 from gateway.postgres.pollers import Pollers
 
-__all__ = ("AdmissionLimits", "Directory", "Housekeeping", "Inbox", "Outbox", "Pollers")
+__all__ = ("AdmissionLimits", "Directory", "Housekeeping", "Inbox", "Leases", "Outbox", "Pollers")
