@@ -57,3 +57,20 @@ async def run_program(package: str, *arguments: str, **environ: str) -> tuple[in
     )  # fmt: skip
     output, _ = await program.communicate()
     return program.returncode, output.decode()
+
+
+async def first_line_until_sigterm(package: str, **environ: str) -> tuple[bytes, int | None]:
+    """Start `python -m <package>`, end it with SIGTERM at its first line; that line, its status."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", package,
+        env={**os.environ, **environ},
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert program.stderr is not None
+    try:
+        async with asyncio.timeout(30):
+            line = await program.stderr.readline()
+    finally:
+        program.terminate()
+        await program.communicate()
+    return line, program.returncode

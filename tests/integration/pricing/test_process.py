@@ -1,36 +1,21 @@
 """Pricing as a process."""
 
-import asyncio
-import os
-import sys
-
-from tests.integration.stores import run_program
+from tests.integration.stores import first_line_until_sigterm, run_program
 
 from devbox.database import Database
 
 
 async def test_it_serves_and_a_sigterm_ends_it_well(database: Database, redis_url: str) -> None:
     """Says `ready` with its address; status 0."""
-    program = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "pricing",
-        env={
-            **os.environ,
-            "PRICING_DATABASE_URL": database.url("purser_pricing"),
-            "PURSER_REDIS_URL": redis_url,
-        },
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert program.stderr is not None
-    try:
-        async with asyncio.timeout(30):
-            line = await program.stderr.readline()
-    finally:
-        program.terminate()
-        await program.communicate()
+    line, status = await first_line_until_sigterm(
+        "pricing",
+        PRICING_DATABASE_URL=database.url("purser_pricing"),
+        PURSER_REDIS_URL=redis_url,
+    )
 
     assert b'"ready"' in line
     assert b'"address":"127.0.0.1:' in line
-    assert program.returncode == 0
+    assert status == 0
 
 
 async def test_it_refuses_a_market_nobody_can_read(database: Database, redis_url: str) -> None:
