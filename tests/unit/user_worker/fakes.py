@@ -12,10 +12,11 @@ from uuid import UUID
 from kernel.sharding import Claim, ShardKey
 from user_worker.conversation.context import Services
 from user_worker.domain.jobs import Command, Input, Job
+from user_worker.domain.market import Quote
 from user_worker.domain.ownership import Observed, ShardSeen
 from user_worker.domain.replies import Reply
 from user_worker.errors import ClaimLost, DependencyDown, JobUnknown, RepliesRefused, TooMuch
-from user_worker.ports import Balance, Outcome, Quote, StreamEntry, UndoneJobs
+from user_worker.ports import Balance, Outcome, StreamEntry, UndoneJobs
 
 POOL = "default.main"
 SHARD = ShardKey(POOL, 0)
@@ -65,7 +66,7 @@ class Switch:
 @dataclass
 class FakePricing(Switch):
     known: Quote | None = field(
-        default_factory=lambda: Quote(Decimal("97123.456"), "USDT", is_simulated=True)
+        default_factory=lambda: Quote("BTC", Decimal("97123.456"), "USDT", True, 0.5)
     )
 
     async def quote(self, symbol: str) -> Quote | None:

@@ -14,9 +14,9 @@ from tests.unit.user_worker.fakes import (
 
 from user_worker.conversation.book import COMMANDS, Conversation
 from user_worker.domain.jobs import Command, Input, Press, Text, Unsupported, UnsupportedKind
+from user_worker.domain.market import Quote
 from user_worker.domain.replies import AnswerPress, EditText, Reply, SendText
 from user_worker.errors import ClaimLost, DependencyDown, RequestRefused
-from user_worker.ports import Quote
 
 
 async def say(
@@ -65,7 +65,7 @@ async def test_start_can_be_edited_later() -> None:
 async def test_start_says_when_a_price_is_real_and_when_there_is_none() -> None:
     """Only a simulated price is called so."""
     services = FakeServices()
-    services.pricing.known = Quote(Decimal(5), "USDT", is_simulated=False)
+    services.pricing.known = Quote("BTC", Decimal(5), "USDT", False, 0.5)
     assert "simulated" not in text_of(await say(Command("start"), services=services))
 
     services.pricing.known = None

@@ -12,10 +12,15 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
+from kernel.money import exact
 from kernel.sharding import Claim, ShardKey
 from user_worker.domain.jobs import Job
+from user_worker.domain.market import Candles, Instrument, Quote
+from user_worker.domain.orders import Coins, Draft, Order, Refusal, Wish
 from user_worker.domain.ownership import Observed
+from user_worker.domain.performance import MarkedTime, Performance, TradePage
 from user_worker.domain.replies import Reply
+from user_worker.domain.sessions import Session
 
 
 class Outcome(enum.Enum):
@@ -49,6 +54,9 @@ class Inbox(Protocol):
         self, claim: Claim, job_id: UUID, replies: Sequence[Reply], outcome: Outcome, error: str
     ) -> None:
         """End a job. Raises JobUnknown and RepliesRefused too. Safe to repeat."""
+
+    async def read_job(self, claim: Claim, job_id: UUID) -> Job:
+        """Read one undone job as the inbox has it, not as a stream tells it. Raises JobUnknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +127,27 @@ class Preferences(Protocol):
     async def choose_language(self, claim: Claim, user_id: UUID, language: str) -> None:
         """Keep the choice."""
 
+    async def slippage_basis_points(self, user_id: UUID) -> int | None:
+        """Read how far a price may move against the user's order, if he chose it."""
 
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """A price."""
+    async def choose_slippage(self, claim: Claim, user_id: UUID, basis_points: int) -> None:
+        """Keep the choice."""
 
-    price: Decimal
-    currency: str
-    is_simulated: bool
+    async def forget(self, claim: Claim, user_id: UUID) -> None:
+        """Erase the user's choices and the drafts that became no order. Safe to repeat."""
 
 
 class Pricing(Protocol):
-    """Prices."""
+    """Prices. The local copy answers `quote` without a call while its stream is fresh."""
+
+    async def instruments(self) -> Mapping[str, Instrument]:
+        """Read what is traded, by symbol; remembered for a while."""
 
     async def quote(self, symbol: str) -> Quote | None:
-        """Read the latest price; None when the symbol is unknown."""
+        """Read the latest price, however old; None when the symbol is unknown."""
+
+    async def candles(self, symbol: str, interval_minutes: int, count_max: int) -> Candles:
+        """Read the newest candles, the one under way included."""
 
 
 class Wallet(Protocol):
@@ -151,11 +165,86 @@ class Balance:
     posted: Decimal
     held: Decimal
 
+    @property
+    def available(self) -> Decimal:
+        """What can be spent. Exact: both have at most 18 fractional digits."""
+        with exact():
+            return self.posted - self.held
+
 
 class Ledger(Protocol):
-    """The books."""
+    """The books, as the conversation reads them."""
 
     async def ensure_accounts(
         self, claim: Claim, user_id: UUID, asset_ids: Sequence[str]
     ) -> Sequence[Balance]:
         """Make or find the user's accounts, in the order asked. May raise RequestRefused."""
+
+    async def open_faucet(self, claim: Claim, user_id: UUID, amount: Coins) -> bool:
+        """Give a new user his play money: the first time, and only then, it is given (True)."""
+
+    async def trades(self, user_id: UUID, page_size: int, page_token: str) -> TradePage:
+        """Read trades, newest first. May raise RequestRefused (a malformed token)."""
+
+    async def performance(
+        self,
+        user_id: UUID,
+        currency_asset_id: str,
+        marks: Mapping[str, Decimal],
+        past: Sequence[MarkedTime],
+    ) -> Performance:
+        """Read how trading went; `marks` are present prices by asset id."""
+
+
+class Trading(Protocol):
+    """Drafts and orders, as the conversation asks for them. `application.trading` is the real one.
+
+    Every method is safe to repeat: the job that asks is its cause.
+    """
+
+    async def propose(
+        self, claim: Claim, job_id: UUID, user_id: UUID, wish: Wish, slippage_basis_points: int
+    ) -> Draft | Refusal:
+        """Resolve a wish into a draft; the same job again gives the same draft."""
+
+    async def confirm(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Order | Draft | None:
+        """Turn a draft into an order and carry it out, waiting a few seconds for its end.
+
+        Gives the order as it then stands (not final: the user is told later, by a notice); the
+        draft when it was cancelled or had expired; None when the user has no such draft.
+        """
+
+    async def cancel(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Draft | None:
+        """Withdraw a draft; gives it as it then stands (CONFIRMED: too late)."""
+
+    async def cancel_open(self, claim: Claim, user_id: UUID) -> int:
+        """Withdraw all open drafts of a user; gives how many there were."""
+
+    async def draft(self, user_id: UUID, draft_id: UUID) -> Draft | None:
+        """Read a user's draft, whatever became of it."""
+
+    async def order(self, user_id: UUID, receipt: str) -> Order | None:
+        """Read a user's order by its receipt id."""
+
+    async def orders(self, user_id: UUID, count_max: int) -> Sequence[Order]:
+        """Read a user's newest orders, newest first, the rejected ones included."""
+
+
+class Sessions(Protocol):
+    """Dialogue states, in Redis under a time to live. All may raise DependencyDown."""
+
+    async def read(self, user_id: UUID) -> Session | None:
+        """Read what the dialogue waits for, if anything."""
+
+    async def keep(self, user_id: UUID, session: Session) -> None:
+        """Keep what it waits for now."""
+
+    async def end(self, user_id: UUID) -> None:
+        """Forget it."""
+
+
+class Gateway(Protocol):
+    """What else the conversation asks of the gateway."""
+
+    async def forget_user(self, claim: Claim, user_id: UUID) -> None:
+        """Erase what it keeps of the user beyond what it needs to go on."""

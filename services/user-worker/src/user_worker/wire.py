@@ -23,7 +23,7 @@ from user_worker.domain.jobs import (
     Unsupported,
     UnsupportedKind,
 )
-from user_worker.domain.replies import AnswerPress, EditText, Keyboard, Reply, SendText
+from user_worker.domain.replies import AnswerPress, EditText, Keyboard, Reply, SendPhoto, SendText
 
 JOB_BYTES_MAX = 64 * 1024
 """The contract's bound on an encoded job; what is longer in a stream is not from a gateway."""
@@ -112,6 +112,16 @@ def reply_to(reply: Reply) -> reply_pb2.Reply:
                 message_key=message_key,
                 edit_text=reply_pb2.EditText(
                     text=text,
+                    format=reply_pb2.TEXT_FORMAT_HTML,
+                    keyboard=_keyboard_to(keyboard),
+                ),
+            )
+        case SendPhoto(image, caption, keyboard, message_key):
+            return reply_pb2.Reply(
+                message_key=message_key,
+                send_photo=reply_pb2.SendPhoto(
+                    image=image,
+                    caption=caption,
                     format=reply_pb2.TEXT_FORMAT_HTML,
                     keyboard=_keyboard_to(keyboard),
                 ),

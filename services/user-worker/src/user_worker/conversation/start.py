@@ -6,8 +6,8 @@ Safe to repeat: whoever sends it again meets the same wallet and accounts.
 from user_worker.conversation.context import Context, together
 from user_worker.conversation.texts import visible
 from user_worker.domain.jobs import Command
+from user_worker.domain.market import Quote
 from user_worker.domain.replies import Reply, SendText
-from user_worker.ports import Quote
 
 PLAY_MONEY = "paper:USDT"
 SHOWN_SYMBOL = "BTC"

@@ -42,6 +42,19 @@ class EditText:
 
 
 @dataclass(frozen=True, slots=True)
+class SendPhoto:
+    """Send a picture."""
+
+    image: bytes
+    """PNG, at most 1 MiB."""
+    caption: str = ""
+    """At most 1024 UTF-16 units after the markup is parsed."""
+    keyboard: Keyboard = ()
+    message_key: str = ""
+    """As in SendText. Its caption cannot be edited."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerPress:
     """Answer the press of a button."""
 
@@ -52,4 +65,4 @@ class AnswerPress:
     """Whether the text stays until the user closes it."""
 
 
-Reply = SendText | EditText | AnswerPress
+Reply = SendText | EditText | SendPhoto | AnswerPress

@@ -1,27 +1,19 @@
-"""The worker's tables and placement, in SQL. Every failure to answer is DependencyDown, a stale
-claim is ClaimLost.
-
-Ownership has a pool of connections of its own: a heartbeat must never queue behind users' work.
-LISTEN needs a session, so `listen` holds one connection outside both pools; behind a transaction
-pooler it hears nothing, and the owner's poll each second is what remains.
-"""
+"""placement, as a worker sees it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from chassis.errors import StaleClaim, TryAgain
-from chassis.postgres import Connection, Pool, fence, transaction
+from chassis.postgres import Pool
 from chassis.settings import Secret
 from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
 from user_worker.domain.ownership import Observed, ShardSeen
 from user_worker.domain.pauses import Pauses
-from user_worker.errors import ClaimLost, DependencyDown
+from user_worker.postgres.answering import answering
 
 CHANNEL = "placement"
 LISTEN_CONNECT_TIMEOUT_SECONDS = 5.0
@@ -108,7 +100,7 @@ class PostgresPlacement:
 
     async def observe(self, worker: str, incarnation: UUID) -> Observed:
         """See the shards that concern this worker, and the pool's policy."""
-        async with _answering(self._connections) as connection:
+        async with answering(self._connections) as connection:
             policy = await connection.fetchrow(
                 "SELECT shards_per_worker_max, drain_timeout_seconds FROM placement.pools"
                 " WHERE pool = $1",
@@ -139,69 +131,8 @@ class PostgresPlacement:
         )
 
     async def _call(self, statement: str, *arguments: object) -> Any:
-        async with _answering(self._connections) as connection:
+        async with answering(self._connections) as connection:
             return await connection.fetchval(statement, *arguments)
-
-
-class PostgresAttempts:
-    """worker.attempts."""
-
-    def __init__(self, connections: Pool) -> None:
-        self._connections = connections
-
-    async def begin(self, claim: Claim, job_id: UUID) -> int:
-        """Count before running a job; gives how often it had been counted before.
-
-        Rows older than a day are of jobs whose owner died just after ending them: they go.
-        """
-        async with _answering(self._connections) as connection:
-            await fence(connection, claim)
-            await connection.execute(
-                "DELETE FROM worker.attempts WHERE pool = $1 AND shard = $2"
-                " AND counted_at < clock_timestamp() - interval '1 day'",
-                *(claim.pool, claim.shard),
-            )
-            begun: int = await connection.fetchval(
-                "INSERT INTO worker.attempts AS a (job_id, pool, shard) VALUES ($1, $2, $3)"
-                " ON CONFLICT (job_id) DO UPDATE"
-                " SET begun = a.begun + 1, counted_at = clock_timestamp()"
-                " RETURNING begun",
-                *(job_id, claim.pool, claim.shard),
-            )
-        return begun - 1
-
-    async def forgive(self, claim: Claim, job_id: UUID) -> None:
-        """Take the count back: the job ended, or an outage was the reason."""
-        async with _answering(self._connections) as connection:
-            await fence(connection, claim)
-            await connection.execute("DELETE FROM worker.attempts WHERE job_id = $1", job_id)
-
-
-class PostgresPreferences:
-    """worker.preferences."""
-
-    def __init__(self, connections: Pool) -> None:
-        self._connections = connections
-
-    async def language(self, user_id: UUID) -> str | None:
-        """Read the language a user chose, if any."""
-        async with _answering(self._connections) as connection:
-            language: str | None = await connection.fetchval(
-                "SELECT language FROM worker.preferences WHERE user_id = $1", user_id
-            )
-        return language
-
-    async def choose_language(self, claim: Claim, user_id: UUID, language: str) -> None:
-        """Keep the choice."""
-        async with _answering(self._connections) as connection:
-            await fence(connection, claim)
-            await connection.execute(
-                "INSERT INTO worker.preferences (user_id, pool, shard, language)"
-                " VALUES ($1, $2, $3, $4) ON CONFLICT (user_id) DO UPDATE"
-                " SET language = excluded.language, pool = excluded.pool, shard = excluded.shard,"
-                " changed_at = clock_timestamp()",
-                *(user_id, claim.pool, claim.shard, language),
-            )
 
 
 async def listen(address: Secret, pool: str, wake: Callable[[], None], pauses: Pauses) -> None:
@@ -236,14 +167,3 @@ async def listen(address: Secret, pool: str, wake: Callable[[], None], pauses: P
         finally:
             connection.terminate()
         await asyncio.sleep(next(rests))
-
-
-@asynccontextmanager
-async def _answering(connections: Pool) -> AsyncIterator[Connection]:
-    try:
-        async with transaction(connections) as connection:
-            yield connection
-    except StaleClaim as stale:
-        raise ClaimLost(str(stale)) from stale
-    except TryAgain as away:
-        raise DependencyDown("database", str(away)) from away

@@ -1,0 +1,12 @@
+"""The services behind gRPC. Each call has a deadline; each failure becomes one of
+`user_worker.errors`.
+
+No call is repeated here: what to do about an outage is decided per job, in `application.execution`.
+"""
+
+from user_worker.clients.gateway import GatewayInbox
+from user_worker.clients.ledger import LedgerClient
+from user_worker.clients.pricing import PricingClient
+from user_worker.clients.wallet import WalletClient
+
+__all__ = ["GatewayInbox", "LedgerClient", "PricingClient", "WalletClient"]

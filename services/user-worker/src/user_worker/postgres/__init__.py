@@ -1,0 +1,13 @@
+"""The worker's tables and placement, in SQL. Every failure to answer is DependencyDown, a stale
+claim is ClaimLost.
+
+Ownership has a pool of connections of its own: a heartbeat must never queue behind users' work.
+LISTEN needs a session, so `listen` holds one connection outside both pools; behind a transaction
+pooler it hears nothing, and the owner's poll each second is what remains.
+"""
+
+from user_worker.postgres.attempts import PostgresAttempts
+from user_worker.postgres.placement import PostgresPlacement, listen
+from user_worker.postgres.preferences import PostgresPreferences
+
+__all__ = ["PostgresAttempts", "PostgresPlacement", "PostgresPreferences", "listen"]
