@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import msgspec
 
 from devbox.data_folder import DataFolder, RunReport
+from devbox.keyring import ensure_secret
+from devbox.servers.postgresql import OWNER, make_url
 
 READY_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 40.0
@@ -129,6 +132,46 @@ class LiveRun:
             newest = max((message["message_id"] for message in chat), default=0)
             await self.chat(user_id, after=newest, wait=min(left, 5.0))
 
+    async def press(self, user_id: int, data: str, message_id: int | None = None) -> Json:
+        """A user presses the button whose data begin with `data`, under the newest message that has
+        one or under the given one; the message as it was.
+        """
+        for message in reversed(await self.chat(user_id)):
+            found = [d for d in buttons_of(message) if d.startswith(data)]
+            if found and message_id in (None, message["message_id"]):
+                await self.click(user_id, message["message_id"], found[0])
+                return message
+        raise AssertionError(f"user {user_id} sees no button {data}")
+
+    async def click(self, user_id: int, message_id: int, data: str) -> None:
+        """A user sends any data as a button of any message."""
+        click = {"user_id": user_id, "message_id": message_id, "data": data}
+        await self._control("POST", "clicks", json=click)
+
+    async def until_said(
+        self, user_id: int, words: str, *, after: int = 0, timeout_seconds: float = 30.0
+    ) -> Json:
+        """The first message of the bot after message id `after` that holds `words`, edits included,
+        once it is there.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            chat = await self.chat(user_id)
+            for message in chat:
+                is_new = message["from"] == "bot" and message["message_id"] > after
+                if is_new and words in message["text"]:
+                    return message
+            if time.monotonic() > deadline:
+                told = "\n---\n".join(m["text"] for m in chat)
+                raise AssertionError(f"nobody said {words!r} to {user_id}:\n{told}")
+            await asyncio.sleep(0.05)
+
+    async def database(self) -> asyncpg.Connection:
+        """A connection as the owner of everything; the caller closes it."""
+        password = ensure_secret(self.folder.secrets, f"{OWNER}.password")
+        url = make_url(OWNER, password, self.report.ports["database"], "purser")
+        return await asyncpg.connect(url)
+
     def _serves_again(self, name: str) -> bool:
         return any(
             p.name == name and p.restarts and p.state == "ready" for p in self.report.processes
@@ -140,6 +183,11 @@ class LiveRun:
             body = await response.read()
             assert response.status == 200, body
             return msgspec.json.decode(body)
+
+
+def buttons_of(message: Json) -> list[str]:
+    """The data of a message's buttons."""
+    return [button["data"] for row in message.get("buttons") or [] for button in row]
 
 
 @contextlib.asynccontextmanager

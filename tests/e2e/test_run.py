@@ -11,7 +11,6 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import psutil  # type: ignore[import-untyped]  # carries no types
 import pytest
 import pytest_asyncio
@@ -21,7 +20,7 @@ from tests.e2e.live_run import LiveRun, devbox, running
 from devbox.database import ensure_database
 from devbox.keyring import ensure_secret
 from devbox.servers import embedded_postgres
-from devbox.servers.postgresql import OWNER, make_url, start_postgres, stop_postgres
+from devbox.servers.postgresql import start_postgres, stop_postgres
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -203,9 +202,7 @@ async def assert_it_ends_quietly_and_whole(run: LiveRun) -> None:
 
 async def count_users(run: LiveRun) -> int:
     """How many users the gateway knows."""
-    password = ensure_secret(run.folder.secrets, f"{OWNER}.password")
-    url = make_url(OWNER, password, run.report.ports["database"], "purser")
-    connection = await asyncpg.connect(url)
+    connection = await run.database()
     try:
         count: int = await connection.fetchval("SELECT count(*) FROM gateway.users")
         return count
