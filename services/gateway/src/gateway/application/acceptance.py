@@ -20,7 +20,7 @@ from gateway.application.ports import BatchLimits, BotApi, InboxStore
 from gateway.application.pushing import StreamPusher
 from gateway.domain import AcceptedJob, Ignored, Incoming, Malformed, Membership, Verdict
 from gateway.errors import RowsRefused, TelegramFailure
-from gateway.translation import translate
+from gateway.translation import sender_of, translate
 
 COURTESIES_MAX = 50
 """Lines to people who have no place in the outbox, under way at once; more are dropped."""
@@ -119,7 +119,7 @@ class Acceptance:
             as_came = json.dumps(raw).encode()[:RAW_BYTES_MAX]
         except (RecursionError, ValueError):
             as_came = b"(cannot be written down)"
-        await self._inbox.set_aside(update_id, as_came, error)
+        await self._inbox.set_aside(update_id, sender_of(raw), as_came, error)
         _log.warning("update_set_aside", update_id=update_id, error=error)
 
     def _ignore(self, ignored: Ignored) -> Verdict:

@@ -21,7 +21,7 @@ from gateway.domain import (
     Verdict,
 )
 from kernel.sharding import Claim
-from purser.gateway.v1 import gateway_pb2, reply_pb2
+from purser.gateway.v1 import gateway_pb2, job_pb2, reply_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,13 @@ class InboxStore(Protocol):
         database is away.
         """
 
-    async def set_aside(self, update_id: int | None, raw: bytes, error: str) -> None:
-        """Keep an update that nothing can be made of. Raises TryAgain."""
+    async def set_aside(
+        self, update_id: int | None, telegram_id: int | None, raw: bytes, error: str
+    ) -> None:
+        """Keep an update that nothing can be made of; who sent it as far as one can tell.
+
+        Raises TryAgain.
+        """
 
 
 class JobReader(Protocol):
@@ -56,6 +61,19 @@ class JobReader(Protocol):
         self, claims: Sequence[Claim], jobs_per_shard_max: int, *, cursors: bool
     ) -> list[gateway_pb2.ShardJobs]:
         """Read the undone jobs of shards, in the order of the claims. Raises TryAgain."""
+
+    async def read(self, claim: Claim, job_id: UUID) -> job_pb2.Job:
+        """Read one undone job. Raises StaleClaim, NotFound, TryAgain."""
+
+
+class Forgetter(Protocol):
+    """Erases what is kept of a user beyond what the service needs to go on."""
+
+    async def forget(self, claim: Claim, user_id: UUID) -> None:
+        """Forget a user of the claim's shard; doing it again is no harm.
+
+        Raises StaleClaim, NotFound, TryAgain.
+        """
 
 
 class OutboxStore(Protocol):
