@@ -33,6 +33,7 @@ from gateway.application import (
 from gateway.domain import AcceptedJob, Lane
 from gateway.errors import TelegramFailure, TokenRefused, WrongToken
 from gateway.housekeeping import keep_house
+from gateway.inbound_limit import InboundLimit
 from gateway.polling import Poller
 from gateway.postgres import (
     AdmissionLimits,
@@ -87,6 +88,12 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         pusher = StreamPusher(_appender(redis, settings), settings.flow.stream_buffer_jobs_max)
         acceptance = Acceptance(
             inbox,
+            InboundLimit(
+                redis,
+                bot_id,
+                settings.flow.inbound_per_user_per_second,
+                settings.flow.inbound_per_user_burst,
+            ),
             pusher,
             telegram,
             BatchLimits(

@@ -3,7 +3,7 @@
 from gateway.application.acceptance import Acceptance
 from gateway.application.delivery import Delivery
 from gateway.application.notices import Notices
-from gateway.application.ports import BatchLimits, Forgetter, JobReader
+from gateway.application.ports import BatchLimits, Forgetter, JobReader, RushGuard
 from gateway.application.pushing import Append, StreamPusher
 from gateway.application.saying import SayLimits
 from gateway.application.sending import Sending, SendLimits
@@ -16,6 +16,7 @@ __all__ = (
     "Forgetter",
     "JobReader",
     "Notices",
+    "RushGuard",
     "SayLimits",
     "SendLimits",
     "Sending",

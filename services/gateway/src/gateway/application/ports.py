@@ -16,8 +16,8 @@ from gateway.domain import (
     Incoming,
     Lane,
     Mark,
-    Membership,
     OutboxRow,
+    Storable,
     Verdict,
 )
 from kernel.sharding import Claim
@@ -36,9 +36,7 @@ class BatchLimits:
 class InboxStore(Protocol):
     """Keeps what came in."""
 
-    async def accept(
-        self, updates: Sequence[Incoming | Membership]
-    ) -> list[tuple[Verdict, AcceptedJob | None]]:
+    async def accept(self, updates: Sequence[Storable]) -> list[tuple[Verdict, AcceptedJob | None]]:
         """Commit a batch of updates with different ids; per update, in order, what became of it.
 
         Raises RowsRefused when a row's data cannot be kept (nothing is), TryAgain when the
@@ -51,6 +49,16 @@ class InboxStore(Protocol):
         """Keep an update that nothing can be made of; who sent it as far as one can tell.
 
         Raises TryAgain.
+        """
+
+
+class RushGuard(Protocol):
+    """Knows who sends more than a person would."""
+
+    async def rushes(self, updates: Sequence[Incoming]) -> list[UUID | None]:
+        """Per update, in order: None when it may pass, else the name of the rush it is part of.
+
+        Never raises: when nobody knows, all may pass.
         """
 
 

@@ -3,7 +3,8 @@
 One transaction takes a whole batch in five statements, however many rows: remember the update ids
 (whoever else is taking the same ones makes us wait, so nobody acknowledges what is not committed),
 give each user's next places while their rows are locked in one order, look up pressed messages, put
-the jobs down. Newcomers cost a few statements more.
+the jobs down. Newcomers cost a few statements more, and so does a rush of one user's: it is
+answered once, in the same transaction, and gets no places.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,15 @@ import asyncpg
 from chassis.errors import TryAgain
 from chassis.postgres import Connection, Pool, retry_transaction, transaction
 from chassis.telemetry import get_logger
-from gateway.domain import AcceptedJob, Incoming, Membership, Verdict, press_answer
+from gateway.domain import (
+    AcceptedJob,
+    Incoming,
+    Membership,
+    OverLimit,
+    Storable,
+    Verdict,
+    press_answer,
+)
 from gateway.errors import RowsRefused
 from gateway.postgres.directory import Directory, Place, Raced, UserBatch
 from kernel.identifiers import new_uuid7
@@ -82,6 +91,22 @@ FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6:
 ORDER BY j.place
 """
 
+# The rush's name is the key: one answer, however many batches and gateways refuse the rest.
+_ANSWER_RUSHES = """
+WITH said AS (
+    INSERT INTO gateway.outbox (lane, cause, number, user_id, payload)
+    SELECT 1, r.rush, 1, u.user_id, r.answer
+    FROM unnest($2::bigint[], $3::uuid[], $4::bytea[]) AS r (telegram_id, rush, answer)
+    JOIN gateway.users u ON u.bot_id = $1 AND u.telegram_id = r.telegram_id
+    ORDER BY r.rush
+    ON CONFLICT (lane, cause, number) DO NOTHING
+    RETURNING user_id
+)
+INSERT INTO gateway.senders AS s (user_id, lane)
+SELECT DISTINCT user_id, 1 FROM said ORDER BY user_id
+ON CONFLICT (user_id, lane) DO UPDATE SET arrivals = s.arrivals + 1
+"""
+
 _SET_ASIDE = """
 INSERT INTO gateway.rejected_updates (bot_id, update_id, raw, error, telegram_id)
 VALUES ($1, $2, $3, $4, $5)
@@ -96,7 +121,7 @@ class Inbox:
         self._bot_id = bot_id
         self._directory = directory
 
-    async def accept(self, updates: Sequence[Incoming | Membership]) -> list[Result]:
+    async def accept(self, updates: Sequence[Storable]) -> list[Result]:
         """Commit a batch of updates with different ids; per update, in order, what became of it.
 
         Raises RowsRefused when a row's data cannot be kept (nothing is), TryAgain when the
@@ -128,33 +153,46 @@ class Inbox:
                 _SET_ASIDE, self._bot_id, update_id, raw, error[:2000], telegram_id
             )
 
-    async def _accept(
-        self, connection: Connection, updates: Sequence[Incoming | Membership]
-    ) -> list[Result]:
+    async def _accept(self, connection: Connection, updates: Sequence[Storable]) -> list[Result]:
         remembered = await connection.fetch(
             _REMEMBER, self._bot_id, [update.update_id for update in updates]
         )
         new_ids = {row["update_id"] for row in remembered}
         fresh = [update for update in updates if update.update_id in new_ids]
-        places = await self._give_places(connection, fresh)
+        places = await self._give_places(
+            connection, [update for update in fresh if not isinstance(update, OverLimit)]
+        )
         kept = [
             update
             for update in fresh
             if isinstance(update, Incoming) and update.telegram_id in places
         ]
         jobs = await self._put(connection, kept, places) if kept else {}
+        rushes = {update.rush: update for update in fresh if isinstance(update, OverLimit)}
+        if rushes:
+            await self._answer_rushes(connection, list(rushes.values()))
         return [self._result(update, new_ids, jobs) for update in updates]
 
     @staticmethod
-    def _result(
-        update: Incoming | Membership, new_ids: set[int], jobs: dict[int, AcceptedJob]
-    ) -> Result:
+    def _result(update: Storable, new_ids: set[int], jobs: dict[int, AcceptedJob]) -> Result:
         if update.update_id not in new_ids:
             return Verdict.DUPLICATE, None
         if isinstance(update, Membership):
             return Verdict.NOTED, None
+        if isinstance(update, OverLimit):
+            return Verdict.OVER_LIMIT, None
         job = jobs.get(update.update_id)
         return (Verdict.ACCEPTED, job) if job else (Verdict.TURNED_AWAY, None)
+
+    async def _answer_rushes(self, connection: Connection, over: Sequence[OverLimit]) -> None:
+        """See to it that each rush is answered once; strangers are not known and get no answer."""
+        await connection.execute(
+            _ANSWER_RUSHES,
+            self._bot_id,
+            [update.telegram_id for update in over],
+            [update.rush for update in over],
+            [update.answer.SerializeToString() for update in over],
+        )
 
     async def _give_places(
         self, connection: Connection, updates: Sequence[Incoming | Membership]

@@ -9,3 +9,6 @@ CREATE INDEX outbox_said_to ON gateway.outbox (user_id) WHERE state > 0 AND octe
 
 COMMENT ON COLUMN gateway.inbox.payload IS 'The encoded purser.gateway.v1.Job; bytes, because what people type may hold NUL. Empty once forgotten.';
 COMMENT ON COLUMN gateway.outbox.payload IS 'The encoded purser.gateway.v1.Reply. Empty once forgotten.';
+
+-- What is said of too many messages is an answer too, and no job's.
+COMMENT ON COLUMN gateway.outbox.lane IS '1 answer: the cause is a job''s id, or that of a rush of messages. 2 notice: the cause is an event''s id.';
