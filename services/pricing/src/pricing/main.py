@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import grpc.aio
+
 from chassis import telemetry
 from chassis.grpc_server import Server, serving
 from chassis.migrations import folder_of, require_applied
@@ -13,11 +15,13 @@ from chassis.process import ready_line
 from chassis.redis import open_redis
 from pricing.application import Limits, Market
 from pricing.cache import RedisQuoteCache
+from pricing.paper_venue.opening import open_venue
 from pricing.postgres import CandleBook
 from pricing.servicer import PricingServicer
 from pricing.settings import Settings
 from pricing.simulation import SimulatedMarket, read_instruments
 from purser.pricing.v1.pricing_pb2_grpc import add_PricingServiceServicer_to_server
+from purser.venue.v1.venue_pb2_grpc import add_VenueServiceServicer_to_server
 
 
 @asynccontextmanager
@@ -45,18 +49,18 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             RedisQuoteCache(redis, settings.quote_keep_seconds),
             CandleBook(pool),
             _limits(settings, step),
-            now=lambda: datetime.now(UTC),
+            now=_now,
         )
         await market.step()
         await stack.enter_async_context(_following(market))
         servicer = PricingServicer(market)
-        yield await stack.enter_async_context(
-            serving(
-                settings.server,
-                lambda server: add_PricingServiceServicer_to_server(servicer, server),
-                telling,
-            )
-        )
+        venue = await stack.enter_async_context(open_venue(settings, market, _now))
+
+        def add_servicers(server: grpc.aio.Server) -> None:
+            add_PricingServiceServicer_to_server(servicer, server)
+            add_VenueServiceServicer_to_server(venue, server)
+
+        yield await stack.enter_async_context(serving(settings.server, add_servicers, telling))
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -72,6 +76,10 @@ async def _following(market: Market) -> AsyncIterator[None]:
         following = tasks.create_task(market.follow())
         yield
         following.cancel()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _limits(settings: Settings, step: timedelta) -> Limits:
