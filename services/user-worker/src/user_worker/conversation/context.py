@@ -16,7 +16,7 @@ from user_worker.conversation.texts import Texts
 from user_worker.domain.jobs import Command, Job, Press
 from user_worker.domain.replies import Reply
 from user_worker.errors import ClaimLost, DependencyDown
-from user_worker.ports import Ledger, Preferences, Pricing, Wallet
+from user_worker.ports import Ledger, Preferences, Pricing, Trading, Wallet
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -30,6 +30,7 @@ class Services:
     pricing: Pricing
     wallet: Wallet
     ledger: Ledger
+    trading: Trading
 
 
 @dataclass(frozen=True, slots=True)
