@@ -131,6 +131,16 @@ class WorkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The cap of all pauses: the longest a user waits once a dependency is back."""
 
 
+class ConversationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How users are talked with."""
+
+    dialogue_seconds: Seconds = 900.0
+    """How long the bot waits for the answer to its question: an interruption, not another day."""
+
+    stale_quote_seconds: Seconds = 10.0
+    """An older price is called too old to trade on. The venue decides; this is its default."""
+
+
 class AddressSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The services behind this one, as gRPC targets ("dns:///gateway:50051", "127.0.0.1:50051")."""
 
@@ -164,6 +174,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ownership: OwnershipSettings = OwnershipSettings()
     reading: ReadingSettings = ReadingSettings()
     work: WorkSettings = WorkSettings()
+    conversation: ConversationSettings = ConversationSettings()
     addresses: AddressSettings
     postgres: PostgresSettings
     redis: RedisSettings

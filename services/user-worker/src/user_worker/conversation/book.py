@@ -2,7 +2,7 @@
 
 A new command is a module with an `answer` beside this one, a line in COMMANDS, a place in
 `manual.GROUPS` and its `help-<name>` in every language. A module with buttons gives their data as
-`<kind>:<rest>` and stands in PRESSES under its kind. `do:<command>` is a button that says a command.
+`<kind>:<rest>` and stands in PRESSES under its kind. A button `do:<command>` says a command.
 """
 
 from collections.abc import Mapping
