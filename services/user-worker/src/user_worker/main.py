@@ -53,6 +53,7 @@ from user_worker.conversation.context import Services
 from user_worker.conversation.notices import notice_of
 from user_worker.domain.ownership import OrphanRule
 from user_worker.domain.pauses import Pauses
+from user_worker.pictures import ResvgPictures
 from user_worker.postgres import (
     OrderLimits,
     PostgresAttempts,
@@ -64,6 +65,7 @@ from user_worker.postgres import (
     listen,
 )
 from user_worker.servicer import WorkerServicer
+from user_worker.sessions import RedisSessions
 from user_worker.settings import (
     OwnershipSettings,
     ReadingSettings,
@@ -121,6 +123,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         carrying_out = CarryingOut(
             orders, books, venue, _carrying_pace(settings.trading, settings.work)
         )
+        pictures = await stack.enter_async_context(ResvgPictures())
         conversation = Conversation(
             Services(
                 pricing=pricing,
@@ -134,6 +137,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     carrying_out,
                     settings.trading.confirm_wait_seconds,
                 ),
+                sessions=RedisSessions(redis, settings.conversation.dialogue_seconds),
+                gateway=inbox,
+                pictures=pictures,
+                stale_quote_seconds=settings.conversation.stale_quote_seconds,
             )
         )
         stream = RedisJobStream(redis)

@@ -19,6 +19,7 @@ from user_worker.domain.market import Candles, Instrument, Quote
 from user_worker.domain.orders import Coins, Draft, Order, Refusal, Wish
 from user_worker.domain.ownership import Observed
 from user_worker.domain.performance import MarkedTime, Performance, TradePage
+from user_worker.domain.pictures import CandlesPicture, PortfolioPicture
 from user_worker.domain.replies import Reply
 from user_worker.domain.sessions import Session
 
@@ -251,3 +252,16 @@ class Gateway(Protocol):
 
     async def forget_user(self, claim: Claim, user_id: UUID) -> None:
         """Erase what it keeps of the user beyond what it needs to go on."""
+
+
+class Pictures(Protocol):
+    """Charts as PNG of at most PICTURE_BYTES_MAX bytes; the same input gives the same bytes.
+
+    Both raise PictureFailed and nothing else: an answer goes without its picture then.
+    """
+
+    async def candles(self, picture: CandlesPicture) -> bytes:
+        """Draw a price over time; one without candles says so."""
+
+    async def portfolio(self, picture: PortfolioPicture) -> bytes:
+        """Draw the value over time and what it is made of; an empty one says so."""

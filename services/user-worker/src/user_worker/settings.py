@@ -182,6 +182,16 @@ class TradingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long the list of what is traded is remembered; it changes with a deployment only."""
 
 
+class ConversationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How users are talked with."""
+
+    dialogue_seconds: Seconds = 900.0
+    """How long the bot waits for the answer to its question: an interruption, not another day."""
+
+    stale_quote_seconds: Seconds = 10.0
+    """An older price is called too old to trade on. The venue decides; this is its default."""
+
+
 class AddressSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The services behind this one, as gRPC targets ("dns:///gateway:50051", "127.0.0.1:50051")."""
 
@@ -219,6 +229,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reading: ReadingSettings = ReadingSettings()
     work: WorkSettings = WorkSettings()
     trading: TradingSettings = TradingSettings()
+    conversation: ConversationSettings = ConversationSettings()
     addresses: AddressSettings
     postgres: PostgresSettings
     redis: RedisSettings

@@ -37,6 +37,7 @@ class RememberedPreferences:
     def __init__(self, preferences: Preferences) -> None:
         self._preferences = preferences
         self._languages: dict[UUID, str | None] = {}
+        self._slippages: dict[UUID, int | None] = {}
 
     async def language(self, user_id: UUID) -> str | None:
         """Read the language a user chose, if any."""
@@ -50,6 +51,24 @@ class RememberedPreferences:
         self._languages.pop(user_id, None)
         await self._preferences.choose_language(claim, user_id, language)
         self._languages[user_id] = language
+
+    async def slippage_basis_points(self, user_id: UUID) -> int | None:
+        """Read how far a price may move against the user's order, if he chose it."""
+        if user_id not in self._slippages:
+            self._slippages[user_id] = await self._preferences.slippage_basis_points(user_id)
+        return self._slippages[user_id]
+
+    async def choose_slippage(self, claim: Claim, user_id: UUID, basis_points: int) -> None:
+        """Keep the choice."""
+        self._slippages.pop(user_id, None)
+        await self._preferences.choose_slippage(claim, user_id, basis_points)
+        self._slippages[user_id] = basis_points
+
+    async def forget(self, claim: Claim, user_id: UUID) -> None:
+        """Erase the user's choices and the drafts that became no order. Safe to repeat."""
+        for remembered in (self._languages, self._slippages):
+            remembered.pop(user_id, None)
+        await self._preferences.forget(claim, user_id)
 
 
 @dataclass(slots=True)
