@@ -68,6 +68,16 @@ class Texts:
                 Decimal(format_amount(value)), locale=self.language, decimal_quantization=False
             )
 
+    def plain_amount(self, value: Decimal) -> str:
+        """Write an amount like `amount`, without marks between thousands."""
+        with decimal.localcontext(prec=PRECISION_DIGITS):
+            return babel.numbers.format_decimal(
+                Decimal(format_amount(value)),
+                locale=self.language,
+                decimal_quantization=False,
+                group_separator=False,
+            )
+
     def price(self, value: Decimal, digits: int | None = None) -> str:
         """Write a price to look at, rounded half to even.
 
