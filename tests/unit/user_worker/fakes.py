@@ -277,7 +277,9 @@ class FakeTrading(Switch):
             self.drafts_of_jobs[job_id] = draft.draft_id
         return self.drafts[self.drafts_of_jobs[job_id]]
 
-    async def confirm(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Order | Draft | None:
+    async def confirm(
+        self, claim: Claim, user_id: UUID, draft_id: UUID, language: str = ""
+    ) -> Order | Draft | None:
         self.pass_or_raise()
         draft = await self.draft(user_id, draft_id)
         if draft is None:

@@ -30,7 +30,7 @@ from user_worker.conversation import (
 from user_worker.conversation.context import CommandHandler, Context, PressHandler, Services
 from user_worker.conversation.page import answer_to
 from user_worker.conversation.texts import fitting_language, texts_in
-from user_worker.domain.jobs import Command, Job, Press, Text, Unsupported
+from user_worker.domain.jobs import Command, Input, Job, Press, Text, Unsupported
 from user_worker.domain.replies import Reply, SendText
 from user_worker.ports import Preferences
 
@@ -83,6 +83,21 @@ PRESSES: Mapping[str, PressHandler] = MappingProxyType(
         forgetting.KIND: forgetting.pressed,
     }
 )
+
+MONEY_COMMANDS: frozenset[str] = frozenset()
+MONEY_PRESSES = frozenset({confirming.CONFIRM})
+"""The commands and kinds of buttons that move money. They are worked as the inbox has them."""
+
+
+def moves_money(what: Input) -> bool:
+    """Say whether an input may move money, so that no stream's word is enough for it."""
+    match what:
+        case Command(name):
+            return name in MONEY_COMMANDS
+        case Press(data):
+            return data.partition(":")[0] in MONEY_PRESSES
+        case _:
+            return False
 
 
 class Conversation:

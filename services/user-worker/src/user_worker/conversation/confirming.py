@@ -47,7 +47,9 @@ async def pressed_confirm(context: Context, press: Press) -> list[Reply]:
     draft_id = _draft_id(press)
     found: Order | Draft | None = None
     if draft_id is not None:
-        found = await context.services.trading.confirm(context.claim, context.job.user_id, draft_id)
+        found = await context.services.trading.confirm(
+            context.claim, context.job.user_id, draft_id, context.texts.language
+        )
     match found:
         case Order() as order:
             toast = receipt.short(context.texts, order)
