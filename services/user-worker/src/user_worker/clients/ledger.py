@@ -4,7 +4,8 @@ What people call an asset comes from the registry, which changes with a deployme
 when an id turns up that is not known yet, and remembered.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -13,11 +14,13 @@ import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kernel.identifiers import parse_uuid
+from kernel.malformed import Malformed
 from kernel.money import format_amount, parse_amount
 from kernel.sharding import Claim
 from purser.ledger.v1 import ledger_pb2, ledger_pb2_grpc
 from purser.money.v1 import money_pb2
 from user_worker.clients.asked import asked
+from user_worker.clients.books import amount_to
 from user_worker.domain.orders import Coins, Side
 from user_worker.domain.performance import (
     EquityPoint,
@@ -31,7 +34,7 @@ from user_worker.errors import RequestRefused
 from user_worker.ports import Balance
 from user_worker.wire import claim_to
 
-_SIDES = {
+_SIDES: dict[int, Side] = {
     ledger_pb2.TRADE_SIDE_BUY: Side.BUY,
     ledger_pb2.TRADE_SIDE_SELL: Side.SELL,
 }
@@ -58,14 +61,15 @@ class LedgerClient:
                 timeout=self._timeout_seconds,
             ),
         )
-        return [
-            Balance(
-                asset_id=account.posted.asset_id,
-                posted=parse_amount(account.posted.value),
-                held=parse_amount(account.held.value),
-            )
-            for account in response.accounts
-        ]
+        with _reading():
+            return [
+                Balance(
+                    asset_id=account.posted.asset_id,
+                    posted=parse_amount(account.posted.value),
+                    held=parse_amount(account.held.value),
+                )
+                for account in response.accounts
+            ]
 
     async def open_faucet(self, claim: Claim, user_id: UUID, amount: Coins) -> bool:
         """Give a new user his play money: the first time, and only then, it is given (True).
@@ -81,7 +85,7 @@ class LedgerClient:
                         ledger_pb2.Operation(
                             idempotency_key=f"faucet:{user_id}",
                             faucet=ledger_pb2.FaucetOperation(
-                                user_id=str(user_id), amount=_amount_to(amount)
+                                user_id=str(user_id), amount=amount_to(amount)
                             ),
                         )
                     ],
@@ -111,10 +115,9 @@ class LedgerClient:
         symbols = await self._symbols_of(
             amount.asset_id for trade in response.trades for amount in (trade.spent, trade.received)
         )
-        return TradePage(
-            tuple(_trade_of(trade, symbols) for trade in response.trades),
-            response.next_page_token,
-        )
+        with _reading():
+            trades = tuple(_trade_of(trade, symbols) for trade in response.trades)
+        return TradePage(trades, response.next_page_token)
 
     async def performance(
         self,
@@ -148,7 +151,8 @@ class LedgerClient:
                 *(fee.asset_id for fee in response.fees),
             ]
         )
-        return _performance_of(response, symbols, currency_asset_id)
+        with _reading():
+            return _performance_of(response, symbols, currency_asset_id)
 
     async def _symbols_of(self, asset_ids: Iterable[str]) -> Mapping[str, str]:
         if not set(asset_ids) <= self._symbols.keys():
@@ -160,6 +164,15 @@ class LedgerClient:
             )
             self._symbols = {asset.asset_id: asset.symbol for asset in response.assets}
         return self._symbols
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Read an answer inside the `with`: what is not what the contract says is RequestRefused."""
+    try:
+        yield
+    except Malformed as malformed:
+        raise RequestRefused("ledger", str(malformed)) from None
 
 
 def _performance_of(
@@ -180,11 +193,11 @@ def _performance_of(
         winning_trades=response.winning_trades,
         losing_trades=response.losing_trades,
         even_trades=response.even_trades,
-        win_rate=_ratio_of(response.win_rate),
-        profit_factor=_ratio_of(response.profit_factor),
+        win_rate=_number_of(response.win_rate),
+        profit_factor=_number_of(response.profit_factor),
         expectancy=known("expectancy"),
         max_drawdown=parse_amount(response.max_drawdown.value),
-        max_drawdown_ratio=_ratio_of(response.max_drawdown_ratio),
+        max_drawdown_ratio=_number_of(response.max_drawdown_ratio),
         fees=tuple(_coins_of(fee, symbols) for fee in response.fees),
         points=tuple(
             EquityPoint(
@@ -213,14 +226,21 @@ def _trade_of(trade: ledger_pb2.Trade, symbols: Mapping[str, str]) -> Trade:
     has_result = trade.HasField("realised_pnl")
     return Trade(
         order_id=parse_uuid(trade.order_id),
-        side=_SIDES[trade.side],
+        side=_side_of(trade.side),
         spent=_coins_of(trade.spent, symbols),
         received=_coins_of(trade.received, symbols),
         fee=_coins_of(trade.fee, symbols),
-        price=parse_amount(trade.price),
+        price=_number_of(trade.price),
         realised_pnl=parse_amount(trade.realised_pnl.value) if has_result else None,
         posted_at=_time_of(trade.posted_at),
     )
+
+
+def _side_of(side: int) -> Side:
+    known = _SIDES.get(side)
+    if known is None:
+        raise Malformed("expected a trade to be a buy or a sell")
+    return known
 
 
 def _coins_of(amount: money_pb2.Amount, symbols: Mapping[str, str]) -> Coins:
@@ -232,12 +252,8 @@ def _symbol_of(asset_id: str, symbols: Mapping[str, str]) -> str:
     return symbols.get(asset_id, asset_id)
 
 
-def _ratio_of(text: str) -> Decimal | None:
+def _number_of(text: str) -> Decimal | None:
     return parse_amount(text) if text else None
-
-
-def _amount_to(coins: Coins) -> money_pb2.Amount:
-    return money_pb2.Amount(asset_id=coins.asset_id, value=format_amount(coins.value))
 
 
 def _marks_to(marks: Mapping[str, Decimal]) -> list[ledger_pb2.Mark]:

@@ -11,9 +11,11 @@ for the answer; the buttons carry all they need and work without it.
 
 from decimal import Decimal
 
+from kernel.money import exact
 from user_worker.conversation import anything_else, choosing, confirming, dialogue
 from user_worker.conversation.context import Context
 from user_worker.conversation.page import Page, below, change, rows_of, send
+from user_worker.conversation.texts import Texts
 from user_worker.domain.amounts import (
     Ambiguous,
     Problem,
@@ -24,7 +26,7 @@ from user_worker.domain.amounts import (
 )
 from user_worker.domain.jobs import Command, Press
 from user_worker.domain.market import Instrument
-from user_worker.domain.orders import Side, Size, Wish
+from user_worker.domain.orders import Money, Share, Side, Size, Units, Wish
 from user_worker.domain.replies import Button, Keyboard, Reply
 from user_worker.domain.sessions import AwaitingAmount, AwaitingSymbol
 from user_worker.errors import DependencyDown
@@ -170,10 +172,22 @@ def _which_reading(
 ) -> Page:
     symbol = instrument.symbol
     buttons = [
-        Button(confirming.size_said(context.texts, size), _data_of(side, symbol, size_text(size)))
+        Button(_size_said(context.texts, size, symbol), _data_of(side, symbol, size_text(size)))
         for size in readings
     ]
     return Page(KIND, context.texts.html("amount-ambiguous"), rows_of(buttons, 2))
+
+
+def _size_said(texts: Texts, size: Size, symbol: str) -> str:
+    """Write how much somebody wished for, without marks between thousands."""
+    match size:
+        case Units(value):
+            return f"{texts.plain_amount(value)} {symbol}"
+        case Money(value):
+            return f"${texts.plain_amount(value)}"
+        case Share(value):
+            with exact():
+                return f"{texts.plain_amount(value * 100)}%"
 
 
 def _presets(context: Context, side: Side, symbol: str) -> Keyboard:

@@ -14,20 +14,8 @@ from user_worker.conversation import anything_else, choosing, receipt, refusals
 from user_worker.conversation.context import Context
 from user_worker.conversation.page import Page, answer_to, change
 from user_worker.conversation.settings import slippage_of, slippage_said
-from user_worker.conversation.texts import Texts
 from user_worker.domain.jobs import Press
-from user_worker.domain.orders import (
-    Draft,
-    DraftState,
-    Money,
-    Order,
-    Refusal,
-    Share,
-    Side,
-    Size,
-    Units,
-    Wish,
-)
+from user_worker.domain.orders import Draft, DraftState, Order, Refusal, Side, Wish
 from user_worker.domain.replies import Button, Reply
 from user_worker.errors import DependencyDown
 
@@ -97,17 +85,6 @@ async def pressed_again(context: Context, press: Press) -> list[Reply]:
     if draft is None:
         return await anything_else.stale_press(context, press)
     return change(context, press, await offer(context, draft.wish))
-
-
-def size_said(texts: Texts, size: Size) -> str:
-    """Write how much somebody wished for."""
-    match size:
-        case Units(value):
-            return texts.amount(value)
-        case Money(value):
-            return f"${texts.amount(value)}"
-        case Share(value):
-            return texts.percent(value, 0 if value * 100 == int(value * 100) else 2)
 
 
 def _draft_id(press: Press) -> UUID | None:

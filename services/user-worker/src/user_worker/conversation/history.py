@@ -75,7 +75,7 @@ def _trade(texts: Texts, trade: Trade) -> str:
         ),
         texts.html(
             "history-details",
-            price=texts.price(trade.price),
+            price=texts.plain("unknown") if trade.price is None else texts.price(trade.price),
             fee=f"{texts.amount(trade.fee.value)} {trade.fee.symbol}",
         ),
     ]

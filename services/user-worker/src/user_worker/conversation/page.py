@@ -21,6 +21,8 @@ from user_worker.domain.replies import (
 
 PRESS_TEXT_CHARACTERS_MAX = 200
 """The gateway's bound on what answers a press."""
+CAPTION_UNITS_MAX = 1024
+"""Telegram's bound on what stands under a picture, counted by `texts.shown_units`."""
 PICTURE_KINDS = frozenset({"chart", "equity"})
 """Kinds of messages that are pictures."""
 

@@ -11,9 +11,9 @@ from decimal import Decimal
 from kernel.money import FRACTION_DIGITS_MAX, divide_down
 from user_worker.conversation import anything_else, drawing
 from user_worker.conversation.context import Context
-from user_worker.conversation.page import Page, answer_to, send
+from user_worker.conversation.page import CAPTION_UNITS_MAX, Page, answer_to, send
 from user_worker.conversation.settings import CHECK_MARK
-from user_worker.conversation.texts import Texts
+from user_worker.conversation.texts import Texts, shown_units
 from user_worker.conversation.valuing import Valuation, valued
 from user_worker.domain.jobs import Command, Press
 from user_worker.domain.market import ratio_of_change
@@ -32,7 +32,7 @@ SPANS = {
 }
 LAST_HOUR = Span(timedelta(hours=1), 1, 30)
 POSITIONS_SHOWN_MAX = 8
-"""A caption holds 1024 characters."""
+"""What a phone shows beside the picture."""
 _KNOWN_POINTS_MIN = 6
 """Fewer make no line."""
 
@@ -62,16 +62,25 @@ async def _shown(context: Context, name: str) -> list[Reply]:
 
 
 def _text(context: Context, valuation: Valuation) -> str:
+    """Write as many positions as a caption holds, the most valuable first, and count the rest."""
+    for shown_max in range(POSITIONS_SHOWN_MAX, 0, -1):
+        text = _text_with(context, valuation, shown_max)
+        if shown_units(text) <= CAPTION_UNITS_MAX:
+            return text
+    return _text_with(context, valuation, 0)
+
+
+def _text_with(context: Context, valuation: Valuation, shown_max: int) -> str:
     texts, performance = context.texts, valuation.performance
     positions = [position for position in performance.positions if position.quantity]
     positions.sort(key=lambda position: position.value or Decimal(0), reverse=True)
-    shown, more = positions[:POSITIONS_SHOWN_MAX], positions[POSITIONS_SHOWN_MAX:]
+    shown, more = positions[:shown_max], positions[shown_max:]
     lines = [*_totals(texts, performance), ""]
     lines += [_position(texts, position, performance) for position in shown]
     if more:
         lines.append(texts.html("portfolio-more", count=str(len(more))))
     if valuation.without_price:
-        symbols = ", ".join(valuation.without_price[:POSITIONS_SHOWN_MAX])
+        symbols = ", ".join(valuation.without_price[: max(1, shown_max)])
         lines += ["", texts.html("portfolio-without-price", symbols=symbols)]
     if valuation.oldest_seconds > context.services.stale_quote_seconds:
         lines.append(texts.html("prices-old", ago=texts.ago(valuation.oldest_seconds)))

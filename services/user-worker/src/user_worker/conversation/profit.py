@@ -52,8 +52,8 @@ def _overall(texts: Texts, performance: Performance) -> list[str]:
     return [
         texts.html("profit-title"),
         texts.html(
-            "profit-gain",
-            change=unknown if gain is None else texts.change(gain),
+            "profit-gain-unknown" if gain is None else "profit-gain",
+            change="" if gain is None else texts.change(gain),
             currency=performance.currency,
             deposits=texts.value(performance.net_deposits),
         ),

@@ -11,6 +11,7 @@ gap shown to a user.
 
 import decimal
 import html
+import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -34,6 +35,7 @@ SIGNIFICANT_DIGITS = 4
 """What a price below one shows of itself, zeros in front not counted."""
 PRICE_DIGITS_MAX = 18
 
+_TAG = re.compile("<[^<>]*>")
 _FIRST_STRONG_ISOLATE = "\u2068"
 _POP_ISOLATE = "\u2069"
 
@@ -66,6 +68,16 @@ class Texts:
         with decimal.localcontext(prec=PRECISION_DIGITS):
             return babel.numbers.format_decimal(
                 Decimal(format_amount(value)), locale=self.language, decimal_quantization=False
+            )
+
+    def plain_amount(self, value: Decimal) -> str:
+        """Write an amount like `amount`, without marks between thousands."""
+        with decimal.localcontext(prec=PRECISION_DIGITS):
+            return babel.numbers.format_decimal(
+                Decimal(format_amount(value)),
+                locale=self.language,
+                decimal_quantization=False,
+                group_separator=False,
             )
 
     def price(self, value: Decimal, digits: int | None = None) -> str:
@@ -109,7 +121,7 @@ class Texts:
 
     def day(self, at: datetime) -> str:
         """Write a day of the year in UTC, for the axis of a picture."""
-        return babel.dates.format_date(at.astimezone(UTC), "d MMM", locale=self.language)
+        return babel.dates.format_skeleton("MMMd", at.astimezone(UTC), locale=self.language)
 
     def duration(self, seconds: float) -> str:
         """Write how long something takes, in one unit: "2 minutes"."""
@@ -186,6 +198,11 @@ def fitting_language(chosen: str | None, reported: str) -> str:
         return str(chosen)
     spoken = reported.replace("_", "-").split("-", 1)[0].lower()
     return spoken if spoken in LANGUAGES else next(iter(LANGUAGES))
+
+
+def shown_units(marked_up: str) -> int:
+    """Count a text as the Bot API's limits do: UTF-16 units of what is shown of it."""
+    return len(html.unescape(_TAG.sub("", marked_up)).encode("utf-16-le")) // 2
 
 
 def visible(typed: str) -> str:

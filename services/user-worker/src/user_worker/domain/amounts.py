@@ -30,7 +30,7 @@ _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " "})
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)*|[.,][0-9]+")
 _PARTS = re.compile(
     r"(?P<minus>[-\u2212]?) ?(?P<dollar>\$?) ?(?P<minus2>[-\u2212]?)"
-    r"(?P<number>[0-9.,]+) ?(?P<unit>%|\$|[A-Za-z0-9]{0,16})"
+    r"(?P<number>[0-9.,]+) ?(?P<unit>%|\$|[A-Za-z]{0,16})"
 )
 _GROUP_DIGITS = 3
 

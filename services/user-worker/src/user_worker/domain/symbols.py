@@ -81,10 +81,12 @@ def find_symbol(typed: str, symbols: Collection[str]) -> Found | NotFound:
 
 def _find_plain(text: str, symbols: Collection[str]) -> Found | NotFound:
     name = text[1:].lstrip() if text[:1] in ("$", "#") else text
+    if not name:
+        return NotFound()
     for candidate in (name, _NAMES.get(name, ""), *_without_currency(name)):
         if candidate in symbols:
             return Found(candidate)
-    beginning = sorted(symbol for symbol in symbols if name and symbol.startswith(name))
+    beginning = sorted(symbol for symbol in symbols if symbol.startswith(name))
     beginning += sorted(
         symbol for full, symbol in _NAMES.items() if full.startswith(name) and symbol in symbols
     )

@@ -18,6 +18,7 @@ portfolio-without-price = ⚠️ Für { $symbols } gibt es gerade keinen Kurs; d
 
 profit-title = <b>Gewinn und Verlust</b>
 profit-gain = <b>{ $change } { $currency }</b> seit dem Anfang, auf { $deposits } Eingezahltes
+profit-gain-unknown = Seit dem Anfang: <b>unbekannt</b>, auf { $deposits } Eingezahltes
 profit-realised = Realisiert: { $change }
 profit-unrealised = Unrealisiert: { $change }
 profit-span = { $span }: { $change }

@@ -56,6 +56,7 @@ refused-too-precise = Der Betrag hat mehr Nachkommastellen, als gehandelt werden
 refused-too-precise-bound = Der Betrag hat mehr Nachkommastellen, als gehandelt werden können: Das Höchste ist { $bound }.
 refused-stale-price = Der Kurs ist gerade zu alt zum Handeln. Bitte versuche es gleich noch einmal.
 refused-price-moved = Der Kurs hat sich weiter bewegt, als deine Kursabweichung erlaubt.
+refused-not-taken = Der Markt hat den Auftrag nicht angenommen.
 refused-too-late = Der Auftrag kam nicht rechtzeitig an den Markt.
 refused-limit-exceeded = Das überschreitet eine Grenze deines Kontos.
 refused-limit-exceeded-bound = Das überschreitet eine Grenze deines Kontos: { $bound }.

@@ -18,6 +18,7 @@ portfolio-without-price = ⚠️ There is no price for { $symbols } now, so its 
 
 profit-title = <b>Profit and loss</b>
 profit-gain = <b>{ $change } { $currency }</b> since the start, on { $deposits } paid in
+profit-gain-unknown = Since the start: <b>unknown</b>, on { $deposits } paid in
 profit-realised = Realised: { $change }
 profit-unrealised = Unrealised: { $change }
 profit-span = { $span }: { $change }
