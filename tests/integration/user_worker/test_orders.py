@@ -90,8 +90,11 @@ class Room:
 
     async def count(self, table: str) -> int:
         """How many rows there are."""
-        count: int = await self.owner.fetchval(f"SELECT count(*) FROM worker.{table}")
-        return count
+        return len(await self.rows(table))
+
+    async def rows(self, table: str) -> list[asyncpg.Record]:
+        """All there are."""
+        return await self.owner.fetch(f"TABLE worker.{table}")
 
 
 @pytest.fixture
@@ -226,7 +229,7 @@ async def test_a_stale_claim_writes_nothing(room: Room) -> None:
     draft, order = await room.offered(stale, user_id), await room.accepted(stale, user_id)
     await room.claim_shard(0)
     tables = ("drafts", "orders", "order_steps", "events")
-    before = [await room.owner.fetch(f"SELECT * FROM worker.{table}") for table in tables]
+    before = [await room.rows(table) for table in tables]
 
     for write in (
         room.drafts.keep(stale, uuid4(), user_id, OFFER),
@@ -239,7 +242,7 @@ async def test_a_stale_claim_writes_nothing(room: Room) -> None:
     ):
         with pytest.raises(ClaimLost):
             await write
-    after = [await room.owner.fetch(f"SELECT * FROM worker.{table}") for table in tables]
+    after = [await room.rows(table) for table in tables]
     assert before == after
 
 
@@ -466,12 +469,12 @@ async def _assert_agrees(room: Room, market: Market, order: Order, lives: int) -
     if order.state is OrderState.FILLED:
         assert (1, "posted") == (market.venue.executions, hold.state)
         assert (FUNDS - 100, Decimal("0.99")) == (usdt.posted, btc.posted)
-        assert (100, 1, Decimal("0.01")) == (order.spent, order.received, order.fee)
+        assert [100, 1, Decimal("0.01")] == [order.spent, order.received, order.fee]
         expected = {"accept", "hold", "submit", "venue", "post"}
     else:
         assert (OrderState.REJECTED, Refused.TOO_LATE) == (order.state, order.refused)
         assert (0, "voided") == (market.venue.executions, hold.state)
-        assert (FUNDS, 0) == (usdt.posted, btc.posted)
+        assert (FUNDS, Decimal(0)) == (usdt.posted, btc.posted)
         expected = {"accept", "hold", "venue", "void"}
     steps = await room.owner.fetch(
         "SELECT step, epoch FROM worker.order_steps WHERE order_id = $1 ORDER BY step_id",

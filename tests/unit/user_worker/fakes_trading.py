@@ -16,7 +16,7 @@ from uuid import UUID
 
 from tests.unit.user_worker.fakes import CLAIM, NOW
 
-from kernel.money import exact, multiply_up
+from kernel.money import divide_down, divide_up, multiply_down, multiply_up
 from kernel.sharding import Claim
 from user_worker.domain.carrying_out import BooksSaid, Record, VenueSaid, VenueState
 from user_worker.domain.orders import (
@@ -34,6 +34,7 @@ from user_worker.trading_ports import Seen, Underway
 
 Result = TypeVar("Result")
 FUNDS = Decimal(1000)
+FEE = Decimal("0.01")
 SUBMIT_WITHIN_TICKS = 12
 LATE_CALLS = 3
 """Long enough to miss the question that follows an unanswered call."""
@@ -246,16 +247,15 @@ class MemoryVenue:
     def _preview(
         self, side: Side, question: Question, spent: Asset, received: Asset
     ) -> Preview | Refusal:
-        rate = 1 / self.price if side is Side.BUY else self.price
-        with exact():
-            if question.spend is not None:
-                give = question.spend
-                get = received.rounded_down(give * rate)
-            else:
-                assert question.receive is not None
-                get = question.receive
-                give = multiply_up(get, 1 / rate, spent.decimals)
-            fee = received.rounded_down(get / 100)
+        is_buy = side is Side.BUY
+        if question.spend is not None:
+            give, turn = question.spend, divide_down if is_buy else multiply_down
+            get = turn(give, self.price, received.decimals)
+        else:
+            assert question.receive is not None
+            get, turn = question.receive, multiply_up if is_buy else divide_up
+            give = turn(get, self.price, spent.decimals)
+        fee = multiply_down(get, FEE, received.decimals)
         return Preview(spent=give, received=get, fee=fee, price=self.price)
 
     def _submit(self, claim: Claim, order: Order) -> VenueSaid:

@@ -20,8 +20,6 @@ from user_worker.application.carrying_out import CarryingOut, CarryingPace
 from user_worker.application.resuming import Resumer, ResumingPace
 from user_worker.domain.carrying_out import (
     Answer,
-    Ask,
-    BooksSaid,
     Fresh,
     Record,
     Step,
@@ -103,7 +101,7 @@ def assert_right(market: Market, order: Order) -> None:
         assert order.refused is not None
         assert 0 == market.venue.executions
         assert [] == [hold.state for hold in holds if hold.state != "voided"]
-        assert (FUNDS, 0) == (usdt.posted, btc.posted)
+        assert (FUNDS, Decimal(0)) == (usdt.posted, btc.posted)
     for asset_id, account in market.books.accounts.items():
         given_at_first = FUNDS if asset_id == "paper:USDT" else 0
         assert given_at_first == account.posted + market.books.venue[asset_id]
