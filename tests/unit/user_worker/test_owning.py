@@ -18,7 +18,7 @@ from tests.unit.user_worker.fakes import (
     job_of,
 )
 
-from kernel.sharding import ShardKey
+from kernel.sharding import Claim, ShardKey
 from user_worker.application.execution import Execution, Tries
 from user_worker.application.owning import Owner, OwnershipPace
 from user_worker.application.reading import (
@@ -41,6 +41,29 @@ ME, OTHER = "purser-user-worker-0", "purser-user-worker-1"
 SOON = Pauses(0.002, 0.005)
 
 
+class Beside:
+    """What goes on beside the jobs: tells what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.when_lost: dict[Claim, Callable[[], None]] = {}
+
+    def begin(self, claim: Claim, when_lost: Callable[[], None]) -> None:
+        """Begin with a shard."""
+        self.told.append(("begin", claim.epoch))
+        self.when_lost[claim] = when_lost
+
+    def stop(self, claim: Claim) -> None:
+        """Drop what is under way."""
+        self.told.append(("stop", claim.epoch))
+
+    async def finish(self, claim: Claim, timeout_seconds: float) -> int:
+        """Let what is under way go on."""
+        assert 0 <= timeout_seconds
+        self.told.append(("finish", claim.epoch))
+        return 0
+
+
 class House:
     """A worker wired as in main, on a world in memory, with a handler that can be held back."""
 
@@ -51,6 +74,7 @@ class House:
         self.gate = asyncio.Event()
         self.gate.set()
         self.started: list[int] = []
+        self.beside = Beside()
         clearer = EntryClearer(self.stream, 100)
         self.shards = Shards(
             Execution(
@@ -63,6 +87,7 @@ class House:
             FakePreferences(),
             QueueBounds(16, 100_000),
             clearer.clear,
+            self.beside,
         )
         pace = OwnershipPace(
             lease_seconds=lease_seconds,
