@@ -1,7 +1,7 @@
 """What the conversation is answered when it asks for drafts and orders."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -16,6 +16,7 @@ from tests.unit.user_worker.fakes import (
     FakeLedger,
     FakePricing,
     draft_of,
+    until,
 )
 from tests.unit.user_worker.fakes_trading import (
     Fault,
@@ -233,7 +234,7 @@ async def test_an_order_that_takes_long_is_told_later() -> None:
     assert OrderState.SUBMITTED is order.state
 
     house.venue.gate.set()
-    await _until(lambda: house.row(draft).state is OrderState.FILLED)
+    await until(lambda: house.row(draft).state is OrderState.FILLED)
     assert house.market.orders.rows[draft.draft_id].is_event
 
 
@@ -243,13 +244,13 @@ async def test_a_job_that_is_cancelled_does_not_take_its_order_along() -> None:
     house.venue.gate.clear()
     draft = house.offer()
     job = asyncio.create_task(house.confirm(draft))
-    await _until(lambda: house.venue.submissions)
+    await until(lambda: house.venue.submissions)
     job.cancel()
     with suppress(asyncio.CancelledError):
         await job
 
     house.venue.gate.set()
-    await _until(lambda: house.row(draft).state is OrderState.FILLED)
+    await until(lambda: house.row(draft).state is OrderState.FILLED)
     assert house.market.orders.rows[draft.draft_id].is_event
 
 
@@ -259,7 +260,7 @@ async def test_the_resumer_and_the_job_meet_at_one_task() -> None:
     house.venue.gate.clear()
     draft = house.offer()
     job = asyncio.create_task(house.confirm(draft))
-    await _until(lambda: house.venue.submissions)
+    await until(lambda: house.venue.submissions)
     resumer = Resumer(house.market.orders, house.carrying_out, ResumingPace(1.0, 10, SOON))
     await resumer.look()
 
@@ -334,7 +335,7 @@ async def test_an_answer_that_cannot_be_ends_nothing(said: BooksSaid) -> None:
     assert OrderState.EXECUTED is order.state
 
     house.market.books.impossible = None
-    await _until(lambda: house.row(draft).state is OrderState.FILLED)
+    await until(lambda: house.row(draft).state is OrderState.FILLED)
     assert 1 == house.market.books.applied["fill"]
 
 
@@ -349,7 +350,7 @@ async def test_the_resumer_takes_up_what_it_finds_after_a_claim_and_survives_an_
     resumer = Resumer(house.market.orders, house.carrying_out, ResumingPace(60.0, 10, SOON))
     running = asyncio.create_task(resumer.run())
     try:
-        await _until(lambda: house.row(draft).state is OrderState.FILLED)
+        await until(lambda: house.row(draft).state is OrderState.FILLED)
     finally:
         running.cancel()
     assert house.market.orders.rows[draft.draft_id].is_event
@@ -443,11 +444,11 @@ async def test_an_event_is_told_until_it_is_marked_and_the_gateway_takes_it_once
     teller = _teller(house, events, notices, {})
     running = asyncio.create_task(teller.run())
     try:
-        await _until(lambda: notices.calls >= 4)
+        await until(lambda: notices.calls >= 4)
         assert [] == events.marked
         events.is_stale = False
         house.carrying_out.ended.set()
-        await _until(lambda: events.marked)
+        await until(lambda: events.marked)
     finally:
         running.cancel()
     assert 1 == len(notices.taken)
@@ -460,13 +461,7 @@ async def test_more_events_than_one_call_may_tell_are_told_at_once() -> None:
     events = MemoryEvents([replace(event, event_id=uuid4()) for _ in range(250)])
     running = asyncio.create_task(_teller(house, events, notices, {}).run())
     try:
-        await _until(lambda: len(events.marked) == 250)
+        await until(lambda: len(events.marked) == 250)
     finally:
         running.cancel()
     assert 3 == notices.calls
-
-
-async def _until(holds: Callable[[], object], seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.001)
