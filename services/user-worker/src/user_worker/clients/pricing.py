@@ -1,6 +1,6 @@
 """Prices."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -86,10 +86,11 @@ class PricingClient:
 
 
 async def _read(
-    call: AsyncIterator[pricing_pb2.WatchQuotesResponse],
+    call: AsyncIterable[pricing_pb2.WatchQuotesResponse],
 ) -> AsyncIterator[Sequence[StatedQuote]]:
+    responses = aiter(call)
     while True:
-        response = await asked("pricing", anext(call, None))
+        response = await asked("pricing", anext(responses, None))
         if response is None:
             return
         yield [_quote_of(quote) for quote in response.quotes]

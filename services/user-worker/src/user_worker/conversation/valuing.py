@@ -56,17 +56,19 @@ async def valued(context: Context, spans: Sequence[Span]) -> Valuation:
     past = [
         marked_times(known, span.times(now)) for known, span in zip(candles, spans, strict=True)
     ]
+    # The spans overlap, and the ledger wants each time once, the oldest first.
+    times = {marked.at: marked for span in past for marked in span}
     performance = await ledger.performance(
         user_id,
         CURRENCY_ASSET_ID,
         {asset_id: quote.price for asset_id, quote in quotes.items()},
-        [marked for span in past for marked in span],
+        [times[at] for at in sorted(times)],
     )
-    points = iter(performance.points)
+    points = dict(zip(sorted(times), performance.points, strict=True))
     return Valuation(
         performance=performance,
         at=now,
-        spans=tuple(tuple(next(points) for _ in span) for span in past),
+        spans=tuple(tuple(points[marked.at] for marked in span) for span in past),
         without_price=tuple(
             position.symbol
             for position in performance.positions
