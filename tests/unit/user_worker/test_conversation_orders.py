@@ -53,7 +53,9 @@ async def test_an_order_in_one_line_is_offered_at_once(line: str, wish: Wish) ->
 
     assert [wish] == wishes(chat)
     assert not chat.services.trading.confirmed
-    for part in ("You give", "You get about", "Price: 100,000.00", "Fee:", "At least", "1\u00a0%"):
+    net = "99.9 USDT" if wish.side is Side.SELL else "0.000999 BTC"
+    assert f"You get about: <b>{net}</b>" in text
+    for part in ("You give", "Price: 100,000.00", "Fee:", "At least", "1\u00a0%"):
         assert part in text
     assert "2 minutes, until 12:02:00 UTC" in text
     assert "Simulated" in text
