@@ -3,7 +3,7 @@
 # ruff: noqa: D101, D102 (user_worker.ports says what each of these promises)
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -78,6 +78,13 @@ def job_of(
         display_name=display_name,
         size=100,
     )
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 (what is waited for sets no event)
+            await asyncio.sleep(0.002)
 
 
 @dataclass

@@ -144,7 +144,8 @@ def terms_of(
     if question.receive is not None and wish.side is Side.BUY:
         receive_min = receive_max = question.receive
         # Somebody who can just pay the price seen may try it with a smaller bound.
-        spend = min(multiply_up(preview.spent, more, spent.decimals), available)
+        most = multiply_up(preview.spent, more, spent.decimals)
+        spend = min(most, spent.rounded_down(available))
     else:
         smallest = Decimal(1).scaleb(-received.decimals)
         receive_min = max(multiply_down(preview.received, less, received.decimals), smallest)
