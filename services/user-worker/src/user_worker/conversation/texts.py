@@ -73,7 +73,7 @@ class Texts:
             )
 
     def about(self, value: Decimal) -> str:
-        """Write an amount that is not final, rounded down to ABOUT_DIGITS unless that is nothing."""
+        """Write an amount that is not final, rounded down to ABOUT_DIGITS, but not to nothing."""
         return self.amount(round_down(value, ABOUT_DIGITS) or value)
 
     def plain_amount(self, value: Decimal) -> str:
