@@ -289,7 +289,7 @@ async def test_history_tells_of_orders_under_way_before_the_books_have_them() ->
     chat = chat_with()
     chat.services.trading.ends_as = OrderState.HELD
     await chat.command("buy BTC $100")
-    await chat.press("✅")
+    await chat.press("✓")
     text = await chat.command("history")
 
     assert "Buying BTC is under way" in text
