@@ -34,6 +34,7 @@ from gateway.domain import AcceptedJob, Lane
 from gateway.errors import TelegramFailure, TokenRefused, WrongToken
 from gateway.housekeeping import keep_house
 from gateway.inbound_limit import InboundLimit
+from gateway.menu import show_menu
 from gateway.polling import Poller
 from gateway.postgres import (
     AdmissionLimits,
@@ -136,6 +137,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         for lane in Lane:
             background.start(sending.sweep(lane))
         background.start(pusher.run())
+        background.start(show_menu(telegram))
         background.start(
             keep_house(_housekeeping(settings, pool), settings.retention.purge_every_seconds)
         )
