@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from chassis import telemetry
 from chassis.errors import ServiceError
 from chassis.grpc_server import serving
-from chassis.migrations import folder_of, require_applied
+from chassis.migrations import folder_of, require_applied, require_placement
 from chassis.postgres import Pool, open_pool
 from chassis.process import ready_line
 from chassis.rate_limit import TokenBucket
@@ -78,6 +78,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         pool = await open_pool(settings.postgres, "purser-gateway")
         stack.push_async_callback(pool.close)
         await require_applied(pool, "gateway", folder_of("gateway"))
+        await require_placement(pool)
         redis = open_redis(settings.redis)
         stack.push_async_callback(redis.aclose)
         telegram = _telegram(settings)
