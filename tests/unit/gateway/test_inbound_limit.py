@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 import redis.exceptions
@@ -52,7 +53,7 @@ def limit(fake: FakeRedis) -> InboundLimit:
 def test_a_redis_that_stands_still_costs_one_wait_a_second_at_most() -> None:
     """The first batch waits a moment, the next ones not at all until it is asked again."""
 
-    async def scene() -> tuple[list[object], float, int]:
+    async def scene() -> tuple[list[list[UUID | None]], float, int]:
         loop, fake = asyncio.get_running_loop(), FakeRedis(silence)
         subject, began = limit(fake), loop.time()
         found = [await subject.rushes(UPDATES) for _ in range(100)]

@@ -81,7 +81,7 @@ class Verdict(IntEnum):
     ACCEPTED = 1
     """It is a job in the inbox."""
     DUPLICATE = 2
-    """It had been accepted before."""
+    """What becomes of it was decided before."""
     TURNED_AWAY = 3
     """A stranger while sign-ups are closed or too many; nothing was kept."""
     NOTED = 4

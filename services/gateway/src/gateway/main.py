@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from chassis import telemetry
 from chassis.errors import ServiceError
 from chassis.grpc_server import serving
-from chassis.migrations import folder_of, require_applied
+from chassis.migrations import folder_of, require_applied, require_placement
 from chassis.postgres import Pool, open_pool
 from chassis.process import ready_line
 from chassis.rate_limit import TokenBucket
@@ -34,6 +34,7 @@ from gateway.domain import AcceptedJob, Lane
 from gateway.errors import TelegramFailure, TokenRefused, WrongToken
 from gateway.housekeeping import keep_house
 from gateway.inbound_limit import InboundLimit
+from gateway.menu import show_menu
 from gateway.polling import Poller
 from gateway.postgres import (
     AdmissionLimits,
@@ -77,6 +78,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         pool = await open_pool(settings.postgres, "purser-gateway")
         stack.push_async_callback(pool.close)
         await require_applied(pool, "gateway", folder_of("gateway"))
+        await require_placement(pool)
         redis = open_redis(settings.redis)
         stack.push_async_callback(redis.aclose)
         telegram = _telegram(settings)
@@ -136,6 +138,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         for lane in Lane:
             background.start(sending.sweep(lane))
         background.start(pusher.run())
+        background.start(show_menu(telegram))
         background.start(
             keep_house(_housekeeping(settings, pool), settings.retention.purge_every_seconds)
         )
