@@ -1,5 +1,11 @@
 -- What typed operations need beside the accounts and transfers: the faucet's bound, trades, and what holdings cost.
 
+-- The ledger always goes by key, and its prepared statements keep the plan they began with. A plan made while the tables
+-- were empty would read them whole for ever after: measured, 240 ms instead of 4 per thousand keys at 100,000 rows.
+ALTER ROLE purser_ledger SET enable_seqscan = off;
+ALTER ROLE purser_ledger SET enable_hashjoin = off;
+ALTER ROLE purser_ledger SET enable_mergejoin = off;
+
 ALTER TABLE ledger.assets ADD COLUMN faucet_max numeric(56, 18) CHECK (faucet_max > 0 AND faucet_max <> 'NaN');
 COMMENT ON COLUMN ledger.assets.faucet_max IS 'What the faucet gives one user in all, NULL where there is no faucet.';
 UPDATE ledger.assets SET faucet_max = 10000 WHERE asset_id = 'paper:USDT';
