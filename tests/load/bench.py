@@ -11,13 +11,14 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from tests.load import bench_planning, bench_start, bench_trades
+from tests.load import bench_pictures, bench_planning, bench_start, bench_trades
 
 Part = Callable[[argparse.Namespace], Awaitable[bool]]
 
 PARTS: dict[str, Part] = {
     "start": bench_start.bench,
     "trades": bench_trades.bench,
+    "pictures": bench_pictures.bench,
     "planning": bench_planning.bench,
 }
 RATE_MAX, SECONDS_MAX, USERS_MAX = 2_000.0, 600.0, 5_000
