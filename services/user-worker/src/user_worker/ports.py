@@ -208,11 +208,14 @@ class Trading(Protocol):
     ) -> Draft | Refusal:
         """Resolve a wish into a draft; the same job again gives the same draft."""
 
-    async def confirm(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Order | Draft | None:
+    async def confirm(
+        self, claim: Claim, user_id: UUID, draft_id: UUID, language: str = ""
+    ) -> Order | Draft | None:
         """Turn a draft into an order and carry it out, waiting a few seconds for its end.
 
-        Gives the order as it then stands (not final: the user is told later, by a notice); the
-        draft when it was cancelled or had expired; None when the user has no such draft.
+        `language` is what a notice is written in if need be. Gives the order as it then stands
+        (not final: the user is told later, by a notice); the draft when it was cancelled or had
+        expired; None when the user has no such draft.
         """
 
     async def cancel(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Draft | None:
