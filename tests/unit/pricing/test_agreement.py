@@ -70,6 +70,9 @@ def test_the_order_of_exchanges_does_not_matter(values: list[Decimal]) -> None:
 
 def test_the_median_loses_no_digit() -> None:
     """Python's default context would."""
-    one, other = Decimal("12345678901.000000000000000001"), Decimal("12345678901.000000000000000003")
+    one, other = (
+        Decimal("12345678901.000000000000000001"),
+        Decimal("12345678901.000000000000000003"),
+    )
 
     assert Decimal("12345678901.000000000000000002") == median([other, one])

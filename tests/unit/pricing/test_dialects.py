@@ -20,7 +20,8 @@ from pricing.exchanges.errors import (
 )
 from pricing.exchanges.kraken import Kraken
 
-DIALECTS = [Binance(), Kraken()]
+DIALECTS: list[Dialect] = [Binance(), Kraken()]
+WORDS = ["symbol", "bidPrice", "askPrice", "error", "result", "a", "b", "code"]
 NO_PRICES: list[object] = [
     "-1", "0", "0.00000000", "NaN", "Infinity", "1e999", "1e5", "", " 1", "1,5", "\u0661", "1" * 99,
     None, True, 1, 1.5, [], {},
@@ -79,7 +80,11 @@ def test_the_middle_of_each_book_is_read_exactly() -> None:
 @pytest.mark.parametrize("rubbish", NO_PRICES, ids=repr)
 def test_a_price_that_is_none_costs_its_pair_alone(rubbish: object) -> None:
     """On either side of the book; the neighbours are read."""
-    binance = [binance_book(rubbish, "1"), binance_book("1", rubbish, "X"), binance_book("2", "2", "Y")]
+    binance = [
+        binance_book(rubbish, "1"),
+        binance_book("1", rubbish, "X"),
+        binance_book("2", "2", "Y"),
+    ]
 
     read = Binance().read(ok(binance))
     assert {"BTCUSDT": None, "X": None, "Y": Decimal(2)} == read
@@ -114,13 +119,10 @@ def test_an_answer_of_another_shape_is_garbled(dialect: Dialect, body: bytes) ->
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(
-            st.sampled_from(["symbol", "bidPrice", "askPrice", "error", "result", "a", "b", "code"]),
-            inner,
-        ),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(WORDS), inner),
     ),
     st.sampled_from([200, 400]),
-)  # fmt: skip
+)
 def test_whatever_comes_is_prices_or_no_answer(
     dialect: Dialect, content: object, status: int
 ) -> None:
@@ -138,13 +140,14 @@ def test_an_unlisted_pair_is_told_from_other_refusals() -> None:
         Binance().read(ok({"code": -1121, "msg": "Invalid symbol."}, 400))
     with pytest.raises(PairUnlisted):
         Kraken().read(ok({"error": ["EQuery:Unknown asset pair"]}))
-    for refusal in (
-        lambda: Binance().read(ok({"code": -1000, "msg": "An unknown error occurred."}, 400)),
-        lambda: Kraken().read(ok({"error": ["EService:Unavailable"], "result": {}})),
-        lambda: Kraken().read(ok({}, 400)),
-    ):
+    others: list[tuple[Dialect, Answer]] = [
+        (Binance(), ok({"code": -1000, "msg": "An unknown error occurred."}, 400)),
+        (Kraken(), ok({"error": ["EService:Unavailable"], "result": {}})),
+        (Kraken(), ok({}, 400)),
+    ]
+    for dialect, refusal in others:
         with pytest.raises(NoAnswer) as told:
-            refusal()
+            dialect.read(refusal)
         assert type(told.value) is NoAnswer
 
 

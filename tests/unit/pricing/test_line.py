@@ -95,7 +95,11 @@ async def test_a_pair_that_ceases_to_be_traded_is_noticed(world: World) -> None:
     await asking.ask()
     del world.traded["ETHUSDT"]
 
-    assert [await asking.ask() for _ in range(3)] == [{}, {"BTC": Decimal(100)}, {"BTC": Decimal(100)}]
+    assert [await asking.ask() for _ in range(3)] == [
+        {},
+        {"BTC": Decimal(100)},
+        {"BTC": Decimal(100)},
+    ]
 
 
 async def test_an_exchange_that_trades_nothing_of_ours_is_not_called(world: World) -> None:

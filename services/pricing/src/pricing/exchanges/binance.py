@@ -37,7 +37,7 @@ class Binance:
         content = decode(answer.body)
         if answer.status != 200:
             code = content.get("code") if isinstance(content, dict) else None
-            if code in _UNLISTED:
+            if isinstance(code, int) and code in _UNLISTED:
                 raise PairUnlisted("it does not trade one of the pairs")
             raise NoAnswer(f"it refuses with status {answer.status}")
         if not isinstance(content, list):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 FAILURES_MAX = 5
-"""Failures in a row that open it: one lost packet is no outage, five steps without an answer are."""
+"""Failures in a row that open it: a lost packet is no outage, five steps without an answer are."""
 OPEN_SECONDS = 5.0
 """How long it is open at first."""
 OPEN_SECONDS_MAX = 60.0

@@ -1,8 +1,8 @@
 """How often an exchange may be asked: so many calls a minute, counted by all replicas together.
 
 The common budget is a token bucket in Redis, and beside it a key remembers that the exchange wants
-to be left alone, so that one replica's 429 silences all of them. Each replica also keeps a bucket of
-its own at the same rate: it is what bounds the calls while Redis is away, slow or flushed.
+to be left alone, so that one replica's 429 silences all of them. Each replica also keeps a bucket
+of its own at the same rate: it is what bounds the calls while Redis is away, slow or flushed.
 """
 
 import asyncio

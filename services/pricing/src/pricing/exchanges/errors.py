@@ -7,8 +7,6 @@ chassis.errors.TryAgain
     └── PairUnlisted     one of the pairs is not traded there: find out which
 """
 
-# ruff: noqa: N818 (errors are named after what the caller should do)
-
 from chassis.errors import TryAgain
 
 PAUSE_SECONDS_DEFAULT = 60.0

@@ -1,8 +1,8 @@
 """The line to one exchange: whether it is asked, asking it, and what its failure means.
 
-A step asks once. Before the call stand the breaker (does it answer at all?) and the budget (may we?),
-after it every way to end is counted. A failure costs this exchange's part of this step, never the
-step.
+A step asks once. Before the call stand the breaker (does it answer at all?) and the budget (may
+we?), after it every way to end is counted. A failure costs this exchange's part of this step, never
+the step.
 """
 
 from collections.abc import Callable, Mapping

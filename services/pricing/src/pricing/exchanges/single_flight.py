@@ -1,9 +1,9 @@
 """One replica asks, all others take what it got: a source shared by all replicas.
 
 The replica whose turn it is asks the source; what it gets reaches the shared cache as every quote
-does (`application.Market`). The others look there until something newer than they know appears. When
-Redis is away each asks for itself, which its own budget bounds. When the asking fails, what another
-replica got a while ago is still better than nothing: it is given with its age.
+does (`application.Market`). The others look there until something newer than they know appears.
+When Redis is away each asks for itself, which its own budget bounds. When the asking fails, what
+another replica got a while ago is still better than nothing: it is given with its age.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from chassis.errors import TryAgain
 from pricing import metrics
-from pricing.domain import Quote, Traded
+from pricing.domain import Candle, Quote, Traded
 from pricing.exchanges.turns import Turn
 
 LOOK_SECONDS = 0.05
@@ -101,11 +101,15 @@ class OneAsker:
         finally:
             await self._turns.end(turn)
 
+    async def past(self, symbol: str, begin: datetime, end: datetime) -> list[Candle]:
+        """State past minutes; nobody else asks for them at the same time (`pricing.history`)."""
+        return []
+
     async def _adopt(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
         """Look until there is something new, for as long as patience lasts."""
         try:
             async with asyncio.timeout(self._patience_seconds):
-                while not (kept := await self._look(symbols, now)):
+                while not (kept := await self._look(symbols, now)):  # noqa: ASYNC110 (in Redis)
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
             metrics.TURNS.labels("missed").inc()

@@ -67,9 +67,7 @@ class ExchangeMarket:
             }
             if (price := self._agree(stated)) is not None:
                 rounded = round_price(price, traded.price_digits)
-                quotes.append(
-                    Quote(traded.symbol, traded.currency, rounded, now, Source.EXCHANGES)
-                )
+                quotes.append(Quote(traded.symbol, traded.currency, rounded, now, Source.EXCHANGES))
         if not quotes:
             raise TryAgain("no exchange states a price")
         return quotes

@@ -5,8 +5,6 @@ in memory. The statuses that mean the same everywhere become errors here; what e
 is its dialect's business.
 """
 
-import asyncio
-
 import aiohttp
 
 from chassis.errors import CannotStart
@@ -56,7 +54,7 @@ class Transport:
                 if response.status not in _FOR_THE_DIALECT:
                     raise NoAnswer(f"status {response.status}")
                 return Answer(response.status, await _read(response.content))
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # The text of these may hold addresses; their names say enough.
             raise NoAnswer(f"it cannot be reached ({type(error).__name__})") from error
 

@@ -1,4 +1,4 @@
-"""Whose turn it is to ask the exchanges: a short lock in Redis. It saves calls, nothing depends on it.
+"""Whose turn it is to ask the exchanges: a short lock in Redis. It saves calls, no more.
 
 The lock is a key that forgets itself. Whoever sets it asks; while it stands the others look into
 the shared cache. When the asking is over it is left standing until the step is nearly over, so that
