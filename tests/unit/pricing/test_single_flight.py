@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from tests.unit.chassis import virtual_time
 
 from chassis.errors import TryAgain
 from pricing.domain import Quote, Source, Traded
@@ -14,6 +15,7 @@ from pricing.exchanges.single_flight import OneAsker
 from pricing.exchanges.source import ExchangeMarket
 from pricing.exchanges.turns import Turn
 
+PATIENCE_SECONDS = 0.3
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 BTC = Traded("BTC", "USDT", 2, Source.EXCHANGES)
 ETH = Traded("ETH", "USDT", 2, Source.EXCHANGES)
@@ -68,7 +70,7 @@ def world() -> World:
 @pytest.fixture
 def asker(world: World) -> OneAsker:
     """A source shared by replicas, with little patience."""
-    return OneAsker(world, world, world, patience_seconds=0.3, look_timeout_seconds=0.1)
+    return OneAsker(world, world, world, patience_seconds=PATIENCE_SECONDS, look_timeout_seconds=0.1)
 
 
 async def test_whose_turn_it_is_asks_and_ends_the_turn(world: World, asker: OneAsker) -> None:
@@ -81,28 +83,34 @@ async def test_whose_turn_it_is_asks_and_ends_the_turn(world: World, asker: OneA
     assert (world.calls, world.ended) == (2, 2)
 
 
-async def test_whose_turn_it_is_not_waits_for_what_another_gets(
-    world: World, asker: OneAsker
-) -> None:
+def test_whose_turn_it_is_not_waits_for_what_another_gets(world: World, asker: OneAsker) -> None:
     """And does not take what it knows already for news."""
-    world.turn, world.kept = False, [quote(1)]
-    assert [quote(1)] == await asker.fetch(["BTC"], NOON)
-    waiting = asyncio.create_task(asker.fetch(["BTC"], NOON))
-    await asyncio.sleep(0.1)
-    assert not waiting.done()
-    world.kept = [quote(2)]
 
-    assert [quote(2)] == await waiting
-    assert world.calls == 0
+    async def scenario() -> None:
+        world.turn, world.kept = False, [quote(1)]
+        assert [quote(1)] == await asker.fetch(["BTC"], NOON)
+        waiting = asyncio.create_task(asker.fetch(["BTC"], NOON))
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        world.kept = [quote(2)]
+
+        assert [quote(2)] == await waiting
+        assert world.calls == 0
+
+    virtual_time.run(scenario())
 
 
-async def test_a_dead_asker_costs_no_more_than_patience(world: World, asker: OneAsker) -> None:
+def test_a_dead_asker_costs_no_more_than_patience(world: World, asker: OneAsker) -> None:
     """A step without news; the old quotes stay."""
-    world.turn = False
 
-    async with asyncio.timeout(1):
+    async def scenario() -> None:
+        world.turn = False
+        began = asyncio.get_running_loop().time()
         with pytest.raises(TryAgain, match="no other replica"):
             await asker.fetch(["BTC"], NOON)
+        assert asyncio.get_running_loop().time() - began == pytest.approx(PATIENCE_SECONDS)
+
+    virtual_time.run(scenario())
 
 
 async def test_without_redis_each_asks_for_itself(world: World, asker: OneAsker) -> None:
@@ -121,7 +129,7 @@ async def test_while_the_exchanges_are_away_a_new_replica_takes_what_another_got
     assert [quote(-30)] == await asker.fetch(["BTC"], NOON)
 
 
-async def test_quotes_of_another_kind_are_not_adopted(world: World, asker: OneAsker) -> None:
+def test_quotes_of_another_kind_are_not_adopted(world: World, asker: OneAsker) -> None:
     """A replica still on the simulated market may write to the same cache."""
     world.turn = False
     world.kept = [
@@ -130,8 +138,11 @@ async def test_quotes_of_another_kind_are_not_adopted(world: World, asker: OneAs
         replace(quote(1), symbol="ETH"),
     ]
 
-    with pytest.raises(TryAgain):
-        await asker.fetch(["BTC"], NOON)
+    async def scenario() -> None:
+        with pytest.raises(TryAgain):
+            await asker.fetch(["BTC"], NOON)
+
+    virtual_time.run(scenario())
 
 
 class Stating:
