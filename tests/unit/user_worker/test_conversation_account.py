@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from tests.unit.user_worker.conversing import Chat
-from tests.unit.user_worker.fakes import NOTHING, NOW, candles_of, instrument_of
+from tests.unit.user_worker.fakes import NOTHING, NOW, candles_of, instrument_of, order_of
 
 from user_worker.conversation.texts import LANGUAGES, shown_units
 from user_worker.conversation.valuing import ASSETS_VALUED_MAX
@@ -294,6 +294,11 @@ async def test_history_tells_of_orders_under_way_before_the_books_have_them() ->
 
     assert "Buying BTC is under way" in text
     assert "None yet" not in text
+    chat.services.trading.confirmed = {
+        draft_id: order_of(order.draft, OrderState.FILLED)
+        for draft_id, order in chat.services.trading.confirmed.items()
+    }
+    assert "under way" not in await chat.command("history")
 
 
 async def test_an_empty_history_says_how_to_begin() -> None:

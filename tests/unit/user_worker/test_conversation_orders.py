@@ -1,5 +1,6 @@
 """From "buy" to the receipt: what is asked, offered and told, and what changes nothing."""
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
@@ -8,7 +9,7 @@ import pytest
 from tests.unit.user_worker.conversing import Chat
 from tests.unit.user_worker.fakes import BEN, FakePreferences, draft_of, order_of
 
-from user_worker.conversation import receipt, refusals
+from user_worker.conversation import notices, receipt, refusals
 from user_worker.conversation.texts import LANGUAGES, texts_in
 from user_worker.domain.jobs import Press
 from user_worker.domain.orders import (
@@ -52,7 +53,9 @@ async def test_an_order_in_one_line_is_offered_at_once(line: str, wish: Wish) ->
 
     assert [wish] == wishes(chat)
     assert not chat.services.trading.confirmed
-    for part in ("You give", "You get about", "Price: 100,000.00", "Fee:", "At least", "1\u00a0%"):
+    net = "99.9 USDT" if wish.side is Side.SELL else "0.000999 BTC"
+    assert f"You get about: <b>{net}</b>" in text
+    for part in ("You give", "Price: 100,000.00", "Fee:", "At least", "1\u00a0%"):
         assert part in text
     assert "2 minutes, until 12:02:00 UTC" in text
     assert "Simulated" in text
@@ -471,3 +474,15 @@ async def test_a_button_never_carries_more_than_it_may() -> None:
 def test_a_draft_confirms_under_an_id_that_fits_a_button() -> None:
     """The kind, a colon and a UUID."""
     assert len(f"confirm:{UUID(int=0)}".encode()) <= 64
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_notice_says_what_the_receipt_says(language: str) -> None:
+    """In the language of the confirmation, under a key of its own, with the same buttons."""
+    order = order_of(draft_of(BUY_100), OrderState.FILLED)
+    (notice,) = notices.notice_of(order, language)
+
+    assert isinstance(notice, SendText)
+    assert receipt.text(texts_in(language), order) == notice.text
+    assert receipt.keyboard(texts_in(language), order) == notice.keyboard
+    assert re.fullmatch("[a-z0-9:._-]{1,64}", notice.message_key)

@@ -183,6 +183,14 @@ async def test_the_price_below_a_message_lets_it_stand() -> None:
     assert isinstance(chat.messages[0], SendText)
 
 
+async def test_a_press_under_a_picture_is_answered_below_it() -> None:
+    """A picture's message cannot become a text."""
+    chat = chat_with()
+    for key in ("chart:1", "equity:1"):
+        await chat.say(Press("price:BTC", key, "press"))
+        assert [SendText] == [type(message) for message in chat.messages]
+
+
 @pytest.mark.parametrize(
     ("line", "interval", "count"),
     [

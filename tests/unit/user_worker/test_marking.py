@@ -26,7 +26,10 @@ def test_a_span_is_cut_evenly_and_ends_before_the_present() -> None:
 
 def test_a_price_is_the_first_of_the_candle_the_time_lies_in() -> None:
     """Known as well as the candles are fine."""
-    known = candles_of("BTC", ["1", "2", "3"], interval_minutes=60)
+    flat = candles_of("BTC", ["1", "2", "3"], interval_minutes=60)
+    known = replace(
+        flat, candles=tuple(replace(candle, close=Decimal(9)) for candle in flat.candles)
+    )
     times = [NOW - 3 * HOUR, NOW - 2 * HOUR, NOW - HOUR / 2]
 
     marked = marked_times({"paper:BTC": known}, times)
