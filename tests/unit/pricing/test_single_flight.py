@@ -70,7 +70,9 @@ def world() -> World:
 @pytest.fixture
 def asker(world: World) -> OneAsker:
     """A source shared by replicas, with little patience."""
-    return OneAsker(world, world, world, patience_seconds=PATIENCE_SECONDS, look_timeout_seconds=0.1)
+    return OneAsker(
+        world, world, world, patience_seconds=PATIENCE_SECONDS, look_timeout_seconds=0.1
+    )
 
 
 async def test_whose_turn_it_is_asks_and_ends_the_turn(world: World, asker: OneAsker) -> None:

@@ -1,6 +1,6 @@
 """Prices."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -52,7 +52,7 @@ class PricingClient:
             pricing_pb2.WatchQuotesRequest(symbols=symbols), timeout=WATCH_TIMEOUT_SECONDS
         )
         try:
-            yield _read(call)
+            yield _read(aiter(call))
         finally:
             call.cancel()
 
@@ -86,9 +86,8 @@ class PricingClient:
 
 
 async def _read(
-    call: AsyncIterable[pricing_pb2.WatchQuotesResponse],
+    responses: AsyncIterator[pricing_pb2.WatchQuotesResponse],
 ) -> AsyncIterator[Sequence[StatedQuote]]:
-    responses = aiter(call)
     while True:
         response = await asked("pricing", anext(responses, None))
         if response is None:
