@@ -1,9 +1,10 @@
 """The one place where everybody of pricing is introduced to everybody."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import grpc.aio
 
@@ -15,6 +16,7 @@ from chassis.process import ready_line
 from chassis.redis import open_redis
 from pricing.application import Limits, Market
 from pricing.cache import RedisQuoteCache
+from pricing.history import fill_in
 from pricing.paper_venue.opening import open_venue
 from pricing.postgres import CandleBook
 from pricing.servicer import PricingServicer
@@ -22,6 +24,9 @@ from pricing.settings import Settings
 from pricing.simulation import SimulatedMarket, read_instruments
 from purser.pricing.v1.pricing_pb2_grpc import add_PricingServiceServicer_to_server
 from purser.venue.v1.venue_pb2_grpc import add_VenueServiceServicer_to_server
+
+INSIST_SECONDS = 0.5
+"""How long a task may take to end before it is told again."""
 
 
 @asynccontextmanager
@@ -44,15 +49,18 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         await require_applied(pool, "pricing", folder_of("pricing"))
         redis = open_redis(settings.redis)
         stack.push_async_callback(redis.aclose)
+        book = CandleBook(pool)
         market = Market(
             source,
             RedisQuoteCache(redis, settings.quote_keep_seconds),
-            CandleBook(pool),
+            book,
             _limits(settings, step),
             now=_now,
         )
         await market.step()
-        await stack.enter_async_context(_following(market))
+        reach = timedelta(hours=settings.history_hours)
+        past = fill_in(source, book, _now(), reach)
+        await stack.enter_async_context(_beside(market.follow(), past))
         servicer = PricingServicer(market)
         venue = await stack.enter_async_context(open_venue(settings, market, _now))
 
@@ -71,11 +79,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def _following(market: Market) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as tasks:
-        following = tasks.create_task(market.follow())
+async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        tasks = {group.create_task(one) for one in work}
         yield
-        following.cancel()
+        # Insisting: where asyncpg waits, one cancellation can get lost on its way.
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=INSIST_SECONDS)
 
 
 def _now() -> datetime:

@@ -104,6 +104,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     candles_pending_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
     """Finished candles that may wait for the database: 18 hours of nine symbols, about 4 MB."""
 
+    history_hours: Annotated[int, msgspec.Meta(ge=0, le=24 * 30)] = 24
+    """How far back missing minutes are filled in after a start, where the source knows its past. A
+    simulated day of nine symbols is 7 s of computing, spread over half a minute; 0 for none."""
+
     postgres: PostgresSettings
     """The database, as the role `purser_pricing`."""
 
