@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import msgspec
 import pytest
 from tests.integration.stores import ClaimShard, make_claims
@@ -37,6 +38,8 @@ from purser.venue.v1.venue_pb2 import (
 )
 from purser.venue.v1.venue_pb2_grpc import VenueServiceStub, add_VenueServiceServicer_to_server
 
+Connection = Any
+"""asyncpg's connection; its stubs are generic in ways that only get in the way of a test."""
 Serve = Callable[..., AbstractAsyncContextManager[VenueServiceStub]]
 
 
@@ -64,6 +67,14 @@ class StatedQuotes:
 def quotes() -> StatedQuotes:
     """Prices that stand still until the test moves them."""
     return StatedQuotes()
+
+
+@pytest.fixture
+async def owner(database: Database) -> AsyncIterator[Connection]:
+    """The owner of the database, who may look at everything."""
+    connection = await asyncpg.connect(database.owner_url)
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

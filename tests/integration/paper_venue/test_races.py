@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 import pytest
 from tests.integration.paper_venue.conftest import (
+    Connection,
     Serve,
     StatedQuotes,
     buy,
@@ -34,10 +35,8 @@ from purser.venue.v1.venue_pb2 import (
     ORDER_STATE_NOT_FOUND,
     ORDER_STATE_TOMBSTONED,
     OrderOutcome,
+    OrderState,
 )
-
-Connection = Any
-"""asyncpg's connection; its stubs are generic in ways that only get in the way of a test."""
 
 TOMBSTONE = """
     INSERT INTO venue.orders (order_id, pool, shard, state) VALUES ($1, $2, $3, 'tombstoned')
@@ -47,14 +46,6 @@ FILL = """
     SELECT (jsonb_populate_record(kept, jsonb_build_object('order_id', $1::uuid))).*
     FROM venue.orders AS kept WHERE state = 'filled'
 """
-
-
-@pytest.fixture
-async def owner(database: Database) -> AsyncIterator[Connection]:
-    """Whoever may look at everything."""
-    connection = await asyncpg.connect(database.owner_url)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture
@@ -88,33 +79,30 @@ async def after(
     return await calling
 
 
-async def test_a_submission_that_waited_for_a_tombstone_is_not_executed(
-    serve: Serve, claim_shard: ClaimShard, owner: Connection, rival: Connection
+@pytest.mark.parametrize(
+    ("end", "state"),
+    [("commit", ORDER_STATE_TOMBSTONED), ("rollback", ORDER_STATE_FILLED)],
+)
+async def test_a_submission_that_waited_for_a_tombstone_follows_it(
+    end: str,
+    state: OrderState.ValueType,
+    serve: Serve,
+    claim_shard: ClaimShard,
+    owner: Connection,
+    rival: Connection,
 ) -> None:
-    """The tombstone was first, though it was not committed yet when the order was decided."""
+    """The tombstone was first, though it was not committed yet when the order was decided; what is
+    rolled back never was."""
     request = buy(claim := await claim_shard(0))
     async with serve() as venue:
         given_up = rival.transaction()
         await given_up.start()
         await rival.execute(TOMBSTONE, UUID(request.order_id), claim.pool, claim.shard)
-        outcome = await after(owner, submit(venue, request), given_up.commit())
+        outcome = await after(owner, submit(venue, request), getattr(given_up, end)())
+        kept = await inquire(venue, request.order_id)
 
-    assert OrderOutcome(state=ORDER_STATE_TOMBSTONED) == outcome
-    assert "tombstoned" == await owner.fetchval("SELECT state FROM venue.orders")
-
-
-async def test_a_submission_that_waited_for_a_tombstone_that_failed_is_executed(
-    serve: Serve, claim_shard: ClaimShard, owner: Connection, rival: Connection
-) -> None:
-    """What was rolled back never was."""
-    request = buy(claim := await claim_shard(0))
-    async with serve() as venue:
-        given_up = rival.transaction()
-        await given_up.start()
-        await rival.execute(TOMBSTONE, UUID(request.order_id), claim.pool, claim.shard)
-        outcome = await after(owner, submit(venue, request), given_up.rollback())
-
-    assert ORDER_STATE_FILLED == outcome.state
+    assert state == outcome.state
+    assert outcome == kept
 
 
 async def test_a_tombstone_that_waited_for_an_execution_is_told_of_it(

@@ -1,21 +1,16 @@
 """The venue's tables keep their promises whoever asks, and its role reaches nothing else."""
 
 import json
-from collections.abc import AsyncIterator
-from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from tests.integration.paper_venue.conftest import Serve, buy, submit
+from tests.integration.paper_venue.conftest import Connection, Serve, buy, submit
 from tests.integration.stores import ClaimShard, rows
 
 from devbox.database import Database
 from pricing.paper_venue.domain import read_instruments
 from pricing.settings import Settings
-
-Connection = Any
-"""asyncpg's connection; its stubs are generic in ways that only get in the way of a test."""
 
 FORBIDDEN = (
     "UPDATE venue.orders SET state = 'tombstoned'",
@@ -30,14 +25,6 @@ FORBIDDEN = (
     "SELECT * FROM placement.shards",
     "SELECT placement.claim_shard('p.p', 0, 'w', gen_random_uuid(), 3)",
 )
-
-
-@pytest.fixture
-async def owner(database: Database) -> AsyncIterator[Connection]:
-    """The owner of everything, who is refused as well."""
-    connection = await asyncpg.connect(database.owner_url)
-    yield connection
-    await connection.close()
 
 
 async def test_the_venues_role_can_do_no_more_than_it_must(database: Database) -> None:
