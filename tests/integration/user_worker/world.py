@@ -195,6 +195,13 @@ class FakeLedger(ledger_pb2_grpc.LedgerServiceServicer):
             ]
         )
 
+    async def ApplyOperations(  # noqa: N802
+        self, request: ledger_pb2.ApplyOperationsRequest, context: Context
+    ) -> ledger_pb2.ApplyOperationsResponse:
+        """All is applied."""
+        applied = ledger_pb2.OperationResult(outcome=ledger_pb2.OPERATION_OUTCOME_APPLIED)
+        return ledger_pb2.ApplyOperationsResponse(results=[applied for _ in request.operations])
+
 
 @dataclass
 class World:

@@ -33,15 +33,18 @@ from gateway.application import (
 from gateway.domain import AcceptedJob, Lane
 from gateway.errors import TelegramFailure, TokenRefused, WrongToken
 from gateway.housekeeping import keep_house
+from gateway.inbound_limit import InboundLimit
 from gateway.polling import Poller
 from gateway.postgres import (
     AdmissionLimits,
     Directory,
+    Forgetting,
     Housekeeping,
     Inbox,
     Leases,
     Outbox,
     Pollers,
+    UndoneJobs,
 )
 from gateway.servicer import GatewayServicer
 from gateway.settings import Settings, TelegramSettings, check
@@ -81,10 +84,16 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         await _check_token(telegram)
         directory = _directory(settings, pool)
         await directory.ensure_spare_shard()
-        inbox = Inbox(pool, bot_id, directory, settings.flow.fetch_bytes_max)
+        inbox = Inbox(pool, bot_id, directory)
         pusher = StreamPusher(_appender(redis, settings), settings.flow.stream_buffer_jobs_max)
         acceptance = Acceptance(
             inbox,
+            InboundLimit(
+                redis,
+                bot_id,
+                settings.flow.inbound_per_user_per_second,
+                settings.flow.inbound_per_user_burst,
+            ),
             pusher,
             telegram,
             BatchLimits(
@@ -112,7 +121,12 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
                 settings.flow.deliver_queue_max,
             ),
         )
-        servicer = GatewayServicer(delivery, inbox, Notices(outbox, sending))
+        servicer = GatewayServicer(
+            delivery,
+            UndoneJobs(pool, settings.flow.fetch_bytes_max),
+            Notices(outbox, sending),
+            Forgetting(pool),
+        )
 
         background = await stack.enter_async_context(_Background())
         # Ends in reverse: no new updates, no new calls, what was taken in is written, then sent.
