@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -212,7 +212,10 @@ async def test_performance_is_asked_exactly_and_what_is_absent_is_none(
         ANN,
         "paper:USDT",
         {"paper:BTC": Decimal("97123.456000")},
-        [MarkedTime(AT, {"paper:BTC": Decimal(95_000)})],
+        [
+            MarkedTime(AT, {"paper:BTC": Decimal(95_000)}),
+            MarkedTime(AT + timedelta(hours=1), {}),
+        ],
     )
 
     (request,) = servicer.asked
@@ -246,6 +249,8 @@ async def test_an_answer_against_the_contract_is_refused(
     servicer.trades.trades.add(order_id=str(ORDER), spent=amount("BTC", "1e5"))
     with pytest.raises(RequestRefused):
         await client.trades(ANN, 6, "")
+    with pytest.raises(RequestRefused):
+        await client.performance(ANN, "paper:USDT", {}, [MarkedTime(AT, {})])
     servicer.performance.net_deposits.CopyFrom(amount("USDT", "NaN"))
     with pytest.raises(RequestRefused):
         await client.performance(ANN, "paper:USDT", {}, ())

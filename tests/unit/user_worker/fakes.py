@@ -224,6 +224,9 @@ class FakeLedger(Switch):
         marks: Mapping[str, Decimal],
         past: Sequence[MarkedTime],
     ) -> Performance:
+        times = [marked.at for marked in past]
+        if times != sorted(set(times)):
+            raise RequestRefused("ledger", "past: expected the oldest first")
         self.asked.append((dict(marks), tuple(past)))
         return replace(
             self.known,

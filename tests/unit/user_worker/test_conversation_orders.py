@@ -59,7 +59,7 @@ async def test_an_order_in_one_line_is_offered_at_once(line: str, wish: Wish) ->
         assert part in text
     assert "2 minutes, until 12:02:00 UTC" in text
     assert "Simulated" in text
-    assert ["✅ Confirm", "Cancel"] == [button.text for button in chat.buttons]
+    assert ["✓ Confirm", "Cancel"] == [button.text for button in chat.buttons]
     assert chat.message_key.startswith("draft:")
 
 
@@ -284,7 +284,7 @@ async def test_confirming_puts_the_receipt_in_the_place_of_the_offer() -> None:
     chat = Chat()
     await chat.command("buy BTC $100")
     offer = chat.message_key
-    text = await chat.press("✅ Confirm")
+    text = await chat.press("✓ Confirm")
 
     (order,) = chat.services.trading.confirmed.values()
     assert isinstance(chat.messages[0], EditText)
@@ -302,7 +302,7 @@ async def test_pressing_twice_shows_the_same_receipt() -> None:
     chat = Chat()
     await chat.command("buy BTC $100")
     offer, confirm = chat.message_key, chat.buttons[0].data
-    first = await chat.press("✅")
+    first = await chat.press("✓")
 
     assert first == await chat.say(Press(confirm, offer, "press-2"))
     assert 1 == len(chat.services.trading.confirmed)
@@ -327,7 +327,7 @@ async def test_a_press_too_late_says_so_and_offers_the_same_anew() -> None:
     chat = Chat()
     await chat.command("buy BTC $100")
     chat.services.trading.expire()
-    text = await chat.press("✅")
+    text = await chat.press("✓")
     assert "run out. No BTC was bought, nothing was changed" in text
     assert "Too late" in chat.toast.text
     await chat.press("Ask again")
@@ -355,7 +355,7 @@ async def test_a_cancel_after_the_confirm_shows_the_receipt() -> None:
     chat = Chat()
     await chat.command("buy BTC $100")
     cancel, key = chat.buttons[1].data, chat.message_key
-    await chat.press("✅")
+    await chat.press("✓")
     text = await chat.say(Press(cancel, key, "press"))
 
     assert "Bought" in text
@@ -367,7 +367,7 @@ async def test_a_pending_order_says_what_is_set_aside_and_can_be_looked_at_again
     chat = Chat()
     chat.services.trading.ends_as = OrderState.SUBMITTED
     await chat.command("buy BTC $100")
-    text = await chat.press("✅")
+    text = await chat.press("✓")
     assert "is under way" in text
     assert "Set aside for it: 100 USDT" in text
 
@@ -383,7 +383,7 @@ async def test_a_failed_order_says_why_and_that_nothing_was_spent(reason: Refuse
     chat = Chat()
     chat.services.trading.ends_as, chat.services.trading.refused = OrderState.REJECTED, reason
     await chat.command("buy BTC $100")
-    text = await chat.press("✅")
+    text = await chat.press("✓")
 
     assert "No BTC was bought" in text
     assert "Nothing was spent" in text
@@ -455,11 +455,11 @@ async def test_the_newest_receipts_are_a_press_away() -> None:
     chat = Chat()
     assert "no receipts yet" in await chat.command("receipt")
     await chat.command("buy BTC $100")
-    await chat.press("✅")
+    await chat.press("✓")
     await chat.command("receipt")
-    assert chat.buttons[0].text.startswith("✅ Buy BTC · ")
+    assert chat.buttons[0].text.startswith("✓ Buy BTC · ")
 
-    assert "Bought" in await chat.press("✅ Buy")
+    assert "Bought" in await chat.press("✓ Buy")
 
 
 async def test_a_button_never_carries_more_than_it_may() -> None:

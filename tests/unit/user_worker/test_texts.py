@@ -184,3 +184,12 @@ def test_ages_are_told_in_one_unit(seconds: float, english: str, german: str) ->
     """Never in the future, and never "0 seconds"."""
     assert english == texts_in("en").ago(seconds)
     assert german == texts_in("de").ago(seconds)
+
+
+def test_an_amount_that_is_not_final_is_rounded_down_but_never_to_nothing() -> None:
+    """Nobody is told of more than there will be."""
+    texts = texts_in("en")
+
+    assert "0.07031429" == texts.about(Decimal("0.070314299999999999"))
+    assert "1,000" == texts.about(Decimal("1000.000000001"))
+    assert "0.000000000000000001" == texts.about(Decimal("0.000000000000000001"))

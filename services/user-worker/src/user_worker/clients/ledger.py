@@ -144,6 +144,8 @@ class LedgerClient:
                 timeout=self._timeout_seconds,
             ),
         )
+        if len(response.points) != len(past):
+            raise RequestRefused("ledger", "it did not answer for each past time")
         symbols = await self._symbols_of(
             [
                 currency_asset_id,

@@ -121,9 +121,9 @@ def _open_page(context: Context, draft: Draft) -> Page:
             amount=texts.amount(draft.spend.value),
             symbol=draft.spend.symbol,
         ),
-        texts.html("draft-receive", amount=texts.amount(net), symbol=draft.receive.symbol),
+        texts.html("draft-receive", amount=texts.about(net), symbol=draft.receive.symbol),
         texts.html("draft-price", price=texts.price(draft.price), currency=currency, symbol=base),
-        texts.html("draft-fee", amount=texts.amount(draft.fee.value), symbol=draft.fee.symbol),
+        texts.html("draft-fee", amount=texts.about(draft.fee.value), symbol=draft.fee.symbol),
         texts.html(
             "draft-bound",
             amount=texts.amount(draft.receive_min),

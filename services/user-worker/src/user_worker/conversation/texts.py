@@ -22,7 +22,7 @@ import babel.dates
 import babel.numbers
 from fluent.runtime import FluentBundle, FluentResource
 
-from kernel.money import PRECISION_DIGITS, format_amount
+from kernel.money import PRECISION_DIGITS, format_amount, round_down
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 """What can be chosen, each in its own words. The first is spoken to whom no other fits."""
@@ -34,6 +34,8 @@ PRICE_DIGITS = 2
 SIGNIFICANT_DIGITS = 4
 """What a price below one shows of itself, zeros in front not counted."""
 PRICE_DIGITS_MAX = 18
+ABOUT_DIGITS = 8
+"""After the point, of amounts that are not final: what people know of a bitcoin."""
 
 _TAG = re.compile("<[^<>]*>")
 _FIRST_STRONG_ISOLATE = "\u2068"
@@ -69,6 +71,10 @@ class Texts:
             return babel.numbers.format_decimal(
                 Decimal(format_amount(value)), locale=self.language, decimal_quantization=False
             )
+
+    def about(self, value: Decimal) -> str:
+        """Write an amount that is not final, rounded down to ABOUT_DIGITS, but not to nothing."""
+        return self.amount(round_down(value, ABOUT_DIGITS) or value)
 
     def plain_amount(self, value: Decimal) -> str:
         """Write an amount like `amount`, without marks between thousands."""

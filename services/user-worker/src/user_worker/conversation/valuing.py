@@ -53,20 +53,23 @@ async def valued(context: Context, spans: Sequence[Span]) -> Valuation:
     wanted = [instruments[a] for a in _assets(held, page.trades) if a in instruments]
     quotes = await _quotes(context, wanted)
     candles = await asyncio.gather(*(_candles(context, wanted, span) for span in spans))
-    past = [
-        marked_times(known, span.times(now)) for known, span in zip(candles, spans, strict=True)
-    ]
+    # Each time once, oldest first; where spans meet, the later one's candles tell the prices.
+    past = {
+        marked.at: marked
+        for known, span in zip(candles, spans, strict=True)
+        for marked in marked_times(known, span.times(now))
+    }
     performance = await ledger.performance(
         user_id,
         CURRENCY_ASSET_ID,
         {asset_id: quote.price for asset_id, quote in quotes.items()},
-        [marked for span in past for marked in span],
+        [past[at] for at in sorted(past)],
     )
-    points = iter(performance.points)
+    points = dict(zip(sorted(past), performance.points, strict=True))
     return Valuation(
         performance=performance,
         at=now,
-        spans=tuple(tuple(next(points) for _ in span) for span in past),
+        spans=tuple(tuple(points[at] for at in span.times(now)) for span in spans),
         without_price=tuple(
             position.symbol
             for position in performance.positions

@@ -12,7 +12,7 @@ portfolio-position-unknown = • { $quantity } { $symbol }, Wert unbekannt
 portfolio-currency = • { $quantity } { $symbol }
 portfolio-held = , davon { $held } für Aufträge zurückgelegt
 portfolio-more = … und { $count } weitere
-portfolio-without-price = ⚠️ Für { $symbols } gibt es gerade keinen Kurs; damit sind Wert und Summe unbekannt.
+portfolio-without-price = ⚠ Für { $symbols } gibt es gerade keinen Kurs; damit sind Wert und Summe unbekannt.
 
 ### /profit
 
@@ -36,10 +36,10 @@ profit-legend = <i>Realisiert: aus Verkauftem. Unrealisiert: auf Gehaltenes, zum
 history-title = <b>Deine Geschäfte</b>
 history-empty = Noch keine. Probier <code>/buy BTC $100</code>.
 history-end = Ältere gibt es nicht.
-history-pending-buy = ⏳ Der Kauf von { $symbol } ist unterwegs · Quittung { $receipt }
-history-pending-sell = ⏳ Der Verkauf von { $symbol } ist unterwegs · Quittung { $receipt }
-history-buy = 🟢 <b>{ $base } gekauft</b> für { $currency }
-history-sell = 🔴 <b>{ $base } verkauft</b> für { $currency }
+history-pending-buy = ◷ Der Kauf von { $symbol } ist unterwegs · Quittung { $receipt }
+history-pending-sell = ◷ Der Verkauf von { $symbol } ist unterwegs · Quittung { $receipt }
+history-buy = <b>{ $base } gekauft</b> für { $currency }
+history-sell = <b>{ $base } verkauft</b> für { $currency }
 history-details = Kurs { $price } · Gebühr { $fee }
 history-result = Ergebnis: { $change } { $currency }
 history-when = { $moment } · Quittung { $receipt }

@@ -30,7 +30,7 @@ draft-price = Kurs: { $price } { $currency } für 1 { $symbol }
 draft-fee = Gebühr: { $amount } { $symbol }, schon abgezogen
 draft-bound = Mindestens { $amount } { $symbol } vor der Gebühr, sonst wird nicht gehandelt (Kursabweichung { $slippage })
 draft-valid = Gilt { $duration }, bis { $until }.
-button-confirm = ✅ Bestätigen
+button-confirm = ✓ Bestätigen
 button-cancel = Abbrechen
 button-again = Noch einmal fragen
 button-other-amount = Anderer Betrag
@@ -63,16 +63,16 @@ refused-limit-exceeded-bound = Das überschreitet eine Grenze deines Kontos: { $
 
 ### Die Quittung
 
-order-done-buy = ✅ <b>{ $received } gekauft</b> für { $spent }
-order-done-sell = ✅ <b>{ $spent } verkauft</b> für { $received }
-order-filled-buy = ✅ <b>{ $symbol } gekauft.</b>
-order-filled-sell = ✅ <b>{ $symbol } verkauft.</b>
+order-done-buy = ✓ <b>{ $received } gekauft</b> für { $spent }
+order-done-sell = ✓ <b>{ $spent } verkauft</b> für { $received }
+order-filled-buy = ✓ <b>{ $symbol } gekauft.</b>
+order-filled-sell = ✓ <b>{ $symbol } verkauft.</b>
 order-at = Erledigt am { $moment }
-order-failed-buy = ❌ <b>Es wurde kein { $symbol } gekauft.</b>
-order-failed-sell = ❌ <b>Es wurde kein { $symbol } verkauft.</b>
+order-failed-buy = ✗ <b>Es wurde kein { $symbol } gekauft.</b>
+order-failed-sell = ✗ <b>Es wurde kein { $symbol } verkauft.</b>
 funds-back = Es wurde nichts ausgegeben.
-order-pending-buy = ⏳ <b>Der Kauf von { $symbol }</b> ist unterwegs. Ich sage dir Bescheid, sobald er erledigt ist.
-order-pending-sell = ⏳ <b>Der Verkauf von { $symbol }</b> ist unterwegs. Ich sage dir Bescheid, sobald er erledigt ist.
+order-pending-buy = ◷ <b>Der Kauf von { $symbol }</b> ist unterwegs. Ich sage dir Bescheid, sobald er erledigt ist.
+order-pending-sell = ◷ <b>Der Verkauf von { $symbol }</b> ist unterwegs. Ich sage dir Bescheid, sobald er erledigt ist.
 order-held = Dafür zurückgelegt: { $amount } { $symbol }
 receipt-simulated = <i>Ein simuliertes Geschäft: Spielgeld, erfundener Markt.</i>
 receipt-id = Quittung <b>{ $receipt }</b>: <code>/receipt { $typed }</code>
@@ -84,9 +84,9 @@ receipt-malformed = { $typed } kann keine Quittung sein: Sie sehen aus wie <code
 receipt-unknown = Eine Quittung { $receipt } hast du nicht.
 receipt-none = Du hast noch keine Quittungen. Jeder Auftrag bekommt eine.
 receipt-which = Welche Quittung? Die neuesten sind diese; für eine ältere schreib <code>/receipt</code> und ihre Kennung.
-receipt-button-done = ✅ { $what } { $symbol } · { $receipt }
-receipt-button-failed = ❌ { $what } { $symbol } · { $receipt }
-receipt-button-pending = ⏳ { $what } { $symbol } · { $receipt }
+receipt-button-done = ✓ { $what } { $symbol } · { $receipt }
+receipt-button-failed = ✗ { $what } { $symbol } · { $receipt }
+receipt-button-pending = ◷ { $what } { $symbol } · { $receipt }
 side-buy = Kauf
 side-sell = Verkauf
 

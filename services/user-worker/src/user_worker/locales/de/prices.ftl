@@ -6,7 +6,7 @@ symbol-unknown = Etwas namens { $typed } wird hier nicht gehandelt.
 symbol-lookalike = { $typed } enthält Buchstaben oder Zeichen, die nur so aussehen wie die üblichen; dem traue ich nicht.
 symbol-did-you-mean = Meintest du etwas davon?
 prices-away = Ich komme gerade nicht an die Kurse. Es wurde nichts geändert; bitte versuche es gleich noch einmal.
-prices-old = ⚠️ Der älteste dieser Kurse ist von { $ago }.
+prices-old = ⚠ Der älteste dieser Kurse ist von { $ago }.
 simulated-price = <i>Simulierter Kurs aus einem erfundenen Markt, kein echter.</i>
 simulated-prices = <i>Simulierte Kurse aus einem erfundenen Markt, keine echten.</i>
 
@@ -18,7 +18,7 @@ card-since =
     { $arrow } { $change } seit { $since }
     Hoch { $high } · Tief { $low }
 card-age = Kurs von { $ago }
-card-stale = ⚠️ Das ist zu alt zum Handeln; bitte warte auf einen neuen.
+card-stale = ⚠ Das ist zu alt zum Handeln; bitte warte auf einen neuen.
 card-unknown = Für { $symbol } gibt es gerade keinen Kurs. Bitte versuche es gleich noch einmal.
 card-fresh = Das ist der neueste.
 

@@ -12,7 +12,7 @@ portfolio-position-unknown = • { $quantity } { $symbol }, value unknown
 portfolio-currency = • { $quantity } { $symbol }
 portfolio-held = , of it { $held } set aside for orders
 portfolio-more = … and { $count } more
-portfolio-without-price = ⚠️ There is no price for { $symbols } now, so its value is unknown and the total with it.
+portfolio-without-price = ⚠ There is no price for { $symbols } now, so its value is unknown and the total with it.
 
 ### /profit
 
@@ -36,10 +36,10 @@ profit-legend = <i>Realised: from what you sold. Unrealised: on what you hold, a
 history-title = <b>Your trades</b>
 history-empty = None yet. Try <code>/buy BTC $100</code>.
 history-end = There are no older ones.
-history-pending-buy = ⏳ Buying { $symbol } is under way · receipt { $receipt }
-history-pending-sell = ⏳ Selling { $symbol } is under way · receipt { $receipt }
-history-buy = 🟢 <b>Bought { $base }</b> for { $currency }
-history-sell = 🔴 <b>Sold { $base }</b> for { $currency }
+history-pending-buy = ◷ Buying { $symbol } is under way · receipt { $receipt }
+history-pending-sell = ◷ Selling { $symbol } is under way · receipt { $receipt }
+history-buy = <b>Bought { $base }</b> for { $currency }
+history-sell = <b>Sold { $base }</b> for { $currency }
 history-details = Price { $price } · fee { $fee }
 history-result = Result: { $change } { $currency }
 history-when = { $moment } · receipt { $receipt }

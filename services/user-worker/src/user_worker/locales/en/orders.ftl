@@ -30,7 +30,7 @@ draft-price = Price: { $price } { $currency } for 1 { $symbol }
 draft-fee = Fee: { $amount } { $symbol }, already taken off
 draft-bound = At least { $amount } { $symbol } before the fee, or nothing is traded (slippage { $slippage })
 draft-valid = Good for { $duration }, until { $until }.
-button-confirm = ✅ Confirm
+button-confirm = ✓ Confirm
 button-cancel = Cancel
 button-again = Ask again
 button-other-amount = Another amount
@@ -63,16 +63,16 @@ refused-limit-exceeded-bound = That passes a limit of your account: { $bound }.
 
 ### The receipt
 
-order-done-buy = ✅ <b>Bought { $received }</b> for { $spent }
-order-done-sell = ✅ <b>Sold { $spent }</b> for { $received }
-order-filled-buy = ✅ <b>Bought { $symbol }.</b>
-order-filled-sell = ✅ <b>Sold { $symbol }.</b>
+order-done-buy = ✓ <b>Bought { $received }</b> for { $spent }
+order-done-sell = ✓ <b>Sold { $spent }</b> for { $received }
+order-filled-buy = ✓ <b>Bought { $symbol }.</b>
+order-filled-sell = ✓ <b>Sold { $symbol }.</b>
 order-at = Done on { $moment }
-order-failed-buy = ❌ <b>No { $symbol } was bought.</b>
-order-failed-sell = ❌ <b>No { $symbol } was sold.</b>
+order-failed-buy = ✗ <b>No { $symbol } was bought.</b>
+order-failed-sell = ✗ <b>No { $symbol } was sold.</b>
 funds-back = Nothing was spent.
-order-pending-buy = ⏳ <b>Buying { $symbol }</b> is under way. I will tell you as soon as it is done.
-order-pending-sell = ⏳ <b>Selling { $symbol }</b> is under way. I will tell you as soon as it is done.
+order-pending-buy = ◷ <b>Buying { $symbol }</b> is under way. I will tell you as soon as it is done.
+order-pending-sell = ◷ <b>Selling { $symbol }</b> is under way. I will tell you as soon as it is done.
 order-held = Set aside for it: { $amount } { $symbol }
 receipt-simulated = <i>A simulated trade: play money, made-up market.</i>
 receipt-id = Receipt <b>{ $receipt }</b>: <code>/receipt { $typed }</code>
@@ -84,9 +84,9 @@ receipt-malformed = { $typed } cannot be a receipt: they look like <code>7K3M-9Q
 receipt-unknown = You have no receipt { $receipt }.
 receipt-none = You have no receipts yet. Each order gets one.
 receipt-which = Which receipt? The newest are these; write <code>/receipt</code> and its id for an older one.
-receipt-button-done = ✅ { $what } { $symbol } · { $receipt }
-receipt-button-failed = ❌ { $what } { $symbol } · { $receipt }
-receipt-button-pending = ⏳ { $what } { $symbol } · { $receipt }
+receipt-button-done = ✓ { $what } { $symbol } · { $receipt }
+receipt-button-failed = ✗ { $what } { $symbol } · { $receipt }
+receipt-button-pending = ◷ { $what } { $symbol } · { $receipt }
 side-buy = Buy
 side-sell = Sell
 

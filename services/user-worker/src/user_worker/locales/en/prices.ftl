@@ -6,7 +6,7 @@ symbol-unknown = Nothing called { $typed } is traded here.
 symbol-lookalike = { $typed } has letters or signs that only look like the usual ones, so I do not trust it.
 symbol-did-you-mean = Did you mean one of these?
 prices-away = I cannot get at the prices just now. Nothing was changed; please try again in a moment.
-prices-old = ⚠️ The oldest of these prices is from { $ago }.
+prices-old = ⚠ The oldest of these prices is from { $ago }.
 simulated-price = <i>Simulated price from a made-up market, not a real one.</i>
 simulated-prices = <i>Simulated prices from a made-up market, not real ones.</i>
 
@@ -18,7 +18,7 @@ card-since =
     { $arrow } { $change } since { $since }
     High { $high } · low { $low }
 card-age = Price from { $ago }
-card-stale = ⚠️ That is too old to trade on; please wait for a fresh one.
+card-stale = ⚠ That is too old to trade on; please wait for a fresh one.
 card-unknown = There is no price for { $symbol } just now. Please try again in a moment.
 card-fresh = Here is the newest.
 
