@@ -9,11 +9,12 @@ of the service it is about.
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from tests.load import bench_planning, bench_start, bench_trades
 
-Part = Callable[[argparse.Namespace], Awaitable[bool]]
+Part = Callable[[argparse.Namespace], Coroutine[Any, Any, bool]]
 
 PARTS: dict[str, Part] = {
     "start": bench_start.bench,

@@ -25,7 +25,8 @@ from chassis.settings import Secret
 from devbox.database import Database
 from kernel.sharding import Claim
 from user_worker.application.carrying_out import CarryingOut, CarryingPace
-from user_worker.application.resuming import Resumer, ResumingPace
+from user_worker.application.recurring import Rhythm
+from user_worker.application.resuming import Resumer
 from user_worker.domain.carrying_out import Record
 from user_worker.domain.orders import (
     Coins,
@@ -450,11 +451,11 @@ async def _carried_out(room: Room, market: Market, claim: Claim) -> int:
         pace = CarryingPace(4, SOON, SOON)
         carrying_out = CarryingOut(market.orders, market.books, market.venue, pace)
         carrying_out.begin(claim, lambda: None)
-        await Resumer(market.orders, carrying_out, ResumingPace(1, 10, SOON)).look()
+        await Resumer(market.orders, carrying_out, 10, Rhythm(1.0, SOON, SOON)).look()
         for underway in await _under_way(room, claim):
-            task = carrying_out.start(claim, underway.seen)
-            assert task is not None
-            await asyncio.wait({task})
+            carried = carrying_out.start(claim, underway.seen)
+            assert carried is not None
+            await asyncio.wait({carried.task})
         if not await _under_way(room, claim):
             return life + 1
         carrying_out.stop(claim)

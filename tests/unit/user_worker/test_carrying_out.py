@@ -17,7 +17,8 @@ from tests.unit.user_worker.fakes_trading import (
 )
 
 from user_worker.application.carrying_out import CarryingOut, CarryingPace
-from user_worker.application.resuming import Resumer, ResumingPace
+from user_worker.application.recurring import Rhythm
+from user_worker.application.resuming import Resumer
 from user_worker.domain.carrying_out import (
     Answer,
     Fresh,
@@ -63,11 +64,11 @@ async def carried_to_the_end(market: Market, draft: Draft, decide: Decide = next
         carrying_out.begin(claim, lambda: None)
         try:
             await market.orders.accept(claim, ANN, draft.draft_id, "en")
-            await Resumer(market.orders, carrying_out, ResumingPace(1.0, 10, AT_ONCE)).look()
-            task = carrying_out.start(claim, await market.orders.look(draft.draft_id))
-            assert task is not None
-            await asyncio.wait({task})
-            if task.exception() is None and task.result().state.is_final:
+            await Resumer(market.orders, carrying_out, 10, Rhythm(1.0, AT_ONCE, AT_ONCE)).look()
+            carried = carrying_out.start(claim, await market.orders.look(draft.draft_id))
+            assert carried is not None
+            await asyncio.wait({carried.task})
+            if carried.task.exception() is None and carried.task.result().state.is_final:
                 break
         except DependencyDown:
             pass

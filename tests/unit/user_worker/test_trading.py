@@ -26,9 +26,10 @@ from tests.unit.user_worker.fakes_trading import (
 
 from kernel.sharding import Claim
 from user_worker.application.carrying_out import CarryingOut, CarryingPace
-from user_worker.application.resuming import Resumer, ResumingPace
-from user_worker.application.telling import NOTICES_AT_ONCE_MAX, Teller, TellingPace
-from user_worker.application.trading import Stores, Trading
+from user_worker.application.recurring import Rhythm
+from user_worker.application.resuming import Resumer
+from user_worker.application.telling import NOTICES_AT_ONCE_MAX, Teller
+from user_worker.application.trading import HINDERED_SECONDS, Stores, Trading
 from user_worker.conversation.notices import notice_of
 from user_worker.domain.carrying_out import BooksSaid, VenueSaid
 from user_worker.domain.orders import (
@@ -44,12 +45,13 @@ from user_worker.domain.orders import (
     Wish,
 )
 from user_worker.domain.pauses import Pauses
-from user_worker.domain.replies import SendText
+from user_worker.domain.replies import Reply, SendText
 from user_worker.errors import ClaimLost, DependencyDown
 from user_worker.trading_ports import EndEvent, Notice, Offer
 
 SOON = Pauses(0.001, 0.002)
 LONG = Pauses(60.0, 60.0)
+RHYTHM = Rhythm(60.0, SOON, SOON)
 WISH = Wish(Side.BUY, "BTC", Money(Decimal(100)))
 
 
@@ -261,7 +263,7 @@ async def test_the_resumer_and_the_job_meet_at_one_task() -> None:
     draft = house.offer()
     job = asyncio.create_task(house.confirm(draft))
     await until(lambda: house.venue.submissions)
-    resumer = Resumer(house.market.orders, house.carrying_out, ResumingPace(1.0, 10, SOON))
+    resumer = Resumer(house.market.orders, house.carrying_out, 10, RHYTHM)
     await resumer.look()
 
     house.venue.gate.set()
@@ -347,7 +349,7 @@ async def test_the_resumer_takes_up_what_it_finds_after_a_claim_and_survives_an_
         await house.confirm(draft)
     house.market.way.is_dead = False
     house.market.way.faults = iter([Fault.NEVER_ARRIVED, Fault.NEVER_ARRIVED])
-    resumer = Resumer(house.market.orders, house.carrying_out, ResumingPace(60.0, 10, SOON))
+    resumer = Resumer(house.market.orders, house.carrying_out, 10, RHYTHM)
     running = asyncio.create_task(resumer.run())
     try:
         await until(lambda: house.row(draft).state is OrderState.FILLED)
@@ -408,9 +410,7 @@ class Languages:
 def _teller(
     house: House, events: MemoryEvents, notices: MemoryNotices, chosen: Mapping[UUID, str]
 ) -> Teller:
-    return Teller(
-        events, notices, Languages(chosen), notice_of, house.carrying_out, TellingPace(60.0, SOON)
-    )
+    return Teller(events, notices, Languages(chosen), notice_of, house.carrying_out, RHYTHM)
 
 
 async def _ended(house: House) -> EndEvent:
@@ -447,7 +447,7 @@ async def test_an_event_is_told_until_it_is_marked_and_the_gateway_takes_it_once
         await until(lambda: notices.calls >= 4)
         assert [] == events.marked
         events.is_stale = False
-        house.carrying_out.ended.set()
+        house.carrying_out.ended_untold.set()
         await until(lambda: events.marked)
     finally:
         running.cancel()
@@ -465,3 +465,49 @@ async def test_more_events_than_one_call_may_tell_are_told_at_once() -> None:
     finally:
         running.cancel()
     assert 3 == notices.calls
+
+
+async def test_one_bad_event_keeps_no_others_back() -> None:
+    """It stays to be looked at; nothing stops."""
+    house, notices = House(), MemoryNotices()
+    good, bad, other = [await _ended(house) for _ in range(3)]
+    events = MemoryEvents([good, bad, other])
+
+    def fussy(order: Order, language: str) -> list[Reply]:
+        if order.order_id == bad.order.order_id:
+            raise ValueError("no such message")
+        return notice_of(order, language)
+
+    teller = Teller(events, notices, Languages(), fussy, house.carrying_out, RHYTHM)
+    with pytest.raises(ValueError, match="no such message"):
+        await teller.relay()
+    assert [good.event_id, other.event_id] == events.marked == list(notices.taken)
+    running = asyncio.create_task(teller.run())
+    await asyncio.sleep(0.02)
+    assert not running.done()
+    running.cancel()
+
+
+async def test_a_job_does_not_wait_long_for_an_order_somebody_does_not_answer_for() -> None:
+    """It keeps others from their turn: a moment for a restart, then it is told later."""
+    house = House(wait_seconds=30.0, pauses=LONG)
+    house.market.way.faults = iter([None, Fault.NEVER_ARRIVED])
+    draft = house.offer()
+    began = asyncio.get_running_loop().time()
+    order = await house.confirm(draft)
+
+    assert OrderState.ACCEPTED is order.state
+    assert asyncio.get_running_loop().time() - began < HINDERED_SECONDS + 1
+    assert house.market.orders.rows[draft.draft_id].tell_later
+    await house.carrying_out.close()
+
+
+async def test_nothing_runs_after_closing() -> None:
+    """Whatever hangs is cancelled and waited for."""
+    house = House(wait_seconds=0.01)
+    house.venue.gate.clear()
+    await house.confirm(house.offer())
+    await house.carrying_out.close()
+
+    assert [] == house.carrying_out.claims()
+    assert 1 == len([t for t in asyncio.all_tasks() if not t.done()])

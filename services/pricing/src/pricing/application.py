@@ -21,8 +21,17 @@ from typing import Protocol
 from chassis.errors import TryAgain
 from chassis.telemetry import get_logger
 from pricing import metrics
-from pricing.domain import Candle, Candles, Quote
-from pricing.errors import NoQuotes, TooManyWatches
+from pricing.domain import (
+    CANDLE_MINUTES_PER_CALL_MAX,
+    Candle,
+    Candles,
+    Quote,
+    Span,
+    Traded,
+    beginning,
+    spans,
+)
+from pricing.errors import NoQuotes, TooManyWatches, UnknownSymbol
 
 _log = get_logger(__name__)
 _TIMER_SLACK_SECONDS = 0.002
@@ -35,6 +44,11 @@ class QuoteSource(Protocol):
     @property
     def symbols(self) -> Sequence[str]:
         """The symbols it can state prices for."""
+        ...
+
+    @property
+    def instruments(self) -> Sequence[Traded]:
+        """The same with how their prices are shown."""
         ...
 
     async def fetch(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
@@ -55,6 +69,15 @@ class CandleBook(Protocol):
 
     async def add(self, candles: Sequence[Candle]) -> None:
         """Keep candles; one that is there stays as it is. Raises TryAgain."""
+        ...
+
+    async def read(
+        self, traded: Traded, interval: timedelta, begin: datetime, end: datetime
+    ) -> list[Span]:
+        """Read the kept minutes from `begin` to before `end` as intervals, oldest first.
+
+        Raises TryAgain.
+        """
         ...
 
 
@@ -122,6 +145,35 @@ class Market:
         if silent := [s for s in symbols if s in known and s not in self._quotes]:
             raise NoQuotes(silent)
         return [self._quotes[s] for s in symbols if s in self._quotes]
+
+    @property
+    def instruments(self) -> Sequence[Traded]:
+        """What has a price here, ordered by symbol."""
+        return sorted(self._source.instruments, key=lambda traded: traded.symbol)
+
+    async def candles(
+        self, symbol: str, interval: timedelta, count_max: int, before: datetime | None
+    ) -> tuple[Traded, list[Span]]:
+        """Read the newest `count_max` candles that begin before `before`, oldest first.
+
+        What has not been kept yet, the minute under way included, is added from memory. One call
+        looks back CANDLE_MINUTES_PER_CALL_MAX at most. Raises UnknownSymbol, TryAgain.
+        """
+        traded = next((t for t in self._source.instruments if t.symbol == symbol), None)
+        if traded is None:
+            raise UnknownSymbol(symbol)
+        end = self._now() + timedelta(microseconds=1) if before is None else before
+        reach = min(interval * count_max, timedelta(minutes=CANDLE_MINUTES_PER_CALL_MAX))
+        # Up to the present the last interval is the one under way.
+        begin = beginning(end - timedelta(microseconds=1), interval) - reach + interval
+        kept = await self._book.read(traded, interval, begin, end)
+        later = [c for c in self._unkept(symbol) if begin <= c.minute < end]
+        return traded, spans(kept, later, interval, count_max)
+
+    def _unkept(self, symbol: str) -> Iterator[Candle]:
+        yield from (candle for candle in self._pending if candle.symbol == symbol)
+        if (candle := self._candles.under_way(symbol)) is not None:
+            yield candle
 
     async def watch(self, symbols: Sequence[str]) -> AsyncGenerator[list[Quote], None]:
         """Give the latest quotes, then what changes, as fast as the watcher reads.

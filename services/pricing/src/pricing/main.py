@@ -1,9 +1,12 @@
 """The one place where everybody of pricing is introduced to everybody."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc.aio
 
 from chassis import telemetry
 from chassis.grpc_server import Server, serving
@@ -13,11 +16,17 @@ from chassis.process import ready_line
 from chassis.redis import open_redis
 from pricing.application import Limits, Market
 from pricing.cache import RedisQuoteCache
+from pricing.history import fill_in
+from pricing.paper_venue.opening import open_venue
 from pricing.postgres import CandleBook
 from pricing.servicer import PricingServicer
 from pricing.settings import Settings
 from pricing.simulation import SimulatedMarket, read_instruments
 from purser.pricing.v1.pricing_pb2_grpc import add_PricingServiceServicer_to_server
+from purser.venue.v1.venue_pb2_grpc import add_VenueServiceServicer_to_server
+
+INSIST_SECONDS = 0.5
+"""How long a task may take to end before it is told again."""
 
 
 @asynccontextmanager
@@ -40,23 +49,26 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         await require_applied(pool, "pricing", folder_of("pricing"))
         redis = open_redis(settings.redis)
         stack.push_async_callback(redis.aclose)
+        book = CandleBook(pool)
         market = Market(
             source,
             RedisQuoteCache(redis, settings.quote_keep_seconds),
-            CandleBook(pool),
+            book,
             _limits(settings, step),
-            now=lambda: datetime.now(UTC),
+            now=_now,
         )
         await market.step()
-        await stack.enter_async_context(_following(market))
+        reach = timedelta(hours=settings.history_hours)
+        past = fill_in(source, book, _now(), reach)
+        await stack.enter_async_context(_beside(market.follow(), past))
         servicer = PricingServicer(market)
-        yield await stack.enter_async_context(
-            serving(
-                settings.server,
-                lambda server: add_PricingServiceServicer_to_server(servicer, server),
-                telling,
-            )
-        )
+        venue = await stack.enter_async_context(open_venue(settings, market, _now))
+
+        def add_servicers(server: grpc.aio.Server) -> None:
+            add_PricingServiceServicer_to_server(servicer, server)
+            add_VenueServiceServicer_to_server(venue, server)
+
+        yield await stack.enter_async_context(serving(settings.server, add_servicers, telling))
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -67,11 +79,19 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def _following(market: Market) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as tasks:
-        following = tasks.create_task(market.follow())
+async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        tasks = {group.create_task(one) for one in work}
         yield
-        following.cancel()
+        # Insisting: where asyncpg waits, one cancellation can get lost on its way.
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=INSIST_SECONDS)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _limits(settings: Settings, step: timedelta) -> Limits:

@@ -15,7 +15,14 @@ SHARED_QUOTES = Counter(
 )
 CANDLES = Counter(
     "purser_pricing_candles",
-    "Finished candles: kept, or dropped because the database was away for too long.",
+    "Finished candles: kept, dropped because the database was away for too long, or filled in from "
+    "a source's past.",
     ["outcome"],
 )
 WATCHES = Gauge("purser_pricing_watches", "Streams of quotes being served.")
+VENUE_ORDERS = Counter(
+    "purser_venue_orders",
+    "Orders the paper venue answered: filled, tombstoned, or the reason of a refusal when this "
+    "call made it so; repeated when the id had an outcome before.",
+    ["outcome"],
+)

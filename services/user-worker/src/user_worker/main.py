@@ -8,10 +8,12 @@ its turn to be released still works.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
+import grpc.aio
 import msgspec
 
 from chassis import migrations, telemetry
@@ -36,9 +38,10 @@ from user_worker.application.reading import (
     StreamPace,
     StreamReader,
 )
-from user_worker.application.resuming import Resumer, ResumingPace
+from user_worker.application.recurring import Rhythm
+from user_worker.application.resuming import Resumer
 from user_worker.application.shards import QueueBounds, Shards
-from user_worker.application.telling import Teller, TellingPace
+from user_worker.application.telling import Teller
 from user_worker.application.trading import Stores, Trading
 from user_worker.clients import (
     BooksClient,
@@ -110,33 +113,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             stack.push_async_callback(channels[service].close)
         patience = settings.addresses.service_timeout_seconds
         inbox = GatewayInbox(channels["gateway"], patience)
-        ledger = LedgerClient(channels["ledger"], patience)
-        books = BooksClient(channels["ledger"], patience)
-        venue = VenueClient(channels["venue"], patience)
         preferences = PostgresPreferences(store)
-        pricing = LocalPricing(
-            PricingClient(channels["pricing"], patience),
-            books,
-            _quotes_pace(settings.trading, settings.work),
-        )
-        orders = PostgresOrders(store, _order_limits(settings.trading))
-        carrying_out = CarryingOut(
-            orders, books, venue, _carrying_pace(settings.trading, settings.work)
-        )
+        trade = _trade(settings, store, channels)
+        stack.push_async_callback(trade.carrying_out.close)
         pictures = await stack.enter_async_context(ResvgPictures())
         conversation = Conversation(
             Services(
-                pricing=pricing,
+                pricing=trade.pricing,
                 wallet=WalletClient(channels["wallet"], patience),
-                ledger=ledger,
-                trading=Trading(
-                    Stores(_drafts(store, settings.trading), orders),
-                    ledger,
-                    pricing,
-                    venue,
-                    carrying_out,
-                    settings.trading.confirm_wait_seconds,
-                ),
+                ledger=trade.ledger,
+                trading=trade.trading,
                 sessions=RedisSessions(redis, settings.conversation.dialogue_seconds),
                 gateway=inbox,
                 pictures=pictures,
@@ -156,7 +142,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             preferences,
             QueueBounds(settings.work.user_waiting_jobs_max, settings.work.shard_waiting_bytes_max),
             clearer.clear,
-            carrying_out,
+            trade.carrying_out,
         )
         stack.push_async_callback(shards.close)
         placement = PostgresPlacement(
@@ -184,15 +170,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             StreamReader(stream, shards, _stream_pace(settings.reading, settings.work)).run(),
             InboxReader(inbox, shards, _inbox_pace(settings.reading)).run(),
             clearer.run(),
-            pricing.run(),
-            Resumer(orders, carrying_out, _resuming_pace(settings.trading, settings.work)).run(),
+            trade.pricing.run(),
+            trade.resumer.run(),
             Teller(
                 PostgresEvents(store),
                 inbox,
                 preferences,
                 notice_of,
-                carrying_out,
-                TellingPace(settings.trading.notices_poll_seconds, _after_outage(settings.work)),
+                trade.carrying_out,
+                _rhythm(settings.trading.notices_poll_seconds, settings),
             ).run(),
             listen(
                 settings.ownership.session_database_url or settings.postgres.database_url,
@@ -212,6 +198,70 @@ async def _until_owner_left(
         await group.create_task(owner)
         for task in tasks:
             task.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Trade:
+    """What orders and prices are made of."""
+
+    ledger: LedgerClient
+    pricing: LocalPricing
+    carrying_out: CarryingOut
+    trading: Trading
+    resumer: Resumer
+
+
+def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Channel]) -> _Trade:
+    patience, limits = settings.addresses.service_timeout_seconds, settings.trading
+    ledger = LedgerClient(channels["ledger"], patience)
+    books = BooksClient(channels["ledger"], patience)
+    venue = VenueClient(channels["venue"], patience)
+    pricing = LocalPricing(
+        PricingClient(channels["pricing"], patience),
+        books,
+        _quotes_pace(settings.trading, settings.work),
+    )
+    drafts = PostgresDrafts(store, limits.draft_lifetime_seconds, limits.user_open_drafts_max)
+    orders = PostgresOrders(
+        store,
+        OrderLimits(
+            submit_within_seconds=limits.submit_within_seconds,
+            user_under_way_max=limits.user_orders_under_way_max,
+            shard_under_way_max=limits.shard_orders_under_way_max,
+        ),
+    )
+    rhythm = _rhythm(limits.orders_poll_seconds, settings)
+    carrying_out = CarryingOut(
+        orders,
+        books,
+        venue,
+        CarryingPace(limits.order_steps_at_once_max, rhythm.after_outage, rhythm.after_trouble),
+    )
+    return _Trade(
+        ledger=ledger,
+        pricing=pricing,
+        carrying_out=carrying_out,
+        trading=Trading(
+            Stores(drafts, orders),
+            ledger,
+            pricing,
+            venue,
+            carrying_out,
+            limits.confirm_wait_seconds,
+        ),
+        resumer=Resumer(orders, carrying_out, limits.shard_orders_under_way_max, rhythm),
+    )
+
+
+def _rhythm(period_seconds: float, settings: Settings) -> Rhythm:
+    trading = settings.trading
+    return Rhythm(
+        period_seconds=period_seconds,
+        after_outage=_after_outage(settings.work),
+        after_trouble=Pauses(
+            trading.pause_after_trouble_seconds, trading.pause_in_trouble_longest_seconds
+        ),
+    )
 
 
 def _tries(work: WorkSettings) -> Tries:
@@ -260,36 +310,6 @@ def _inbox_pace(reading: ReadingSettings) -> InboxPace:
 
 def _after_outage(work: WorkSettings) -> Pauses:
     return Pauses(work.pause_after_outage_seconds, work.pause_longest_seconds)
-
-
-def _drafts(store: Pool, trading: TradingSettings) -> PostgresDrafts:
-    return PostgresDrafts(store, trading.draft_lifetime_seconds, trading.user_open_drafts_max)
-
-
-def _order_limits(trading: TradingSettings) -> OrderLimits:
-    return OrderLimits(
-        submit_within_seconds=trading.submit_within_seconds,
-        user_under_way_max=trading.user_orders_under_way_max,
-        shard_under_way_max=trading.shard_orders_under_way_max,
-    )
-
-
-def _carrying_pace(trading: TradingSettings, work: WorkSettings) -> CarryingPace:
-    return CarryingPace(
-        steps_at_once_max=trading.order_steps_at_once_max,
-        after_outage=_after_outage(work),
-        after_trouble=Pauses(
-            trading.pause_after_trouble_seconds, trading.pause_in_trouble_longest_seconds
-        ),
-    )
-
-
-def _resuming_pace(trading: TradingSettings, work: WorkSettings) -> ResumingPace:
-    return ResumingPace(
-        period_seconds=trading.orders_poll_seconds,
-        orders_per_shard_max=trading.shard_orders_under_way_max,
-        after_outage=_after_outage(work),
-    )
 
 
 def _quotes_pace(trading: TradingSettings, work: WorkSettings) -> QuotesPace:

@@ -39,5 +39,8 @@ ORDER_TROUBLES = Counter(
     "purser_worker_order_troubles",
     "Answers that cannot be, and mistakes of ours, while orders were carried out. Look at each.",
 )
+TROUBLES = Counter(
+    "purser_worker_troubles", "Unexpected errors of what goes on beside the jobs.", ["purpose"]
+)
 NOTICES = Counter("purser_worker_notices", "Ends of orders given to the gateway as notices.")
 QUOTES = Counter("purser_worker_quotes", "Prices given: from the local copy or asked for.", ["how"])

@@ -61,13 +61,26 @@ class CarryingPace:
     """After an answer that cannot be, or a mistake of ours."""
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An order under way."""
+
+    task: asyncio.Task[Order]
+    """Ends with the order as it then stands; may raise ClaimLost."""
+    hindered: asyncio.Event
+    """Set when somebody did not answer: it may take long."""
+
+
 @dataclass(slots=True)
 class _Shard:
     """The orders under way under one claim."""
 
     when_lost: Callable[[], None]
-    tasks: dict[UUID, asyncio.Task[Order]] = field(default_factory=dict)
+    orders: dict[UUID, Carried] = field(default_factory=dict)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def tasks(self) -> list[asyncio.Task[Order]]:
+        return [order.task for order in self.orders.values()]
 
 
 class CarryingOut:
@@ -89,8 +102,9 @@ class CarryingOut:
         self._slots = asyncio.Semaphore(pace.steps_at_once_max)
         self._shards: dict[Claim, _Shard] = {}
         self._waiters: Counter[UUID] = Counter()
-        self.ended = asyncio.Event()
-        """Set when an order ended: there may be somebody to tell."""
+        self._tasks: set[asyncio.Task[Order]] = set()
+        self.ended_untold = asyncio.Event()
+        """Set when an order ended that nobody waited for."""
         self.begun = asyncio.Event()
         """Set when a shard was begun: there may be orders to take up."""
 
@@ -104,8 +118,8 @@ class CarryingOut:
         shard = self._shards.pop(claim, None)
         if shard is not None:
             shard.draining.set()
-            for task in shard.tasks.values():
-                task.cancel()
+            for order in shard.orders.values():
+                order.task.cancel()
 
     async def finish(self, claim: Claim, timeout_seconds: float) -> int:
         """Let what is under way go on within the bound, then stop; gives how many were cut.
@@ -116,13 +130,20 @@ class CarryingOut:
         if shard is None:
             return 0
         shard.draining.set()
-        if shard.tasks:
-            await asyncio.wait(shard.tasks.values(), timeout=timeout_seconds)
-        cut = list(shard.tasks.values())
+        if shard.orders:
+            await asyncio.wait(shard.tasks(), timeout=timeout_seconds)
+        cut = shard.tasks()
         self.stop(claim)
         if cut:
             await asyncio.wait(cut)
         return len(cut)
+
+    async def close(self) -> None:
+        """Stop whatever is left and wait until nothing runs."""
+        for claim in list(self._shards):
+            self.stop(claim)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def claims(self) -> list[Claim]:
         """Give the claims of the shards whose orders may be started."""
@@ -131,7 +152,7 @@ class CarryingOut:
     def has(self, claim: Claim, order_id: UUID) -> bool:
         """Say whether an order is being carried out under a claim."""
         shard = self._shards.get(claim)
-        return shard is not None and order_id in shard.tasks
+        return shard is not None and order_id in shard.orders
 
     @contextmanager
     def waited_for(self, order_id: UUID) -> Iterator[None]:
@@ -144,33 +165,39 @@ class CarryingOut:
             if not self._waiters[order_id]:
                 del self._waiters[order_id]
 
-    def start(self, claim: Claim, seen: Seen) -> "asyncio.Task[Order] | None":
-        """Carry an order out, or find the task that does.
-
-        Gives a task that ends with the order as it then stands; it may raise ClaimLost. None when
-        the shard is being given up.
-        """
+    def start(self, claim: Claim, seen: Seen) -> Carried | None:
+        """Carry an order out, or find the task that does. None when the shard is being given up."""
         shard = self._shards.get(claim)
         if shard is None or shard.draining.is_set():
             return None
         order_id = seen.order.order_id
-        task = shard.tasks.get(order_id)
-        if task is None:
-            task = asyncio.create_task(self._run(claim, shard, seen))
-            shard.tasks[order_id] = task
+        if order_id not in shard.orders:
+            hindered = asyncio.Event()
+            task = asyncio.create_task(self._run(claim, shard, seen, hindered))
+            shard.orders[order_id] = Carried(task, hindered)
+            self._tasks.add(task)
             metrics.ORDERS_UNDER_WAY.inc()
-            task.add_done_callback(partial(_ended, shard, order_id))
-        return task
+            task.add_done_callback(partial(self._ended, shard, order_id))
+        return shard.orders[order_id]
 
-    async def _run(self, claim: Claim, shard: _Shard, seen: Seen) -> Order:
+    def _ended(self, shard: _Shard, order_id: UUID, task: asyncio.Task[Order]) -> None:
+        del shard.orders[order_id]
+        self._tasks.discard(task)
+        metrics.ORDERS_UNDER_WAY.dec()
+        if not task.cancelled():
+            task.exception()  # a lost claim was acted upon; whoever waits for the task sees it, too
+
+    async def _run(self, claim: Claim, shard: _Shard, seen: Seen, hindered: asyncio.Event) -> Order:
         try:
-            return await self._carry_out(claim, shard, seen)
+            return await self._carry_out(claim, shard, seen, hindered)
         except ClaimLost:
             if self._shards.get(claim) is shard:
                 shard.when_lost()
             raise
 
-    async def _carry_out(self, claim: Claim, shard: _Shard, seen: Seen) -> Order:
+    async def _carry_out(
+        self, claim: Claim, shard: _Shard, seen: Seen, hindered: asyncio.Event
+    ) -> Order:
         order_id, last, missed = seen.order.order_id, None, set[str]()
         outages, troubles = iter(self._pace.after_outage), iter(self._pace.after_trouble)
         is_looked_at = True
@@ -204,6 +231,7 @@ class CarryingOut:
                 metrics.ORDER_TROUBLES.inc()
                 _log.exception("order_in_trouble", order_id=str(order_id), shard=str(claim))
                 pause = next(troubles)
+            hindered.set()
             if await is_set_within(shard.draining, pause):
                 return seen.order
             is_looked_at = False
@@ -250,15 +278,9 @@ class CarryingOut:
             raise ImpossibleAnswer(f"{change.step} of {order.state.value} changed nothing")
         if seen.order.state.is_final:
             metrics.ORDERS_ENDED.labels(_ending_of(seen.order)).inc()
-            self.ended.set()
+            if nobody_waits:
+                self.ended_untold.set()
         return seen, Fresh.FRESH if seen.order.state is OrderState.SUBMITTED else None
-
-
-def _ended(shard: _Shard, order_id: UUID, task: asyncio.Task[Order]) -> None:
-    del shard.tasks[order_id]
-    metrics.ORDERS_UNDER_WAY.dec()
-    if not task.cancelled():
-        task.exception()  # a lost claim was acted upon; whoever waits for the task sees it, too
 
 
 def _ending_of(order: Order) -> str:

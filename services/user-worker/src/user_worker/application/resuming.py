@@ -6,61 +6,35 @@ stands. A job that is run again meets the same task as the resumer; so does an o
 acceptance was committed though its answer was lost.
 """
 
-import asyncio
-from dataclasses import dataclass
-
 from user_worker import metrics
 from user_worker.application.carrying_out import CarryingOut
-from user_worker.application.outages import note_answer, note_outage
-from user_worker.domain.pauses import Pauses
-from user_worker.errors import DependencyDown
+from user_worker.application.recurring import Rhythm, again_and_again
 from user_worker.trading_ports import Orders
-
-
-@dataclass(frozen=True, slots=True)
-class ResumingPace:
-    """How orders are looked for."""
-
-    period_seconds: float
-    orders_per_shard_max: int
-    after_outage: Pauses
 
 
 class Resumer:
     """Finds orders that nobody carries out."""
 
-    def __init__(self, orders: Orders, carrying_out: CarryingOut, pace: ResumingPace) -> None:
+    def __init__(
+        self, orders: Orders, carrying_out: CarryingOut, orders_per_shard_max: int, rhythm: Rhythm
+    ) -> None:
         self._orders = orders
         self._carrying_out = carrying_out
-        self._pace = pace
+        self._orders_per_shard_max = orders_per_shard_max
+        self._rhythm = rhythm
 
     async def run(self) -> None:
         """Look until cancelled."""
-        pauses = iter(self._pace.after_outage)
-        begun = self._carrying_out.begun
-        while True:
-            begun.clear()
-            try:
-                await self.look()
-            except DependencyDown as outage:
-                note_outage(outage, "resume")
-                await asyncio.sleep(next(pauses))
-                continue
-            pauses = iter(self._pace.after_outage)
-            note_answer("database", "resume")
-            try:
-                async with asyncio.timeout(self._pace.period_seconds):
-                    await begun.wait()
-            except TimeoutError:
-                pass
+        await again_and_again(self.look, "resume", self._carrying_out.begun, self._rhythm)
 
-    async def look(self) -> None:
-        """Start what is under way and nobody carries out."""
+    async def look(self) -> bool:
+        """Start what is under way and nobody carries out. There is never more to do at once."""
         claims = self._carrying_out.claims()
         if not claims:
-            return
-        for underway in await self._orders.under_way(claims, self._pace.orders_per_shard_max):
+            return False
+        for underway in await self._orders.under_way(claims, self._orders_per_shard_max):
             if self._carrying_out.has(underway.claim, underway.seen.order.order_id):
                 continue
             if self._carrying_out.start(underway.claim, underway.seen) is not None:
                 metrics.ORDERS_RESUMED.inc()
+        return False

@@ -22,6 +22,9 @@ from user_worker.domain.sizing import (
 from user_worker.ports import Pricing
 from user_worker.trading_ports import Accounts, Drafts, Offer, Orders, Seen, Venue
 
+HINDERED_SECONDS = 1.0
+"""How long to go on waiting for an order somebody did not answer for. Short: a waiting job keeps
+others from their turn, and most restarts are over by then."""
 PREVIEWS_MAX = 2
 """Of one wish: the second when all of a holding is to be sold after all."""
 
@@ -61,7 +64,7 @@ class Trading:
         if before is not None:
             return before
         instrument = (await self._pricing.instruments()).get(wish.symbol)
-        quote = await self._pricing.quote(wish.symbol)
+        quote = None if instrument is None else await self._pricing.quote(wish.symbol)
         if instrument is None or quote is None:
             return Refusal(Refused.UNKNOWN_SYMBOL)
         terms = await self._resolve(claim, user_id, wish, instrument, slippage_basis_points)
@@ -125,11 +128,21 @@ class Trading:
 
     async def _ended_in_time(self, claim: Claim, accepted: Seen) -> Order:
         """Give the order at its end, or as last seen when that takes too long. Raises ClaimLost."""
-        task = self._carrying_out.start(claim, accepted)
-        if task is None:
+        carried = self._carrying_out.start(claim, accepted)
+        if carried is None:
             return accepted.order
-        # Not cancelled with this job: the order goes on.
-        await asyncio.wait({task}, timeout=self._wait_seconds)
-        if not task.done() or task.cancelled():
+        # Waiting for an event, not for the task itself: it is not cancelled with this job.
+        hindered = asyncio.create_task(carried.hindered.wait())
+        try:
+            await asyncio.wait(
+                {carried.task, hindered},
+                timeout=self._wait_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            hindered.cancel()
+        if carried.hindered.is_set():
+            await asyncio.wait({carried.task}, timeout=min(HINDERED_SECONDS, self._wait_seconds))
+        if not carried.task.done() or carried.task.cancelled():
             return accepted.order
-        return task.result()
+        return carried.task.result()

@@ -52,7 +52,7 @@ class PricingClient:
             pricing_pb2.WatchQuotesRequest(symbols=symbols), timeout=WATCH_TIMEOUT_SECONDS
         )
         try:
-            yield _read(call)
+            yield _read(aiter(call))
         finally:
             call.cancel()
 
@@ -86,10 +86,10 @@ class PricingClient:
 
 
 async def _read(
-    call: AsyncIterator[pricing_pb2.WatchQuotesResponse],
+    responses: AsyncIterator[pricing_pb2.WatchQuotesResponse],
 ) -> AsyncIterator[Sequence[StatedQuote]]:
     while True:
-        response = await asked("pricing", anext(call, None))
+        response = await asked("pricing", anext(responses, None))
         if response is None:
             return
         yield [_quote_of(quote) for quote in response.quotes]

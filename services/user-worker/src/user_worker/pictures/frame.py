@@ -14,6 +14,10 @@ EDGE = 32.0
 """Between the canvas and what is on it."""
 TIME_TICKS_MAX = 6
 _AMOUNTS_END = theme.WIDTH - EDGE
+_AMOUNT_WIDEST = 340.0
+"""Some 24 digits; an amount with more is cut, and shows it."""
+_WATERMARK_SIZES = (40.0, 84.0)
+"""The smallest and the largest."""
 _TAG_HEIGHT = 36.0
 _TAG_PADDING = 10.0
 _TAG_REACH = 30.0
@@ -65,7 +69,7 @@ def words(
         font_family=theme.BOLD if bold else theme.REGULAR,
         fill=colour,
         text_anchor=anchor,
-        opacity=opacity,
+        fill_opacity=opacity,
     )
 
 
@@ -102,7 +106,7 @@ def header(title: str, subtitle: str, note: str) -> str:
 def axis_width(values: Sequence[Decimal], amount: Callable[[Decimal], str]) -> float:
     """Give the room that the amounts at an axis need, on a tag too."""
     widest = max(theme.width_of(amount(value), theme.LABEL_SIZE) for value in values)
-    return widest + 2 * _TAG_PADDING + EDGE
+    return min(widest, _AMOUNT_WIDEST) + 2 * _TAG_PADDING + EDGE
 
 
 def value_axis(
@@ -116,7 +120,7 @@ def value_axis(
         parts.append(_grid_line(plot.left, y, plot.right, y))
         hidden = any(abs(y - taken) < _TAG_REACH for taken in keep_free)
         if label not in written and not hidden:
-            parts.append(words(label, _AMOUNTS_END, y + 8, anchor="end"))
+            parts.append(words(_cut(label), _AMOUNTS_END, y + 8, anchor="end"))
         written.add(label)
     return "".join(parts)
 
@@ -137,19 +141,21 @@ def time_axis(plot: Plot, scale: TimeScale, labels: Labels) -> str:
 
 
 def tag(plot: Plot, y: float, label: str, colour: str) -> str:
-    """Mark the last value: a dotted line across the plot and the amount on a plate."""
+    """Mark the last value: a dotted line across the plot to the amount on a plate."""
+    label = _cut(label)
+    left = _AMOUNTS_END - theme.width_of(label, theme.LABEL_SIZE) - _TAG_PADDING
     plate = element(
         "rect",
-        x=plot.right + 2,
+        x=left,
         y=y - _TAG_HEIGHT / 2,
-        width=_AMOUNTS_END + _TAG_PADDING - plot.right - 2,
+        width=_AMOUNTS_END + _TAG_PADDING - left,
         height=_TAG_HEIGHT,
         rx=7.0,
         fill=colour,
     )
     line = element(
         "path",
-        d=f"M{number(plot.left)} {number(y)}H{number(plot.right)}",
+        d=f"M{number(plot.left)} {number(y)}H{number(left)}",
         stroke=colour,
         stroke_width=1.5,
         stroke_dasharray="2 6",
@@ -160,19 +166,23 @@ def tag(plot: Plot, y: float, label: str, colour: str) -> str:
 
 def mark(plot: Plot, x: float, y: float, label: str, *, above: bool) -> str:
     """Write an extreme beside the point where it was reached, inside the plot."""
+    label = _cut(label)
     half = theme.width_of(label, theme.LABEL_SIZE) / 2
     middle = min(max(x, plot.left + half), plot.right - half - 6)
     return words(label, middle, y - 10 if above else y + 26, colour=theme.TEXT, anchor="middle")
 
 
 def watermark(plot: Plot, note: str) -> str:
-    """Write the note large and faint across the plot."""
-    size = min(84.0, 84.0 * (plot.right - plot.left) * 0.8 / (theme.width_of(note, 84.0) or 1))
-    middle = (plot.top + plot.bottom) / 2 + size / 3
+    """Write the note large and faint across the plot, if it fits."""
+    smallest, largest = _WATERMARK_SIZES
+    room = (plot.right - plot.left) * 0.8
+    size = min(largest, room / max(theme.width_of(note, 1.0), 0.01))
+    if size < smallest:
+        return ""
     return words(
         note,
         (plot.left + plot.right) / 2,
-        middle,
+        (plot.top + plot.bottom) / 2 + size / 3,
         size=size,
         colour=theme.TEXT,
         bold=True,
@@ -196,6 +206,10 @@ def nothing(plot: Plot, what: str) -> str:
     line = theme.fitted(what, theme.SUBTITLE_SIZE, room)
     x, y = (plot.left + plot.right) / 2, (plot.top + plot.bottom) / 2 + 9
     return panel + words(line, x, y, size=theme.SUBTITLE_SIZE, anchor="middle")
+
+
+def _cut(amount: str) -> str:
+    return theme.fitted(amount, theme.LABEL_SIZE, _AMOUNT_WIDEST)
 
 
 def _grid_line(x1: float, y1: float, x2: float, y2: float) -> str:

@@ -18,7 +18,8 @@ from user_worker.pictures.scale import TimeScale, ValueScale
 from user_worker.pictures.svg import element, number, polyline
 
 _TOP, _BOTTOM = 158.0, 390.0
-_KEY_Y = 138.0
+_KEY_Y, _NAME_WIDEST = 138.0, 380.0
+_DASHES = "7 6"
 _BAR_TOP, _BAR_HEIGHT = 452.0, 30.0
 _COLUMNS = 4
 _ROWS_Y = (524.0, 566.0)
@@ -84,40 +85,40 @@ def _extremes(
 
 
 def _key(picture: PortfolioPicture) -> str:
-    equity_x = EDGE + 40
-    deposits_x = equity_x + theme.width_of(picture.equity, theme.LABEL_SIZE) + 72
-    y = _KEY_Y - 7
-    strokes = ((EDGE, theme.LINE, "none"), (deposits_x - 40, theme.DEPOSITS, "7 6"))
-    return "".join(
-        element(
-            "path",
-            d=f"M{number(x)} {number(y)}h30",
-            stroke=colour,
-            stroke_width=3.0,
-            stroke_dasharray=dashes,
-        )
-        for x, colour, dashes in strokes
-    ) + "".join(
-        frame.words(what, x, _KEY_Y)
-        for what, x in ((picture.equity, equity_x), (picture.deposits, deposits_x))
+    equity, deposits = (
+        theme.fitted(name, theme.LABEL_SIZE, _NAME_WIDEST)
+        for name in (picture.equity, picture.deposits)
     )
+    second = EDGE + theme.width_of(equity, theme.LABEL_SIZE) + 72
+    return _key_entry(EDGE, equity, theme.LINE, "none") + _key_entry(
+        second, deposits, theme.DEPOSITS, _DASHES
+    )
+
+
+def _key_entry(x: float, name: str, colour: str, dashes: str) -> str:
+    stroke = element(
+        "path",
+        d=f"M{number(x)} {number(_KEY_Y - 7)}h30",
+        stroke=colour,
+        stroke_width=3.0,
+        stroke_dasharray=dashes,
+    )
+    return stroke + frame.words(name, x + 40, _KEY_Y)
 
 
 def _deposits(points: Sequence[EquityPoint], values: ValueScale, times: TimeScale) -> str:
     # Money comes in at once, so the line goes up in steps.
-    steps: Points = []
+    steps: Points = [(times.left, values.y(points[0].net_deposits))]
     for point in points:
-        x, y = times.x(point.at), values.y(point.net_deposits)
-        if steps:
-            steps.append((x, steps[-1][1]))
-        steps.append((x, y))
+        x = times.x(point.at)
+        steps += [(x, steps[-1][1]), (x, values.y(point.net_deposits))]
     return element(
         "path",
         d=polyline(steps),
         fill="none",
         stroke=theme.DEPOSITS,
         stroke_width=2.0,
-        stroke_dasharray="7 6",
+        stroke_dasharray=_DASHES,
     )
 
 

@@ -1,6 +1,6 @@
 """Draws in a process of its own, so that users whose answers have no picture never wait for one.
 
-resvg keeps Python's interpreter lock for as long as it draws (some 40 ms), so in a thread it would
+resvg keeps Python's interpreter lock for as long as it draws (some 90 ms), so in a thread it would
 stop the event loop all the same. The painter (`painter`) starts with the first picture and ends by
 itself after `idle_seconds` without one: a worker that draws nothing pays nothing, and the memory
 of drawing goes back whole. It draws one picture at a time; others wait in line.
@@ -11,9 +11,8 @@ is killed. It gets nothing of the worker: no environment, no open files.
 
 import asyncio
 import sys
-from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from user_worker.domain.pictures import PICTURE_BYTES_MAX, CandlesPicture, PortfolioPicture
 from user_worker.errors import PictureFailed
@@ -24,13 +23,13 @@ from user_worker.pictures.portfolio import draw_portfolio
 IDLE_SECONDS = 60.0
 """Longer than a user looks at one chart before he asks for the next."""
 TIMEOUT_SECONDS = 5.0
-"""A hundred times what a picture takes, and less than an attempt at a job may take."""
-WAITING_MAX = 64
+"""Fifty times what a picture takes, and less than an attempt at a job may take."""
+WAITING_MAX = 32
 """Pictures in line, the one being drawn included: some three seconds of drawing."""
 
 
 class ResvgPictures:
-    """Pictures drawn by resvg. Leaving the context ends the painter."""
+    """Pictures drawn by resvg. Leaving the context ends the painter, after the picture it is at."""
 
     def __init__(
         self, *, idle_seconds: float = IDLE_SECONDS, timeout_seconds: float = TIMEOUT_SECONDS
@@ -51,8 +50,9 @@ class ResvgPictures:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._is_closed = True
-        await self._end()
+        self._is_closed = True  # those in line are refused
+        async with self._one_at_a_time:
+            await self._end()
 
     @property
     def painter_pid(self) -> int | None:
@@ -116,21 +116,22 @@ class ResvgPictures:
     async def _pipes(self) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
         if self._is_closed:
             raise PictureFailed("the worker is ending")
-        if self.painter_pid is None:
+        process = self._process
+        if process is None or process.returncode is not None:
             await self._end()
-            self._process = await asyncio.create_subprocess_exec(
+            process = self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",
-                str(Path(painter.__file__)),
+                painter.__file__,
                 str(self._idle_seconds),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
+                limit=PICTURE_BYTES_MAX,
                 env={},
             )
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
-            raise EOFError("the painter was ended meanwhile")
-        return process.stdin, process.stdout
+        return cast("asyncio.StreamWriter", process.stdin), cast(
+            "asyncio.StreamReader", process.stdout
+        )
 
     async def _end(self) -> None:
         process, self._process = self._process, None

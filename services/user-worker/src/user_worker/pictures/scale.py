@@ -74,7 +74,7 @@ class TimeScale:
     def ticks(self, count_max: int) -> list[datetime]:
         """Give round times inside the scale; steps of a day or more begin at midnight."""
         span = self.end - self.begin
-        step = next((s for s in _TIME_STEPS if span / s < count_max), span)
+        step = next((s for s in _TIME_STEPS if span / s < count_max), timedelta(days=span.days))
         midnight = self.begin.replace(hour=0, minute=0, second=0, microsecond=0)
         at = midnight + max(0, -((midnight - self.begin) // step)) * step
         found = []
