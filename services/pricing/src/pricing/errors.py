@@ -3,6 +3,8 @@
 chassis.errors
 ├── CallerMistake
 │   └── MalformedRequest   mend the named field; the same request again cannot help
+├── NotFound
+│   └── UnknownSymbol      it has no price here
 ├── LimitReached
 │   └── TooManyWatches     watch through another replica, or end a watch
 ├── TryAgain
@@ -15,7 +17,14 @@ chassis.errors
 
 from collections.abc import Sequence
 
-from chassis.errors import CannotStart, LimitReached, TryAgain
+from chassis.errors import CannotStart, LimitReached, NotFound, TryAgain
+
+
+class UnknownSymbol(NotFound):
+    """The symbol has no price here."""
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(f"{symbol} has no price here")
 
 
 class TooManyWatches(LimitReached):
