@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import grpc
@@ -21,6 +22,7 @@ from kernel.names import pause_key, quote_key
 from pricing.exchanges.breaker import FAILURES_MAX
 from purser.pricing.v1.pricing_pb2 import (
     QUOTE_SOURCE_EXCHANGES,
+    GetCandlesRequest,
     GetQuotesRequest,
     ListInstrumentsRequest,
     Quote,
@@ -54,6 +56,7 @@ def follow(serve: Serve, exchanges: FakeExchanges) -> Serve:
             "kraken_calls_per_minute": 1200,
             "exchange_timeout_seconds": 0.5,
             "step_milliseconds": STEP // timedelta(milliseconds=1),
+            "history_hours": 0,
         }
         return serve(**{**chosen, **changes})
 
@@ -159,7 +162,7 @@ async def test_without_redis_each_replica_asks_within_its_own_budget(
         answers = [await get(replica, "BTC") for replica in (one, other)]
 
     assert all(answers)
-    assert {"binance": 2, "kraken": 2} == exchanges.calls
+    assert (2, 2) == (exchanges.calls["binance"], exchanges.calls["kraken"])
 
 
 async def test_the_budget_is_one_for_all_replicas(follow: Serve, exchanges: FakeExchanges) -> None:
@@ -171,7 +174,7 @@ async def test_the_budget_is_one_for_all_replicas(follow: Serve, exchanges: Fake
         answers = [await get(replica, "BTC") for replica in (one, other)]
 
     assert all(answers)
-    assert {"binance": 1, "kraken": 1} == exchanges.calls
+    assert (1, 1) == (exchanges.calls["binance"], exchanges.calls["kraken"])
     assert figure("exchange_calls_total", exchange="kraken", outcome="over_budget") > refused
 
 
@@ -333,6 +336,26 @@ async def test_a_price_that_is_none_is_left_out(
         quotes = await get(pricing, "BTC", "ETH")
 
     assert {"BTC": "64000", "ETH": "3100"} == {q.symbol: q.price for q in quotes.values()}
+
+
+async def test_a_chart_has_a_past_though_nobody_was_here(
+    follow: Serve, exchanges: FakeExchanges
+) -> None:
+    """An hour and more of minutes of each symbol that Binance trades, said to be of exchanges."""
+    exchanges.prices["binance"]["BTC"] = "63999.50"
+    request = GetCandlesRequest(symbol="BTC", interval_minutes=1, count_max=100)
+    async with follow(exchange_instruments=("NEW:2", "BTC:2"), history_hours=1) as pricing:
+
+        async def filled() -> bool:
+            return len((await pricing.GetCandles(request, timeout=10)).candles) >= 60
+
+        await until(filled)
+        answer = await pricing.GetCandles(request, timeout=10)
+
+    assert answer.source == QUOTE_SOURCE_EXCHANGES
+    assert {"63999.5"} == {candle.high for candle in answer.candles[:-2]}
+    begins = [candle.begins_at.seconds for candle in answer.candles]
+    assert [60] * 58 == [later - earlier for earlier, later in pairwise(begins)][:58]
 
 
 async def test_a_simulated_quote_in_the_shared_cache_is_not_adopted(
