@@ -54,7 +54,7 @@ CHECKS = {
     "a rejected order holds nothing, spent nothing and was not executed": """
         SELECT o.order_id, o.refused, t.state, v.state FROM worker.orders o
         LEFT JOIN ledger.transfers t ON t.order_id = o.order_id AND t.operation = 'hold'
-        LEFT JOIN venue.orders v USING (order_id)
+        LEFT JOIN venue.orders v ON v.order_id = o.order_id
         WHERE o.state = 'rejected'
           AND (coalesce(t.state, 'voided') <> 'voided' OR coalesce(v.state, 'refused') = 'filled')
     """,

@@ -140,7 +140,7 @@ async def _until_waiting(run: LiveRun, gap: Gap, user_id: Any) -> None:
     """Until the step before the gap is done and somebody waits to do the next one."""
     waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = $1::regclass AND NOT granted)"
     async with _connected(run) as connection, asyncio.timeout(STEP_SECONDS):
-        while not (
+        while not (  # noqa: ASYNC110  # it is another process
             await connection.fetchval(gap.done, user_id)
             and await connection.fetchval(waiting.replace("$1", f"'{gap.table}'"))
         ):

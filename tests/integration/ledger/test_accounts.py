@@ -15,7 +15,6 @@ from chassis.grpc_client import reason_of
 from devbox.database import Database
 from kernel.sharding import Claim
 from purser.ledger.v1.ledger_pb2 import (
-    ApplyOperationsRequest,
     EnsureAccountsRequest,
     EnsureAccountsResponse,
 )
@@ -202,12 +201,3 @@ async def test_an_epoch_of_zero_is_stale_rather_than_malformed(
         error = await refused(ledger, request(Claim(claim.pool, 0, 0), uuid4(), ASSETS))
 
     assert reason_of(error) == "STALE_EPOCH"
-
-
-async def test_operations_are_answered_unimplemented(serve: Serve) -> None:
-    """The contract is there, its rooms are furnished by the next step; nothing pretends."""
-    async with serve() as ledger:
-        with pytest.raises(grpc.aio.AioRpcError) as refusal:
-            await ledger.ApplyOperations(ApplyOperationsRequest(), timeout=10)
-
-    assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -1,5 +1,7 @@
 """Every knob of the ledger. Read once, in `main`, from `LEDGER_…` with `PURSER_…` as fallback."""
 
+from typing import Annotated
+
 import msgspec
 
 from chassis.grpc_server import ServerSettings
@@ -7,8 +9,38 @@ from chassis.postgres import PostgresSettings
 from chassis.telemetry import TelemetrySettings
 
 
+class ApplySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What bounds group commit."""
+
+    apply_lanes: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
+    """Batches under way at once: while one waits for the disk the other decides. Each takes a
+    connection."""
+
+    apply_batch_requests_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 500
+    """Requests a lane takes at once."""
+
+    apply_transaction_operations_max: Annotated[int, msgspec.Meta(ge=100, le=5_000)] = 1_000
+    """Operations per transaction: some 100 ms, well below the second the role allows."""
+
+    apply_queue_requests_max: Annotated[int, msgspec.Meta(ge=1)] = 2_000
+    """Requests that may wait per lane; the next one is told RESOURCE_EXHAUSTED."""
+
+
+class HousekeepingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens by itself."""
+
+    expire_holds_every_seconds: Annotated[float, msgspec.Meta(gt=0)] = 5.0
+    """How late an expired hold is given back at most, when nobody touches it before."""
+
+    roll_up_every_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    """How often the entries of system accounts are added up."""
+
+    registry_age_seconds_max: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    """How old the remembered asset registry may be; it changes with a deployment only."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The ledger's settings: all of them the chassis's."""
+    """The ledger's settings; what is not here is the chassis's."""
 
     postgres: PostgresSettings
     """The database, as the role `purser_ledger`."""
@@ -18,3 +50,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     telemetry: TelemetrySettings
     """What to say about itself, and where."""
+
+    applying: ApplySettings = ApplySettings()
+    """Group commit."""
+
+    housekeeping: HousekeepingSettings = HousekeepingSettings()
+    """What happens by itself."""

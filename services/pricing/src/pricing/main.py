@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+import grpc.aio
+
 from chassis import telemetry
 from chassis.grpc_server import Server, serving
 from chassis.migrations import folder_of, require_applied
@@ -15,11 +17,13 @@ from chassis.redis import Redis, open_redis
 from pricing.application import Limits, Market, QuoteSource
 from pricing.cache import RedisQuoteCache
 from pricing.history import PastSource, fill_in
+from pricing.paper_venue.opening import open_venue
 from pricing.postgres import CandleBook
 from pricing.servicer import PricingServicer
 from pricing.settings import Settings
 from pricing.simulation import SimulatedMarket, read_instruments
 from purser.pricing.v1.pricing_pb2_grpc import add_PricingServiceServicer_to_server
+from purser.venue.v1.venue_pb2_grpc import add_VenueServiceServicer_to_server
 
 INSIST_SECONDS = 0.5
 """How long a task may take to end before it is told again."""
@@ -42,19 +46,19 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.push_async_callback(pool.close)
         await require_applied(pool, "pricing", folder_of("pricing"))
         book = CandleBook(pool)
-        market = Market(source, cache, book, _limits(settings, step), now=lambda: datetime.now(UTC))
+        market = Market(source, cache, book, _limits(settings, step), now=_now)
         await market.step()
         reach = timedelta(hours=settings.history_hours)
-        past = fill_in(source, book, datetime.now(UTC), reach)
+        past = fill_in(source, book, _now(), reach)
         await stack.enter_async_context(_beside(market.follow(), past))
         servicer = PricingServicer(market)
-        yield await stack.enter_async_context(
-            serving(
-                settings.server,
-                lambda server: add_PricingServiceServicer_to_server(servicer, server),
-                telling,
-            )
-        )
+        venue = await stack.enter_async_context(open_venue(settings, market, _now))
+
+        def add_servicers(server: grpc.aio.Server) -> None:
+            add_PricingServiceServicer_to_server(servicer, server)
+            add_VenueServiceServicer_to_server(venue, server)
+
+        yield await stack.enter_async_context(serving(settings.server, add_servicers, telling))
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -74,6 +78,10 @@ async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             for task in tasks:
                 task.cancel()
             _, tasks = await asyncio.wait(tasks, timeout=INSIST_SECONDS)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class _Source(QuoteSource, PastSource, Protocol):

@@ -46,3 +46,9 @@ CANDLES = Counter(
     ["outcome"],
 )
 WATCHES = Gauge("purser_pricing_watches", "Streams of quotes being served.")
+VENUE_ORDERS = Counter(
+    "purser_venue_orders",
+    "Orders the paper venue answered: filled, tombstoned, or the reason of a refusal when this "
+    "call made it so; repeated when the id had an outcome before.",
+    ["outcome"],
+)

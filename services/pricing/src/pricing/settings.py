@@ -7,7 +7,59 @@ import msgspec
 from chassis.grpc_server import ServerSettings
 from chassis.postgres import PostgresSettings
 from chassis.redis import RedisSettings
+from chassis.settings import Secret
 from chassis.telemetry import TelemetrySettings
+
+
+class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The paper venue's settings, under pricing's prefix."""
+
+    venue_database_url: Secret
+    """The database, as the role `purser_venue`: it reaches the schema `venue` and the fence."""
+
+    venue_connections_max: Annotated[int, msgspec.Meta(ge=1, le=200)] = 2
+    """Group commit writes one batch at a time; the other connection answers inquiries."""
+
+    venue_instruments: tuple[str, ...] = (
+        "BTC:8:400000000",
+        "ETH:18:200000000",
+        "SOL:9:80000000",
+        "BNB:18:50000000",
+        "XRP:6:50000000",
+        "ADA:6:20000000",
+        "DOGE:8:30000000",
+        "TON:9:10000000",
+        "LTC:8:15000000",
+    )
+    """`SYMBOL:DECIMALS:DEPTH`: the decimals are those of `paper:SYMBOL` in the ledger's registry;
+    an order of one percent of the depth (in quote currency) is executed one percent worse. The
+    defaults order the symbols as the real markets do, at a fraction of their size, so that a large
+    order of play money feels what a large order is."""
+
+    venue_currency_decimals: Annotated[int, msgspec.Meta(ge=0, le=18)] = 6
+    """Those of the quote currency's paper asset in the ledger's registry."""
+
+    venue_half_spread_basis_points: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 5
+    """How far from the quote both sides of the market stand: some times a great exchange's, as the
+    quote may be a step old."""
+
+    venue_fee_basis_points: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 10
+    """Of what is received: what exchanges ask of small customers."""
+
+    venue_order_worth_min: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1
+    """The least order, in quote currency: below it the rounding would be felt."""
+
+    venue_order_worth_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = 1_000_000
+    """The largest order, in quote currency: a hundred times what a paper user begins with."""
+
+    venue_quote_age_seconds_max: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
+    """An older quote is not traded on: ten steps of the simulated market."""
+
+    venue_batch_orders_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    """Orders that share a transaction: far below the second its role is given."""
+
+    venue_queue_orders_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
+    """Orders that may wait for a transaction; more are turned away, and nothing was tried."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +155,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     postgres: PostgresSettings
     """The database, as the role `purser_pricing`."""
+
+    venue: VenueSettings
+    """The paper venue, which is served beside the quotes."""
 
     redis: RedisSettings
     """The shared cache. Pricing answers without it as well."""

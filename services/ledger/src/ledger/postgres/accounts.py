@@ -1,4 +1,4 @@
-"""The ledger's SQL.
+"""Users and their accounts.
 
 `ensure_accounts` looks first and writes only what is missing: after a user's first contact it is
 one read under the fence. Two calls that make the same accounts at once meet at the unique keys: the
@@ -12,11 +12,11 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from chassis.errors import ShardMismatch
-from chassis.postgres import Connection, Pool, fence, retry_transaction
+from chassis.postgres import Connection, Pool, fence, retry_transaction, transaction
 from kernel.identifiers import new_uuid7
 from kernel.money import AssetId
 from kernel.sharding import Claim
-from ledger.domain import SPOT, Account
+from ledger.domain.accounts import SPOT, Account
 from ledger.errors import UnknownAssets
 
 _FIND = """
@@ -25,6 +25,10 @@ _FIND = """
     LEFT JOIN ledger.accounts a
         ON a.user_id = u.user_id AND a.kind = $2 AND a.asset_id = ANY ($3::text[])
     WHERE u.user_id = $1
+"""
+_LIST = """
+    SELECT account_id, asset_id, posted, held, false AS created FROM ledger.accounts
+    WHERE user_id = $1 AND kind = $2 ORDER BY asset_id
 """
 _KNOWN_ASSETS = "SELECT asset_id FROM ledger.assets WHERE asset_id = ANY ($1::text[])"
 _REGISTER_USER = """
@@ -40,8 +44,8 @@ _OPEN_ACCOUNTS = """
 """
 
 
-class PostgresBooks:
-    """The books in PostgreSQL."""
+class Accounts:
+    """Accounts in PostgreSQL."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -49,7 +53,7 @@ class PostgresBooks:
     async def ensure_accounts(
         self, claim: Claim, user_id: UUID, asset_ids: Sequence[AssetId]
     ) -> dict[AssetId, Account]:
-        """See application.Books."""
+        """See application.AccountStore."""
 
         async def ensure(connection: Connection) -> dict[AssetId, Account]:
             await fence(connection, claim)
@@ -61,6 +65,12 @@ class PostgresBooks:
             return await _find(connection, claim, user_id, asset_ids, made)
 
         return await retry_transaction(self._pool, ensure)
+
+    async def list_accounts(self, user_id: UUID) -> list[Account]:
+        """See application.AccountStore."""
+        async with transaction(self._pool, readonly=True) as connection:
+            rows = await connection.fetch(_LIST, user_id, SPOT)
+        return [Account(*row) for row in rows]
 
 
 async def _find(

@@ -3,7 +3,7 @@
 import pytest
 
 from chassis.errors import MalformedRequest
-from ledger.domain import ASSETS_PER_CALL_MAX, check_asset_ids
+from ledger.domain.accounts import ASSETS_PER_CALL_MAX, check_asset_ids
 
 
 def test_asset_ids_keep_the_order_of_the_request() -> None:

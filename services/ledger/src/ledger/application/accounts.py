@@ -1,7 +1,6 @@
-"""The ledger's use cases.
+"""Accounts: made under a claim, read by anybody.
 
-`Books` is what they need of the database; `postgres.PostgresBooks` is the real one. Nothing here
-remembers anything between two calls, so any number of ledgers may run side by side.
+`AccountStore` is what this needs of the database; `postgres.Accounts` is the real one.
 """
 
 from collections.abc import Sequence
@@ -11,11 +10,11 @@ from uuid import UUID
 from kernel.money import AssetId
 from kernel.sharding import Claim
 from ledger import metrics
-from ledger.domain import Account
+from ledger.domain.accounts import Account
 
 
-class Books(Protocol):
-    """The books, written under a claim."""
+class AccountStore(Protocol):
+    """Users' accounts, made under a claim."""
 
     async def ensure_accounts(
         self, claim: Claim, user_id: UUID, asset_ids: Sequence[AssetId]
@@ -26,12 +25,16 @@ class Books(Protocol):
         """
         ...
 
+    async def list_accounts(self, user_id: UUID) -> list[Account]:
+        """Read all accounts of a user, ordered by asset."""
+        ...
+
 
 class Ledger:
-    """What callers may ask of the books."""
+    """What callers may ask of accounts."""
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
+    def __init__(self, store: AccountStore) -> None:
+        self._store = store
 
     async def ensure_accounts(
         self, claim: Claim, user_id: UUID, asset_ids: Sequence[AssetId]
@@ -41,6 +44,10 @@ class Ledger:
         A repeated asset is answered twice with the same account. Safe to call again. Raises
         StaleClaim, ShardMismatch (the user belongs to another shard), UnknownAssets.
         """
-        accounts = await self._books.ensure_accounts(claim, user_id, list(dict.fromkeys(asset_ids)))
+        accounts = await self._store.ensure_accounts(claim, user_id, list(dict.fromkeys(asset_ids)))
         metrics.ACCOUNTS_MADE.inc(sum(account.created for account in accounts.values()))
         return [accounts[asset_id] for asset_id in asset_ids]
+
+    async def list_accounts(self, user_id: UUID) -> list[Account]:
+        """Read all accounts of a user, ordered by asset; of a user nobody registered none."""
+        return await self._store.list_accounts(user_id)
