@@ -1,7 +1,8 @@
 """Two public exchanges on loopback that answer as their documentation says, or as they are told to.
 
-Every call is counted: of quotes by exchange, of Binance's past as `klines`. What is traded and at which price is the same on both unless a
-test says otherwise; `answer_with` replaces an exchange's answers until it is given None.
+Every call is counted: of quotes by exchange, of Binance's past as `klines`. What is traded and at
+which price is the same on both unless a test says otherwise; `answer_with` replaces an exchange's
+answers until it is given None.
 """
 
 import asyncio

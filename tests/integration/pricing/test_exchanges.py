@@ -18,7 +18,7 @@ from tests.integration.pricing.conftest import Serve
 
 from chassis.redis import RedisSettings
 from chassis.settings import Secret
-from kernel.names import pause_key, quote_key
+from kernel.names import pause_key, quote_key, turn_key
 from pricing.exchanges.breaker import FAILURES_MAX
 from purser.pricing.v1.pricing_pb2 import (
     QUOTE_SOURCE_EXCHANGES,
@@ -150,6 +150,37 @@ async def test_replicas_adopt_what_one_of_them_got(follow: Serve, exchanges: Fak
     assert figure("turns_total", outcome="adopted") - adopted >= 3
     assert figure("turns_total", outcome="alone") == alone
     assert all(age(quote) < timedelta(seconds=3) for quote in said)
+
+
+async def test_a_replica_that_dies_in_its_turn_costs_the_others_some_steps(
+    follow: Serve, exchanges: FakeExchanges, redis_url: str
+) -> None:
+    """Its turn ends by itself; until then the others wait, and answer what they have."""
+    async with Redis.from_url(redis_url) as redis, follow() as pricing:
+        await until(lambda: _has(pricing, "BTC"))
+        await redis.set(turn_key("exchanges"), "somebody who died", px=1000)
+        before = exchanges.calls.copy()
+        await asyncio.sleep(0.8)
+        assert (exchanges.calls - before)["kraken"] <= 1
+        assert await get(pricing, "BTC")
+        await asyncio.sleep(1)
+
+        assert age((await get(pricing, "BTC"))["BTC"]) < timedelta(seconds=0.8)
+
+
+async def test_a_redis_that_stops_answering_stops_no_quotes(
+    follow: Serve, exchanges: FakeExchanges, redis_url: str
+) -> None:
+    """While it hangs each replica asks for itself."""
+    alone = figure("turns_total", outcome="alone")
+    async with follow() as pricing, Redis.from_url(redis_url) as redis:
+        await until(lambda: _has(pricing, "BTC"))
+        await redis.client_pause(3000)
+        await asyncio.sleep(2.5)
+        quote = (await get(pricing, "BTC"))["BTC"]
+
+    assert age(quote) < timedelta(seconds=2)
+    assert figure("turns_total", outcome="alone") > alone
 
 
 async def test_without_redis_each_replica_asks_within_its_own_budget(
