@@ -16,10 +16,11 @@ from redis.asyncio import Redis
 from tests.fakes.exchanges import FakeExchanges, fake_exchanges
 from tests.integration.pricing.conftest import Serve
 
-from chassis.redis import RedisSettings
+from chassis.redis import RedisSettings, open_redis
 from chassis.settings import Secret
 from kernel.names import pause_key, quote_key, turn_key
 from pricing.exchanges.breaker import FAILURES_MAX
+from pricing.exchanges.budget import Budget
 from purser.pricing.v1.pricing_pb2 import (
     QUOTE_SOURCE_EXCHANGES,
     GetCandlesRequest,
@@ -288,6 +289,19 @@ async def test_a_429_silences_all_replicas_for_the_time_it_names(
     assert exchanges.calls["binance"] == 1
     assert exchanges.calls["kraken"] >= 3
     assert 20_000 < remaining <= 30_000
+
+
+async def test_a_wish_to_be_left_alone_is_heeded_without_redis_too() -> None:
+    """By whoever heard it; and a budget that cannot ask the others is its own."""
+    now = 1000.0
+    async with open_redis(AWAY["redis"]) as redis:
+        budget = Budget(redis, "kraken", 60, 0.1, lambda: now)
+        assert await budget.take()
+        await budget.pause(30.0)
+        now += 29.9
+        assert not await budget.take()
+        now += 0.1
+        assert [True] * 5 + [False] == [await budget.take() for _ in range(6)]
 
 
 def _status(status: int, headers: dict[str, str] | None = None) -> Any:
