@@ -1,7 +1,8 @@
 """Two public exchanges on loopback that answer as their documentation says, or as they are told to.
 
-Every call is counted, by exchange. What is traded and at which price is the same on both unless a
-test says otherwise; `answer_with` replaces an exchange's answers until it is given None.
+Every call is counted: of quotes by exchange, of Binance's past as `klines`. What is traded and at
+which price is the same on both unless a test says otherwise; `answer_with` replaces an exchange's
+answers until it is given None.
 """
 
 import asyncio
@@ -43,6 +44,7 @@ class FakeExchanges:
         """Make the server of both."""
         app = web.Application()
         app.router.add_get("/binance/api/v3/ticker/bookTicker", self._as("binance", self._binance))
+        app.router.add_get("/binance/api/v3/klines", self._as("klines", self._klines))
         app.router.add_get("/kraken/0/public/Ticker", self._as("kraken", self._kraken))
         return app
 
@@ -70,6 +72,35 @@ class FakeExchanges:
             for pair in pairs
         ]
         return web.json_response(books)
+
+    async def _klines(self, request: web.Request) -> web.StreamResponse:
+        pair = request.query["symbol"]
+        price = self.prices["binance"].get(pair.removesuffix("USDT"))
+        if price is None:
+            return web.json_response({"code": -1121, "msg": "Invalid symbol."}, status=400)
+        assert request.query["interval"] == "1m"
+        begin, end = int(request.query["startTime"]), int(request.query["endTime"])
+        first = -(-begin // 60_000) * 60_000
+        opened = list(range(first, end + 1, 60_000))[: int(request.query["limit"])]
+        return web.json_response(
+            [
+                [
+                    at,
+                    price,
+                    price,
+                    price,
+                    price,
+                    "148976.1",
+                    at + 59_999,
+                    "2434.1",
+                    308,
+                    "1",
+                    "2",
+                    "0",
+                ]
+                for at in opened
+            ]
+        )
 
     async def _kraken(self, request: web.Request) -> web.StreamResponse:
         traded = {

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import grpc
@@ -15,12 +16,14 @@ from redis.asyncio import Redis
 from tests.fakes.exchanges import FakeExchanges, fake_exchanges
 from tests.integration.pricing.conftest import Serve
 
-from chassis.redis import RedisSettings
+from chassis.redis import RedisSettings, open_redis
 from chassis.settings import Secret
-from kernel.names import pause_key, quote_key
+from kernel.names import pause_key, quote_key, turn_key
 from pricing.exchanges.breaker import FAILURES_MAX
+from pricing.exchanges.budget import Budget
 from purser.pricing.v1.pricing_pb2 import (
     QUOTE_SOURCE_EXCHANGES,
+    GetCandlesRequest,
     GetQuotesRequest,
     ListInstrumentsRequest,
     Quote,
@@ -54,6 +57,7 @@ def follow(serve: Serve, exchanges: FakeExchanges) -> Serve:
             "kraken_calls_per_minute": 1200,
             "exchange_timeout_seconds": 0.5,
             "step_milliseconds": STEP // timedelta(milliseconds=1),
+            "history_hours": 0,
         }
         return serve(**{**chosen, **changes})
 
@@ -149,29 +153,60 @@ async def test_replicas_adopt_what_one_of_them_got(follow: Serve, exchanges: Fak
     assert all(age(quote) < timedelta(seconds=3) for quote in said)
 
 
+async def test_a_replica_that_dies_in_its_turn_costs_the_others_some_steps(
+    follow: Serve, exchanges: FakeExchanges, redis_url: str
+) -> None:
+    """Its turn ends by itself; until then the others wait, and answer what they have."""
+    async with Redis.from_url(redis_url) as redis, follow() as pricing:
+        await until(lambda: _has(pricing, "BTC"))
+        await redis.set(turn_key("exchanges"), "somebody who died", px=1000)
+        before = exchanges.calls.copy()
+        await asyncio.sleep(0.8)
+        assert (exchanges.calls - before)["kraken"] <= 1
+        assert await get(pricing, "BTC")
+        await asyncio.sleep(1)
+
+        assert age((await get(pricing, "BTC"))["BTC"]) < timedelta(seconds=1.5)
+
+
+async def test_a_redis_that_stops_answering_stops_no_quotes(
+    follow: Serve, exchanges: FakeExchanges, redis_url: str
+) -> None:
+    """While it hangs each replica asks for itself."""
+    alone = figure("turns_total", outcome="alone")
+    async with follow() as pricing, Redis.from_url(redis_url) as redis:
+        await until(lambda: _has(pricing, "BTC"))
+        await redis.client_pause(3000)
+        await asyncio.sleep(2.5)
+        quote = (await get(pricing, "BTC"))["BTC"]
+
+    assert age(quote) < timedelta(seconds=2)
+    assert figure("turns_total", outcome="alone") > alone
+
+
 async def test_without_redis_each_replica_asks_within_its_own_budget(
     follow: Serve, exchanges: FakeExchanges
 ) -> None:
-    """12 a minute are one at once and one each five seconds."""
-    frugal = {"binance_calls_per_minute": 12, "kraken_calls_per_minute": 12}
+    """One call a minute each: the second replica's is not counted against the first."""
+    frugal = {"binance_calls_per_minute": 1, "kraken_calls_per_minute": 1}
     async with follow(**AWAY, **frugal) as one, follow(**AWAY, **frugal) as other:
         await asyncio.sleep(1.5)
         answers = [await get(replica, "BTC") for replica in (one, other)]
 
     assert all(answers)
-    assert {"binance": 2, "kraken": 2} == exchanges.calls
+    assert (2, 2) == (exchanges.calls["binance"], exchanges.calls["kraken"])
 
 
 async def test_the_budget_is_one_for_all_replicas(follow: Serve, exchanges: FakeExchanges) -> None:
     """Two replicas ask as often as one may."""
-    frugal = {"binance_calls_per_minute": 12, "kraken_calls_per_minute": 12}
+    frugal = {"binance_calls_per_minute": 1, "kraken_calls_per_minute": 1}
     refused = figure("exchange_calls_total", exchange="kraken", outcome="over_budget")
     async with follow(**frugal) as one, follow(**frugal) as other:
         await asyncio.sleep(1.5)
         answers = [await get(replica, "BTC") for replica in (one, other)]
 
     assert all(answers)
-    assert {"binance": 1, "kraken": 1} == exchanges.calls
+    assert (1, 1) == (exchanges.calls["binance"], exchanges.calls["kraken"])
     assert figure("exchange_calls_total", exchange="kraken", outcome="over_budget") > refused
 
 
@@ -236,8 +271,7 @@ async def test_exchanges_that_disagree_give_no_fresh_quote(
         quotes = await get(pricing, "BTC", "ETH")
 
     assert quotes["BTC"].price == "64000"
-    assert age(quotes["BTC"]) > timedelta(seconds=1)
-    assert age(quotes["ETH"]) < timedelta(seconds=1)
+    assert age(quotes["BTC"]) - age(quotes["ETH"]) > timedelta(seconds=0.7)
 
 
 async def test_a_429_silences_all_replicas_for_the_time_it_names(
@@ -254,6 +288,19 @@ async def test_a_429_silences_all_replicas_for_the_time_it_names(
     assert exchanges.calls["binance"] == 1
     assert exchanges.calls["kraken"] >= 3
     assert 20_000 < remaining <= 30_000
+
+
+async def test_a_wish_to_be_left_alone_is_heeded_without_redis_too() -> None:
+    """By whoever heard it; and a budget that cannot ask the others is its own."""
+    now = 1000.0
+    async with open_redis(AWAY["redis"]) as redis:
+        budget = Budget(redis, "kraken", 60, 0.1, lambda: now)
+        assert await budget.take()
+        await budget.pause(30.0)
+        now += 29.9
+        assert not await budget.take()
+        now += 0.1
+        assert [True] * 5 + [False] == [await budget.take() for _ in range(6)]
 
 
 def _status(status: int, headers: dict[str, str] | None = None) -> Any:
@@ -333,6 +380,26 @@ async def test_a_price_that_is_none_is_left_out(
         quotes = await get(pricing, "BTC", "ETH")
 
     assert {"BTC": "64000", "ETH": "3100"} == {q.symbol: q.price for q in quotes.values()}
+
+
+async def test_a_chart_has_a_past_though_nobody_was_here(
+    follow: Serve, exchanges: FakeExchanges
+) -> None:
+    """An hour and more of minutes of each symbol that Binance trades, said to be of exchanges."""
+    exchanges.prices["binance"]["BTC"] = "63999.50"
+    request = GetCandlesRequest(symbol="BTC", interval_minutes=1, count_max=100)
+    async with follow(exchange_instruments=("NEW:2", "BTC:2"), history_hours=1) as pricing:
+
+        async def filled() -> bool:
+            return len((await pricing.GetCandles(request, timeout=10)).candles) >= 60
+
+        await until(filled)
+        answer = await pricing.GetCandles(request, timeout=10)
+
+    assert answer.source == QUOTE_SOURCE_EXCHANGES
+    assert {"63999.5"} == {candle.high for candle in answer.candles[:-2]}
+    begins = [candle.begins_at.seconds for candle in answer.candles]
+    assert [60] * 58 == [later - earlier for earlier, later in pairwise(begins)][:58]
 
 
 async def test_a_simulated_quote_in_the_shared_cache_is_not_adopted(

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.chassis import virtual_time
 
 from chassis.errors import TryAgain
-from pricing.domain import Quote, Source, Traded
+from pricing.domain import Candle, Quote, Source, Traded
 from pricing.exchanges.single_flight import OneAsker
 from pricing.exchanges.source import ExchangeMarket
 from pricing.exchanges.turns import Turn
@@ -43,6 +43,10 @@ class World:
         if self.source_away:
             raise TryAgain
         return [replace(quote(0), stated_at=now)]
+
+    async def past(self, symbol: str, begin: datetime, end: datetime) -> list[Candle]:
+        """Nothing is known of the past."""
+        return []
 
     async def read(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
         """Give what is kept."""
@@ -159,9 +163,18 @@ class Stating:
         return self._prices
 
 
+class Past:
+    """A past with one minute in it."""
+
+    async def minutes(self, traded: Traded, begin: datetime, end: datetime) -> list[Candle]:
+        """State it."""
+        price = Decimal(100)
+        return [Candle(traded.symbol, "USDT", traded.source, begin, price, price, price, price)]
+
+
 def market(*exchanges: Stating) -> ExchangeMarket:
     """A market of two symbols on some exchanges."""
-    return ExchangeMarket([BTC, ETH], exchanges, Decimal("0.005"), 1)
+    return ExchangeMarket([BTC, ETH], exchanges, Past(), Decimal("0.005"), 1)
 
 
 async def test_a_quote_is_the_median_rounded_once_and_stated_before_asking() -> None:
@@ -180,3 +193,9 @@ async def test_a_disagreement_costs_its_symbol_alone() -> None:
         await market(a, b).fetch(["ETH"], NOON)
     with pytest.raises(TryAgain):
         await market(Stating("a")).fetch(["BTC"], NOON)
+
+
+async def test_the_past_is_told_of_symbols_that_are_known() -> None:
+    """Of another there is none."""
+    assert ["ETH"] == [c.symbol for c in await market().past("ETH", NOON, NOON)]
+    assert await market().past("NONE", NOON, NOON) == []

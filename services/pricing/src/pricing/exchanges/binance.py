@@ -9,6 +9,7 @@ answer states no time.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -36,10 +37,7 @@ class Binance:
         """Read the books."""
         content = decode(answer.body)
         if answer.status != 200:
-            code = content.get("code") if isinstance(content, dict) else None
-            if isinstance(code, int) and code in _UNLISTED:
-                raise PairUnlisted("it does not trade one of the pairs")
-            raise NoAnswer(f"it refuses with status {answer.status}")
+            raise self.refusal(answer.status, content)
         if not isinstance(content, list):
             raise Garbled("the answer is no list")
         return {
@@ -47,3 +45,11 @@ class Binance:
             for book in content
             if isinstance(book, dict) and isinstance(book.get("symbol"), str)
         }
+
+    @staticmethod
+    def refusal(status: int, content: Any) -> NoAnswer:
+        """Say what a refusal means, by the code in it."""
+        code = content.get("code") if isinstance(content, dict) else None
+        if isinstance(code, int) and code in _UNLISTED:
+            return PairUnlisted("it does not trade one of the pairs")
+        return NoAnswer(f"it refuses with status {status}")

@@ -18,7 +18,7 @@ BURST_SECONDS = 5.0
 
 
 class Budget:
-    """The budget of one exchange. `clock` is monotonic, in seconds."""
+    """The budget of one exchange for one purpose. `clock` is monotonic, in seconds."""
 
     def __init__(
         self,
@@ -27,6 +27,7 @@ class Budget:
         calls_per_minute: int,
         wait_seconds: float,
         clock: Callable[[], float],
+        purpose: str = "exchange",
     ) -> None:
         per_second = calls_per_minute / 60
         burst = max(1.0, per_second * BURST_SECONDS)
@@ -34,12 +35,14 @@ class Budget:
         self._exchange = exchange
         self._wait_seconds = wait_seconds
         self._clock = clock
-        self._common = TokenBucket(redis, "exchange", per_second, burst)
+        self._common = TokenBucket(redis, purpose, per_second, burst)
         self._own = OwnBucket(per_second, burst, clock())
+        self._paused_until = clock()
 
     async def take(self) -> bool:
         """Take a call out of it; False when there is none to take."""
-        if not self._own.take(self._clock()):
+        now = self._clock()
+        if now < self._paused_until or not self._own.take(now):
             return False
         try:
             async with asyncio.timeout(self._wait_seconds):
@@ -50,7 +53,8 @@ class Budget:
             return True
 
     async def pause(self, seconds: float) -> None:
-        """Tell the other replicas to leave the exchange alone; as far as Redis can be reached."""
+        """Leave the exchange alone, and tell the other replicas as far as Redis can be reached."""
+        self._paused_until = self._clock() + seconds
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await self._redis.set(pause_key(self._exchange), b"1", px=int(seconds * 1000))

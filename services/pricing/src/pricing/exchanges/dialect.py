@@ -72,7 +72,7 @@ def decode(body: bytes) -> Any:
 
 def middle(bid: object, ask: object) -> Decimal | None:
     """Find the middle of a book: exact; None unless both are prices, in order and close."""
-    low, high = _price(bid), _price(ask)
+    low, high = price_of(bid), price_of(ask)
     if low is None or high is None or low > high:
         return None
     with exact():
@@ -80,7 +80,8 @@ def middle(bid: object, ask: object) -> Decimal | None:
         return found if high - low <= found * SPREAD_MAX else None
 
 
-def _price(value: object) -> Decimal | None:
+def price_of(value: object) -> Decimal | None:
+    """Read a price: a string, plainly written, above zero; None if it is none."""
     try:
         price = parse_amount(value) if isinstance(value, str) else Decimal(0)
     except MalformedAmount:

@@ -15,6 +15,9 @@ from pricing.exchanges.budget import Budget
 from pricing.exchanges.dialect import Dialect
 from pricing.exchanges.kraken import Kraken
 from pricing.exchanges.line import Line
+from pricing.exchanges.past import CALLS_PER_MINUTE as PAST_CALLS_PER_MINUTE
+from pricing.exchanges.past import NAME as PAST_NAME
+from pricing.exchanges.past import BinancePast
 from pricing.exchanges.single_flight import OneAsker, SharedQuotes
 from pricing.exchanges.source import ExchangeMarket
 from pricing.exchanges.transport import Transport, open_session
@@ -43,6 +46,7 @@ async def open_exchanges(
             ExchangeMarket(
                 instruments,
                 lines,
+                _past(settings, redis, session),
                 Decimal(str(settings.exchange_deviation_max_percent)) / 100,
                 settings.exchange_statements_min,
             ),
@@ -77,6 +81,19 @@ def _line(
         {t.symbol: dialect.pair(t.symbol, t.currency) for t in instruments},
         time.monotonic,
     )
+
+
+def _past(settings: Settings, redis: Redis, session: aiohttp.ClientSession) -> BinancePast:
+    budget = Budget(
+        redis,
+        Binance.name,
+        PAST_CALLS_PER_MINUTE,
+        settings.share_timeout_seconds,
+        time.monotonic,
+        purpose=PAST_NAME,
+    )
+    transport = Transport(session, settings.binance_url, settings.exchange_timeout_seconds)
+    return BinancePast(transport, budget, time.monotonic)
 
 
 def read_instruments(lines: Sequence[str], currency: str) -> list[Traded]:

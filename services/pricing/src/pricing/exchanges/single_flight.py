@@ -32,6 +32,10 @@ class Upstream(Protocol):
         """State the present prices. Raises TryAgain."""
         ...
 
+    async def past(self, symbol: str, begin: datetime, end: datetime) -> list[Candle]:
+        """State past minutes. Raises TryAgain."""
+        ...
+
 
 class SharedQuotes(Protocol):
     """Where replicas find each other's quotes."""
@@ -102,8 +106,8 @@ class OneAsker:
             await self._turns.end(turn)
 
     async def past(self, symbol: str, begin: datetime, end: datetime) -> list[Candle]:
-        """State past minutes; nobody else asks for them at the same time (`pricing.history`)."""
-        return []
+        """State past minutes. Each replica asks for itself: for what nobody has kept, only."""
+        return await self._upstream.past(symbol, begin, end)
 
     async def _adopt(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
         """Look until there is something new, for as long as patience lasts."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from chassis.errors import TryAgain
 from pricing import metrics
-from pricing.domain import Quote, Source, Traded, round_price
+from pricing.domain import Candle, Quote, Source, Traded, round_price
 from pricing.exchanges.agreement import agree
 
 
@@ -30,6 +30,14 @@ class Exchange(Protocol):
         ...
 
 
+class PastMinutes(Protocol):
+    """Where past minutes come from."""
+
+    async def minutes(self, traded: Traded, begin: datetime, end: datetime) -> list[Candle]:
+        """State the minutes from `begin` to before `end`, oldest first. Raises TryAgain."""
+        ...
+
+
 class ExchangeMarket:
     """The source of quotes of exchanges."""
 
@@ -37,11 +45,13 @@ class ExchangeMarket:
         self,
         instruments: Sequence[Traded],
         exchanges: Sequence[Exchange],
+        past: PastMinutes,
         deviation_max: Decimal,
         statements_min: int,
     ) -> None:
         self._traded = {traded.symbol: traded for traded in instruments}
         self._exchanges = tuple(exchanges)
+        self._past = past
         self._deviation_max = deviation_max
         self._statements_min = statements_min
 
@@ -71,6 +81,11 @@ class ExchangeMarket:
         if not quotes:
             raise TryAgain("no exchange states a price")
         return quotes
+
+    async def past(self, symbol: str, begin: datetime, end: datetime) -> list[Candle]:
+        """State the whole minutes from `begin` to before `end`, oldest first. Raises TryAgain."""
+        traded = self._traded.get(symbol)
+        return [] if traded is None else await self._past.minutes(traded, begin, end)
 
     def _agree(self, stated: dict[str, Decimal]) -> Decimal | None:
         agreement = agree(stated, self._deviation_max, self._statements_min)
