@@ -60,7 +60,7 @@ botapi: $(STAMP) ## export the Bot API's shapes for the simulator, after raising
 	@$(BIN)/python services/devbox/export_bot_api.py
 
 .PHONY: bench
-bench: $(STAMP) ## print figures: start-up, memory per process, updates/s and latency (ARGS='--rate 100')
+bench: $(STAMP) ## print every figure as a line of JSON (ARGS='trades --trade-rate 20' for a part)
 	@$(BIN)/python -m tests.load.bench $(ARGS)
 
 .PHONY: format

@@ -257,6 +257,38 @@ async def test_a_picture_is_shown(browser: Browser) -> None:
         await expect(image).to_have_js_property("naturalWidth", 480)
 
 
+async def test_a_picture_is_wide_enough_to_read_and_opens_whole(browser: Browser) -> None:
+    """It takes the width of the chat with its buttons below; a click shows every pixel of it."""
+    async with opened(browser) as scene:
+        column = scene.column(ADA)
+        await scene.say(ADA, "/start")
+        await column.get_by_role("button", name="Chart").click()
+        image = column.locator("img.photo")
+        await expect(image).to_have_js_property("naturalWidth", 480)
+
+        shown = await image.evaluate("e => e.clientWidth / e.closest('.messages').clientWidth")
+        async with scene.page.context.expect_page() as opening:
+            await image.click()
+        whole = await opening.value
+
+        assert shown > 0.9
+        await expect(whole.locator("img")).to_have_js_property("naturalWidth", 480)
+
+
+async def test_a_table_is_not_followed_by_an_empty_line(browser: Browser) -> None:
+    """A code block stands on lines of its own; the line break after it is not one more."""
+    async with opened(browser) as scene:
+        scene.simulator.world.chats.ensure_user(ADA)
+        said = "<pre>Price  67,237.70</pre>\nValid for 60 seconds.\n\nReally."
+        await scene.bot.call("sendMessage", chat_id=ADA, text=said, parse_mode="HTML")
+
+        block = scene.column(ADA).locator(".text")
+
+        await expect(block.locator("pre")).to_have_text("Price  67,237.70")
+        after = await block.evaluate("e => e.lastChild.textContent")
+        assert after == "Valid for 60 seconds.\n\nReally."
+
+
 async def test_an_alert_needs_to_be_closed(browser: Browser) -> None:
     """An answer with show_alert is a dialog over the page."""
     async with opened(browser) as scene:

@@ -1,231 +1,54 @@
-"""`python -m tests.load.bench`: start-up, memory per process, updates per second and latency end to
-end.
+"""`make bench`: every figure, one line of JSON each; ARGS='trades --rate 20' measures a part.
 
-It starts a run of its own in a temporary folder, lets every user say hello once (sign-up is not
-what is measured), then sends `/start` at a fixed rate. The model is open: the times of sending are
-fixed in advance, and a latency counts from the *intended* time, so that a slow system is not asked
-less often and does not look better for it (no coordinated omission). An answer is seen by a long
-poll on the user's chat, as a phone would see it.
-
-Everything shares the machine's cores: this driver, the simulated Telegram and Purser itself. The
-figures compare one state of the code with another on one machine; they are not a capacity.
+Everything shares the machine's cores: the drivers, the simulated Telegram and Purser itself. The
+figures compare one state of the code with another on one machine, best as ratios within one run;
+they are not a capacity. Each part can be called alone; what limits each figure stands in the README
+of the service it is about.
 """
 
 import argparse
 import asyncio
-import math
-import os
 import sys
-import tempfile
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-import aiohttp
-import msgspec
-from tests.e2e.live_run import LiveRun, running
+from tests.load import bench_pictures, bench_planning, bench_start, bench_trades
 
-from devbox.status import memory_of
+Part = Callable[[argparse.Namespace], Coroutine[Any, Any, bool]]
 
-FIRST_USER = 10_000
-WARM_UP_PER_SECOND = 25.0
-# What is not answered so long after the last message counts as lost.
-DRAIN_SECONDS = 30.0
-POLL_SECONDS = 10.0
+PARTS: dict[str, Part] = {
+    "start": bench_start.bench,
+    "trades": bench_trades.bench,
+    "pictures": bench_pictures.bench,
+    "planning": bench_planning.bench,
+}
 RATE_MAX, SECONDS_MAX, USERS_MAX = 2_000.0, 600.0, 5_000
 
 
-@dataclass(slots=True)
-class User:
-    """One user's side of the measurement: what was meant to be sent when, what came back when."""
-
-    user_id: int
-    seen: int = 0
-    """The newest message id of the chat that was read."""
-    intended: list[float] = field(default_factory=list)
-    answered: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one load gave."""
-
-    sent: int
-    answered: int
-    twice: int
-    seconds: float
-    """From the first intended sending to the last answer."""
-    latencies: list[float]
-    late_sends: int
-    """Sent more than 50 ms after the intended time: then the driver was the bottleneck."""
-
-
-class Driver:
-    """Sends at intended times and watches the chats."""
-
-    def __init__(self, address: str, http: aiohttp.ClientSession) -> None:
-        self._address = address
-        self._http = http
-        self._late = 0
-
-    async def load(self, users: list[User], rate: float, messages: int) -> Result:
-        """Send `messages`, spread over the users in turn, `rate` a second; wait for the answers."""
-        for user in users:
-            user.intended, user.answered = [], []
-        self._late = 0
-        stop = asyncio.Event()
-        begin = time.monotonic() + 0.5
-        watchers = [asyncio.create_task(self._watch(user, stop)) for user in users]
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(messages):
-                    user, at = users[number % len(users)], begin + number / rate
-                    user.intended.append(at)
-                    await asyncio.sleep(max(0.0, at - time.monotonic()))
-                    group.create_task(self._send(user, at))
-            deadline = time.monotonic() + DRAIN_SECONDS
-            while time.monotonic() < deadline and _missing(users):  # noqa: ASYNC110  # watchers
-                await asyncio.sleep(0.05)
-        finally:
-            stop.set()
-            for watcher in watchers:
-                watcher.cancel()
-            await asyncio.gather(*watchers, return_exceptions=True)
-        return self._result(users, begin)
-
-    def _result(self, users: list[User], begin: float) -> Result:
-        # The n-th answer belongs to the n-th message: a user's jobs run one after the other.
-        latencies = [
-            seen - meant
-            for user in users
-            for meant, seen in zip(user.intended, user.answered, strict=False)
-        ]
-        last = max((max(user.answered, default=begin) for user in users), default=begin)
-        return Result(
-            sent=sum(len(user.intended) for user in users),
-            answered=len(latencies),
-            twice=sum(max(0, len(user.answered) - len(user.intended)) for user in users),
-            seconds=last - begin,
-            latencies=sorted(latencies),
-            late_sends=self._late,
-        )
-
-    async def _send(self, user: User, at: float) -> None:
-        self._late += time.monotonic() - at > 0.05
-        body = {"user_id": user.user_id, "text": "/start"}
-        async with self._http.post(f"{self._address}/sim/messages", json=body) as response:
-            response.raise_for_status()
-
-    async def _watch(self, user: User, stop: asyncio.Event) -> None:
-        url = f"{self._address}/sim/messages"
-        while not stop.is_set():
-            asked = {"user_id": user.user_id, "after": user.seen, "wait": POLL_SECONDS}
-            async with self._http.get(url, params=asked) as response:
-                chat = msgspec.json.decode(await response.read())
-            now = time.monotonic()
-            for message in chat:
-                user.seen = max(user.seen, message["message_id"])
-                if message["from"] == "bot":
-                    user.answered.append(now)
-
-
-def _missing(users: list[User]) -> bool:
-    return any(len(user.answered) < len(user.intended) for user in users)
-
-
-def percentile(ordered: list[float], share: float) -> float:
-    """Give the value that `share` of the ordered values do not exceed; NaN of none."""
-    if not ordered:
-        return math.nan
-    return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
-
-
-async def bench(asked: argparse.Namespace) -> int:
-    """Measure and print; 1 when a message was lost or answered twice."""
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="purser-bench-") as folder:
-        options = (
-            "--port",
-            "0",
-            "--gateways",
-            str(asked.gateways),
-            "--workers",
-            str(asked.workers),
-        )
-        # The bench signs up its users faster than an advertisement would.
-        async with running(Path(folder), *options, GATEWAY_SIGN_UPS_PER_MINUTE_MAX="100000") as run:
-            start_up = time.monotonic() - began
-            idle = memory(run)
-            connector = aiohttp.TCPConnector(limit=0)
-            timeout = aiohttp.ClientTimeout(total=None)
-            async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
-                driver = Driver(run.report.address, http)
-                users = [User(FIRST_USER + number) for number in range(asked.users)]
-                warm = await driver.load(users, WARM_UP_PER_SECOND, len(users))
-                result = await driver.load(users, asked.rate, int(asked.rate * asked.seconds))
-            loaded = memory(run)
-    tell(asked, start_up, idle, loaded, warm, result)
-    return int(any(load.answered < load.sent or load.twice for load in (warm, result)))
-
-
-def memory(run: LiveRun) -> dict[str, float]:
-    """Read the PSS of each process, in MB."""
-    found = {p.name: memory_of(p.pid) for p in run.report.processes}
-    found["devbox"] = memory_of(run.report.pid, children=False)
-    return {name: 0.0 if memory is None else memory.megabytes for name, memory in found.items()}
-
-
-def tell(
-    asked: argparse.Namespace,
-    start_up: float,
-    idle: dict[str, float],
-    loaded: dict[str, float],
-    warm: Result,
-    result: Result,
-) -> None:
-    """Print the table."""
-    say = sys.stdout.write
-    say(f"start-up                     {start_up:8.1f} s   (empty data folder, after set-up)\n")
-    say("memory (PSS)                     idle    after load\n")
-    for name, megabytes in idle.items():
-        say(f"  {name:<25}{megabytes:8.0f} MB {loaded.get(name, 0.0):8.0f} MB\n")
-    own = [sum(m for n, m in figures.items() if n != "simulator") for figures in (idle, loaded)]
-    say(f"  {'sum without simulator':<25}{own[0]:8.0f} MB {own[1]:8.0f} MB\n")
-    say(f"first contact of {asked.users} users, {WARM_UP_PER_SECOND:.0f}/s\n")
-    tell_load(warm)
-    say(f"/start of {asked.users} users, {asked.rate:g}/s for {asked.seconds:g} s\n")
-    tell_load(result)
-    say(
-        "(open model; latency from the intended time to the answer in the chat; "
-        f"{os.cpu_count()} cores shared by driver, simulated Telegram and Purser)\n"
-    )
-
-
-def tell_load(result: Result) -> None:
-    """Print one load's figures."""
-    p50, p99 = (percentile(result.latencies, share) * 1000 for share in (0.5, 0.99))
-    worst = max(result.latencies, default=math.nan) * 1000
-    rate = result.answered / result.seconds if result.seconds > 0 else math.nan
-    sys.stdout.write(
-        f"  answered {result.answered}/{result.sent}, {result.twice} twice; {rate:.0f} updates/s; "
-        f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, worst {worst:.0f} ms; "
-        f"{result.late_sends} sent late by the driver\n"
-    )
-
-
 def main() -> None:
-    """Read the options and measure."""
+    """Read the options and measure; exit status 1 when something was lost or done twice."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
     parser.add_argument("--rate", type=float, default=50.0, help="messages a second (50)")
+    parser.add_argument("--trade-rate", type=float, default=10.0, help="trades a second (10)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long (20)")
     parser.add_argument("--users", type=int, default=200, help="how many users (200)")
     parser.add_argument("--gateways", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
-    bounds = ((asked.rate, RATE_MAX), (asked.seconds, SECONDS_MAX), (asked.users, USERS_MAX))
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    bounds = (
+        (asked.rate, RATE_MAX),
+        (asked.trade_rate, RATE_MAX),
+        (asked.seconds, SECONDS_MAX),
+        (asked.users, USERS_MAX),
+    )
     if not all(0 < value <= bound for value, bound in bounds):
         parser.error(f"at most {RATE_MAX:g}/s, {SECONDS_MAX:g} s, {USERS_MAX} users; above 0")
-    sys.exit(asyncio.run(bench(asked)))
+    chosen = [part for name, part in PARTS.items() if not asked.parts or name in asked.parts]
+    went_well = [asyncio.run(part(asked)) for part in chosen]
+    sys.exit(0 if all(went_well) else 1)
 
 
 if __name__ == "__main__":

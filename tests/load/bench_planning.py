@@ -1,10 +1,11 @@
-"""How long one placement plan takes: `python -m tests.load.bench_planning`.
+"""How long one placement plan takes.
 
 20,000 shards on 400 workers, in the three situations that cost most.
 """
 
-import sys
 import time
+
+from tests.load.figures import tell
 
 from shard_operator.planning import ShardPlacement, plan_assignments
 
@@ -35,8 +36,8 @@ def _placed(shard: int, worker: str) -> ShardPlacement:
     return ShardPlacement(shard, worker, worker)
 
 
-if __name__ == "__main__":
+async def bench(_asked: object) -> bool:
+    """Measure and tell."""
     for situation, taken in measure_plans().items():
-        sys.stdout.write(
-            f"plan of {SHARDS} shards on {WORKERS} workers, {situation}: {taken:.3f} s\n"
-        )
+        tell("placement plan", taken, "s", shards=SHARDS, workers=WORKERS, situation=situation)
+    return True

@@ -11,7 +11,15 @@ import asyncpg
 import pytest
 
 from chassis.errors import CannotStart, StaleClaim, TryAgain
-from chassis.migrations import folder_of, migrate, newest_applied, require_applied
+from chassis.migrations import (
+    PLACEMENT_NEEDED,
+    folder_of,
+    migrate,
+    newest_applied,
+    read_folder,
+    require_applied,
+    require_placement,
+)
 from chassis.postgres import (
     TRANSACTION_TRIES_MAX,
     Connection,
@@ -318,3 +326,20 @@ async def test_a_database_that_was_never_migrated_is_at_zero(pool: Pool, tmp_pat
     assert await newest_applied(pool, "room") == 0
     with pytest.raises(CannotStart, match="run `python -m room migrate` first"):
         await require_applied(pool, "room", _folder(tmp_path, "SELECT 1;"))
+
+
+async def test_a_room_refuses_a_placement_schema_older_than_it_needs(
+    database: Database, pool: Pool
+) -> None:
+    await require_placement(pool)
+    async with transaction(pool) as connection:
+        await connection.execute(
+            "DELETE FROM public.purser_migrations WHERE room = 'placement' AND number >= $1",
+            PLACEMENT_NEEDED,
+        )
+    with pytest.raises(CannotStart, match=r"placement .* run `python -m shard_operator migrate`"):
+        await require_placement(pool)
+
+
+def test_what_rooms_need_of_placement_is_what_the_operator_brings() -> None:
+    assert read_folder(folder_of("shard_operator"))[-1].number == PLACEMENT_NEEDED

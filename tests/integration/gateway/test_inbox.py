@@ -25,7 +25,7 @@ LIMITS = AdmissionLimits(users_max=10_000, sign_ups_per_minute_max=10_000, users
 
 def open_inbox(pool: "asyncpg.Pool[asyncpg.Record]", limits: AdmissionLimits = LIMITS) -> Inbox:
     """An inbox of its own, without the doors around it."""
-    return Inbox(pool, 1, Directory(pool, POOL, limits), 1 << 20)
+    return Inbox(pool, 1, Directory(pool, POOL, limits))
 
 
 async def test_the_same_update_twice_is_one_job(house: House) -> None:

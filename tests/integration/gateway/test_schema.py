@@ -2,7 +2,9 @@
 
 import asyncpg
 import pytest
+from tests.integration.gateway.house import House
 
+from chassis.errors import CannotStart
 from devbox.database import Database
 
 
@@ -28,3 +30,10 @@ async def test_the_gateway_moves_no_user_and_claims_no_shard(
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def test_a_gateway_does_not_start_on_a_placement_schema_too_old_for_it(house: House) -> None:
+    """It would take updates and fail each of them: better one sentence at the start."""
+    await house.sql.execute("DELETE FROM public.purser_migrations WHERE room = 'placement'")
+    with pytest.raises(CannotStart, match="schema of placement"):
+        await house.open_gateway()

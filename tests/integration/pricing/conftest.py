@@ -15,7 +15,7 @@ from chassis.settings import Secret
 from chassis.telemetry import TelemetrySettings
 from devbox.database import Database
 from pricing.main import running
-from pricing.settings import Settings
+from pricing.settings import Settings, VenueSettings
 from purser.pricing.v1.pricing_pb2_grpc import PricingServiceStub
 
 Serve = Callable[..., AbstractAsyncContextManager[PricingServiceStub]]
@@ -27,6 +27,7 @@ def settings(database: Database, redis_url: str) -> Settings:
     return Settings(
         step_milliseconds=100,
         postgres=PostgresSettings(database_url=Secret(database.url("purser_pricing"))),
+        venue=VenueSettings(venue_database_url=Secret(database.url("purser_venue"))),
         redis=RedisSettings(redis_url=Secret(redis_url)),
         server=ServerSettings(drain_timeout_seconds=1),
         telemetry=TelemetrySettings(),

@@ -1,10 +1,15 @@
 """Minute candles in a real PostgreSQL, and what pricing's role may do."""
 
-from datetime import UTC, datetime
+import asyncio
+import itertools
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
+import grpc.aio
 import pytest
+from tests.integration.pricing.conftest import Serve
 
 from chassis.errors import TryAgain
 from chassis.postgres import PostgresSettings, open_pool
@@ -12,6 +17,8 @@ from chassis.settings import Secret
 from devbox.database import Database
 from pricing.domain import Candle, Source
 from pricing.postgres import CandleBook
+from purser.pricing.v1 import pricing_pb2
+from purser.pricing.v1.pricing_pb2_grpc import PricingServiceStub
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 FORBIDDEN = (
@@ -73,3 +80,88 @@ async def test_pricings_role_can_do_no_more_than_it_must(database: Database) -> 
         assert await connection.fetchval("SHOW transaction_timeout") == "1s"
     finally:
         await connection.close()
+
+
+async def test_a_chart_is_there_right_after_the_first_start(serve: Serve) -> None:
+    """The past of the simulated market is filled in; candles of every length agree."""
+    async with serve(step_milliseconds=1000, history_hours=2) as stub:
+        minutes = await until_candles(stub, 1, 121)
+        quarters = (await ask(stub, 15, 8)).candles
+
+    begins = [candle.begins_at.ToDatetime() for candle in minutes]
+    assert begins == sorted(begins)
+    assert {later - earlier for earlier, later in itertools.pairwise(begins[:-2])} == {
+        timedelta(minutes=1)
+    }
+    whole = quarters[2]
+    inside = [m for m in minutes if 0 <= (m.begins_at.seconds - whole.begins_at.seconds) < 900]
+    assert (whole.open, whole.close) == (inside[0].open, inside[-1].close)
+    assert Decimal(whole.high) == max(Decimal(candle.high) for candle in inside)
+    assert Decimal(whole.low) == min(Decimal(candle.low) for candle in inside)
+
+
+async def test_candles_before_a_time_are_older_than_it(serve: Serve) -> None:
+    """So that one can page back."""
+    async with serve(step_milliseconds=1000, history_hours=2) as stub:
+        newest = (await until_candles(stub, 1, 100))[-1]
+        request = pricing_pb2.GetCandlesRequest(symbol="BTC", interval_minutes=1, count_max=5)
+        request.before.FromSeconds(newest.begins_at.seconds - 600)
+        older = (await stub.GetCandles(request, timeout=5)).candles
+
+    assert [newest.begins_at.seconds - 600 - 60 * k for k in range(5, 0, -1)] == [
+        candle.begins_at.seconds for candle in older
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("symbol", {"symbol": "btc"}),
+        ("interval_minutes", {"interval_minutes": 2}),
+        ("count_max", {"count_max": 0}),
+        ("count_max", {"count_max": 501}),
+    ],
+)
+async def test_a_malformed_request_is_told_its_field(
+    serve: Serve, field: str, wrong: dict[str, Any]
+) -> None:
+    """And an unknown symbol is not found."""
+    asked: dict[str, Any] = {"symbol": "BTC", "interval_minutes": 1, "count_max": 1}
+    async with serve() as stub:
+        with pytest.raises(grpc.aio.AioRpcError, match=field) as refusal:
+            await stub.GetCandles(pricing_pb2.GetCandlesRequest(**{**asked, **wrong}), timeout=5)
+        with pytest.raises(grpc.aio.AioRpcError, match="NONE") as unknown:
+            await stub.GetCandles(
+                pricing_pb2.GetCandlesRequest(**{**asked, "symbol": "NONE"}), timeout=5
+            )
+
+    assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_instruments_are_listed_with_their_digits(serve: Serve) -> None:
+    """Ordered by symbol."""
+    async with serve() as stub:
+        listed = await stub.ListInstruments(pricing_pb2.ListInstrumentsRequest(), timeout=5)
+
+    symbols = [i.symbol for i in listed.instruments]
+    assert sorted(symbols) == symbols
+    assert ("BTC", "USDT", 2) in [
+        (i.symbol, i.currency, i.price_digits) for i in listed.instruments
+    ]
+
+
+async def ask(stub: PricingServiceStub, minutes: int, count: int) -> Any:
+    """BTC's newest candles."""
+    return await stub.GetCandles(
+        pricing_pb2.GetCandlesRequest(symbol="BTC", interval_minutes=minutes, count_max=count),
+        timeout=5,
+    )
+
+
+async def until_candles(stub: PricingServiceStub, minutes: int, count: int) -> Any:
+    """The same once there are so many."""
+    async with asyncio.timeout(30):
+        while len(found := (await ask(stub, minutes, count)).candles) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return found

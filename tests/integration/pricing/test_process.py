@@ -10,6 +10,7 @@ async def test_it_serves_and_a_sigterm_ends_it_well(database: Database, redis_ur
     line, status = await first_line_until_sigterm(
         "pricing",
         PRICING_DATABASE_URL=database.url("purser_pricing"),
+        PRICING_VENUE_DATABASE_URL=database.url("purser_venue"),
         PURSER_REDIS_URL=redis_url,
     )
 
@@ -23,6 +24,7 @@ async def test_it_refuses_a_market_nobody_can_read(database: Database, redis_url
     status, output = await run_program(
         "pricing",
         PRICING_DATABASE_URL=database.url("purser_pricing"),
+        PRICING_VENUE_DATABASE_URL=database.url("purser_venue"),
         PRICING_REDIS_URL=redis_url,
         PRICING_SIMULATION_INSTRUMENTS="BTC:64000.00:55,ETH=1",
     )

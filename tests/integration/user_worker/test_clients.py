@@ -160,4 +160,4 @@ async def test_a_service_that_refuses_is_not_a_service_that_is_down(
 
 async def test_an_unknown_symbol_has_no_quote(failing: tuple[Failing, grpc.aio.Channel]) -> None:
     """And a quote nobody asked for is nobody's price."""
-    assert await PricingClient(failing[1], timeout_seconds=0.5).quote("BTC") is None
+    assert [] == await PricingClient(failing[1], timeout_seconds=0.5).quotes(["BTC"])

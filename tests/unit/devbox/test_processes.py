@@ -53,7 +53,8 @@ def test_each_service_gets_its_own_role_and_no_other() -> None:
         "gateway-0": {"purser_gateway"},
         "gateway-1": {"purser_gateway"},
         "simulator": set(),
-        "pricing": {"purser_pricing"},
+        # The paper venue is served by pricing's process, under a role of its own.
+        "pricing": {"purser_pricing", "purser_venue"},
         "wallet": {"purser_wallet"},
         "ledger": {"purser_ledger"},
         "purser-user-worker-0": {"purser_worker"},
@@ -83,9 +84,15 @@ def test_no_secret_shows_in_a_plan() -> None:
 
 def test_the_owner_of_the_database_is_withheld() -> None:
     """`PURSER_DATABASE_URL` would otherwise be every service's fallback, with all rights."""
-    world = make_world(PURSER_DATABASE_URL=OWNER_URL, DEVBOX_DATABASE_URL="", PURSER_PORT="9000")
+    world = make_world(
+        PURSER_DATABASE_URL=OWNER_URL,
+        PURSER_VENUE_DATABASE_URL=OWNER_URL,
+        DEVBOX_DATABASE_URL="",
+        PURSER_PORT="9000",
+    )
     for plan in all_plans(world):
         assert "PURSER_DATABASE_URL" not in plan.environ
+        assert "PURSER_VENUE_DATABASE_URL" not in plan.environ
         assert "PURSER_PORT" not in plan.environ
 
 
@@ -96,6 +103,12 @@ def test_the_real_token_reaches_the_gateway_only() -> None:
     assert set() == holders
     assert "GATEWAY_TELEGRAM_API_URL" not in plan_gateway(world, 0).environ
     assert plan_gateway(world, 0).environ["GATEWAY_BOT_TOKEN"] == "1:bot-secret"
+
+
+def test_workers_find_the_paper_venue_where_pricing_serves() -> None:
+    """It has an address of its own, so that it can move out one day."""
+    worker = plan_worker(make_world(), 0)
+    assert worker.environ["PURSER_VENUE_ADDRESS"] == "127.0.0.1:5003"
 
 
 def test_workers_know_every_gateway() -> None:

@@ -36,6 +36,7 @@ def test_every_call_of_the_gateway_can_be_built() -> None:
     models.SendPhoto(chat_id=1, photo=models.BufferedInputFile(b"", "a.png"))
     models.AnswerCallbackQuery(callback_query_id="1")
     models.SetWebhook(url="https://example.org", secret_token="s")
+    models.SetMyCommands(commands=[models.BotCommand(command="a", description="b")])
     models.DeleteWebhook()
     models.GetMe()
     models.GetRawUpdates(offset=1)
@@ -51,6 +52,7 @@ def test_the_readers_of_answers_are_kept() -> None:
         models.GetRawUpdates,
         models.SendMessage,
         models.SendPhoto,
+        models.SetMyCommands,
         models.SetWebhook,
     )
     for call in calls:

@@ -9,8 +9,8 @@ import pytest
 
 from chassis.errors import TryAgain
 from pricing.application import Limits, Market
-from pricing.domain import Candle, Quote, Source
-from pricing.errors import NoQuotes, TooManyWatches
+from pricing.domain import Candle, Quote, Source, Span, Traded
+from pricing.errors import NoQuotes, TooManyWatches, UnknownSymbol
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -19,6 +19,7 @@ class World:
     """A source, a cache, a book and a clock that do as they are told."""
 
     symbols = ("BTC", "ETH")
+    instruments = tuple(Traded(symbol, "USDT", 2, Source.SIMULATED) for symbol in symbols)
 
     def __init__(self) -> None:
         self.now = NOON
@@ -48,6 +49,16 @@ class World:
         if self.book_away:
             raise TryAgain
         self.kept.extend(candles)
+
+    async def read(
+        self, traded: Traded, interval: timedelta, begin: datetime, end: datetime
+    ) -> list[Span]:
+        """Read the minutes one by one: the tests ask for no other interval."""
+        return [
+            Span(c.minute, c.open, c.high, c.low, c.close)
+            for c in self.kept
+            if c.symbol == traded.symbol and begin <= c.minute < end
+        ]
 
 
 @pytest.fixture
@@ -193,3 +204,28 @@ async def test_candles_wait_for_the_database_within_a_bound(world: World, market
     following.cancel()
     await asyncio.wait([following])
     assert [candle.minute.minute for candle in world.kept] == [4, 4, 5, 5]
+
+
+async def test_candles_hold_what_the_book_does_not_have_yet(world: World, market: Market) -> None:
+    """The minute under way, and finished ones that still wait for the database."""
+    minute = timedelta(minutes=1)
+    for number in range(4):
+        world.price = Decimal(100 + number)
+        world.now = NOON + number * minute
+        await market.step()
+
+    traded, candles = await market.candles("ETH", minute, 10, None)
+
+    assert traded == Traded("ETH", "USDT", 2, Source.SIMULATED)
+    # The first minute may have begun before its first quote: it is not given.
+    assert [(c.begins_at, c.close) for c in candles] == [
+        (NOON + number * minute, Decimal(100 + number)) for number in (1, 2, 3)
+    ]
+    assert (await market.candles("ETH", minute, 2, None))[1] == candles[1:]
+    assert (await market.candles("ETH", minute, 9, NOON + 2 * minute))[1] == candles[:1]
+
+
+async def test_a_symbol_nobody_trades_has_no_candles(market: Market) -> None:
+    """And the caller is told its name."""
+    with pytest.raises(UnknownSymbol, match="NONE"):
+        await market.candles("NONE", timedelta(minutes=1), 1, None)

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from pricing.domain import Quote, Source
+from pricing.domain import Candles, Quote, Source
 from pricing.errors import MalformedMarket
 from pricing.simulation import ERA_LEVELS, Instrument, SimulatedMarket, read_instruments
 
@@ -139,3 +139,31 @@ def test_a_symbol_named_twice_is_refused() -> None:
     """Which of the two would count?"""
     with pytest.raises(MalformedMarket, match="BTC twice"):
         read_instruments(["BTC:1:1", "BTC:2:1"])
+
+
+@pytest.mark.parametrize("step_seconds", [1, 7, 60])
+@pytest.mark.parametrize("begin", [NOON, NOON + timedelta(days=2, hours=11, minutes=7)])
+async def test_its_past_is_what_somebody_would_have_collected(
+    begin: datetime, step_seconds: int
+) -> None:
+    """Step by step and in one go: the same candles, to the last digit; across an era's end too."""
+    step, end = timedelta(seconds=step_seconds), begin + timedelta(minutes=5)
+    told = market(step=step)
+    collector, collected, at = Candles(), [], begin - timedelta(minutes=1)
+    while at < end + timedelta(minutes=1):
+        collected += collector.add(await told.fetch(["BTC"], at))
+        at += step
+
+    assert [c for c in collected if begin <= c.minute < end] == told.history("BTC", begin, end)
+    assert told.history("NONE", begin, end) == []
+
+
+async def test_its_past_crosses_the_end_of_an_era() -> None:
+    """2^21 steps end somewhere in the middle of a minute."""
+    era = datetime.fromtimestamp(2**ERA_LEVELS * 850, UTC)
+    begin = era.replace(second=0) - timedelta(minutes=1)
+    (before, at, after) = market().history("BTC", begin, begin + timedelta(minutes=3))
+    walked = await prices(market(), begin, 180)
+
+    assert [walked[0], walked[60], walked[120]] == [before.open, at.open, after.open]
+    assert max(walked[60:120]) == at.high

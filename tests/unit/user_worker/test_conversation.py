@@ -12,6 +12,7 @@ from tests.unit.user_worker.fakes import (
     job_of,
 )
 
+from user_worker.conversation import manual
 from user_worker.conversation.book import COMMANDS, Conversation
 from user_worker.domain.jobs import Command, Input, Press, Text, Unsupported, UnsupportedKind
 from user_worker.domain.market import Quote
@@ -102,10 +103,12 @@ async def test_a_users_name_never_becomes_markup(name: str) -> None:
 
 
 async def test_help_lists_every_command() -> None:
-    """In the order of the book."""
+    """Each once, in the order of its groups."""
     text = text_of(await say(Command("help")))
 
-    places = [text.index(f"/{name} ") for name in COMMANDS]
+    grouped = [name for names in manual.GROUPS.values() for name in names]
+    assert sorted(COMMANDS) == sorted(grouped)
+    places = [text.index(f"\n/{name} ") for name in grouped]
     assert sorted(places) == places
 
 
@@ -157,8 +160,8 @@ async def test_a_press_of_a_stranger_or_an_old_keyboard_changes_nothing(press: P
     [
         (Command("nonsense"), "do not know the command"),
         (Command("<b>\x00"), "&lt;b&gt;"),
-        (Text("hello \x00 \u202e"), "commands and buttons"),
-        (Text(""), "commands and buttons"),
+        (Text("hello \x00 \u202e"), "did not understand"),
+        (Text(""), "did not understand"),
         (Unsupported(UnsupportedKind.ATTACHMENT), "pictures"),
         (Unsupported(UnsupportedKind.EDIT), "changes"),
         (Unsupported(UnsupportedKind.TOO_LONG), "longer"),
@@ -172,4 +175,4 @@ async def test_anything_else_gets_a_clear_sentence(what: Input, expected: str) -
 
 async def test_the_reported_language_is_spoken_until_one_is_chosen() -> None:
     """A German client is answered in German."""
-    assert "Befehlen" in text_of(await say(Text("hallo"), language_code="de-AT"))
+    assert "nicht verstanden" in text_of(await say(Text("hallo"), language_code="de-AT"))

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from tests.unit.user_worker.fakes import (
+    BEN,
     CLAIM,
+    POOL,
     SHARD,
     FakeAttempts,
     FakeInbox,
@@ -14,10 +17,18 @@ from tests.unit.user_worker.fakes import (
     job_of,
 )
 
+from kernel.sharding import ShardKey
 from user_worker.application.execution import ERROR_CHARACTERS_MAX, Ending, Execution, Tries, Turn
-from user_worker.conversation.book import Conversation
-from user_worker.conversation.context import Context
-from user_worker.domain.jobs import Command, Job
+from user_worker.conversation.book import (
+    COMMANDS,
+    MONEY_COMMANDS,
+    MONEY_PRESSES,
+    PRESSES,
+    Conversation,
+    moves_money,
+)
+from user_worker.conversation.context import Context, PressHandler
+from user_worker.domain.jobs import Command, Job, Press, Text
 from user_worker.domain.pauses import Pauses
 from user_worker.domain.replies import Reply, SendText
 from user_worker.errors import ClaimLost, DependencyDown
@@ -76,7 +87,7 @@ class Failing:
         self.errors = list(errors)
         self.calls = 0
 
-    async def __call__(self, _context: Context, _command: Command) -> list[Reply]:
+    async def __call__(self, _context: Context, _input: Command | Press) -> list[Reply]:
         """Answer `do`."""
         self.calls += 1
         if self.errors:
@@ -275,3 +286,76 @@ async def test_a_fresh_job_is_not_counted() -> None:
 
     await execution(inbox, Failing(), attempts=attempts).work(turn(accepted(inbox)))
     assert 0 == attempts.calls
+
+
+async def test_a_confirmation_a_stream_invented_changes_nothing() -> None:
+    """The inbox has no such job: no handler runs, nothing is set aside, nothing is delivered."""
+    inbox, handler = FakeInbox(), Failing()
+    forged = job_of(Press("confirm:00000000-0000-4000-8000-000000000001"))
+
+    assert Ending.UNKNOWN is await pressed(inbox, handler, forged)
+    assert 0 == handler.calls
+    assert [] == inbox.deliveries
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"user_id": BEN},
+        {"user_seq": 2},
+        {"key": ShardKey(POOL, 5)},
+    ],
+)
+async def test_a_confirmation_under_anothers_name_is_invented(lie: dict[str, object]) -> None:
+    """A real job's id with another user, another place or another shard."""
+    inbox, handler = FakeInbox(), Failing()
+    job = job_of(Press("confirm:1"))
+    inbox.accepted.append(job)
+
+    assert Ending.UNKNOWN is await pressed(inbox, handler, replace(job, **lie))  # type: ignore[arg-type]
+    assert 0 == handler.calls
+    assert Ending.ENDED is await pressed(inbox, handler, job)
+
+
+async def test_a_confirmation_is_worked_as_the_inbox_has_it() -> None:
+    """What a stream says of the same job does not count."""
+    inbox, seen = FakeInbox(), list[str]()
+    job = job_of(Press("confirm:mine"))
+    inbox.accepted.append(job)
+
+    async def handler(_context: Context, press: Press) -> list[Reply]:
+        seen.append(press.data)
+        return []
+
+    await pressed(inbox, handler, replace(job, input=Press("confirm:anothers")))
+    assert ["confirm:mine"] == seen
+
+
+async def test_a_confirmation_waits_for_an_inbox_that_is_away() -> None:
+    """An outage is no answer."""
+    inbox, handler = FakeInbox(), Failing()
+    job = job_of(Press("confirm:1"))
+    inbox.accepted.append(job)
+    inbox.failures = [DependencyDown("gateway", "down")] * 3
+
+    assert Ending.ENDED is await pressed(inbox, handler, job)
+    assert 1 == handler.calls
+
+
+def test_what_moves_money_is_named_in_one_place() -> None:
+    """Every such button exists; nothing else is read twice."""
+    assert MONEY_PRESSES <= PRESSES.keys()
+    assert MONEY_COMMANDS <= COMMANDS.keys()
+    assert moves_money(Press("confirm:1"))
+    assert not moves_money(Press("cancel:1"))
+    assert not moves_money(Text("confirm:1"))
+    assert not moves_money(Command("confirm"))
+
+
+async def pressed(inbox: FakeInbox, handler: PressHandler, job: Job) -> Ending:
+    """Work a press of the button `confirm`."""
+    conversation = Conversation(FakeServices().as_services(), presses={"confirm": handler})
+    works = Execution(
+        conversation, inbox, FakeAttempts(), asyncio.Semaphore(4), Tries(3, 0.2, SOON, SOON)
+    )
+    return await works.work(turn(job))

@@ -16,9 +16,10 @@ from tests.unit.user_worker.fakes import (
     FakeServices,
     FakeStream,
     job_of,
+    until,
 )
 
-from kernel.sharding import ShardKey
+from kernel.sharding import Claim, ShardKey
 from user_worker.application.execution import Execution, Tries
 from user_worker.application.owning import Owner, OwnershipPace
 from user_worker.application.reading import (
@@ -41,6 +42,29 @@ ME, OTHER = "purser-user-worker-0", "purser-user-worker-1"
 SOON = Pauses(0.002, 0.005)
 
 
+class Beside:
+    """What goes on beside the jobs: tells what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.when_lost: dict[Claim, Callable[[], None]] = {}
+
+    def begin(self, claim: Claim, when_lost: Callable[[], None]) -> None:
+        """Begin with a shard."""
+        self.told.append(("begin", claim.epoch))
+        self.when_lost[claim] = when_lost
+
+    def stop(self, claim: Claim) -> None:
+        """Drop what is under way."""
+        self.told.append(("stop", claim.epoch))
+
+    async def finish(self, claim: Claim, timeout_seconds: float) -> int:
+        """Let what is under way go on."""
+        assert 0 <= timeout_seconds
+        self.told.append(("finish", claim.epoch))
+        return 0
+
+
 class House:
     """A worker wired as in main, on a world in memory, with a handler that can be held back."""
 
@@ -51,6 +75,7 @@ class House:
         self.gate = asyncio.Event()
         self.gate.set()
         self.started: list[int] = []
+        self.beside = Beside()
         clearer = EntryClearer(self.stream, 100)
         self.shards = Shards(
             Execution(
@@ -63,6 +88,7 @@ class House:
             FakePreferences(),
             QueueBounds(16, 100_000),
             clearer.clear,
+            self.beside,
         )
         pace = OwnershipPace(
             lease_seconds=lease_seconds,
@@ -115,13 +141,6 @@ async def living(house: House) -> AsyncIterator[asyncio.Event]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await house.shards.close()
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 (what is waited for sets no event)
-            await asyncio.sleep(0.005)
 
 
 async def test_a_wished_for_shard_is_claimed_and_its_users_answered_in_order() -> None:
@@ -331,3 +350,33 @@ async def test_dropped_copies_are_read_again() -> None:
         await until(lambda: house.stream.entries[SHARD] == [])
     anns = [d.job.user_seq for d in house.inbox.deliveries if d.job.user_id == ANN]
     assert list(range(1, 41)) == anns
+
+
+async def test_what_goes_on_beside_the_jobs_lives_as_long_as_the_claim() -> None:
+    """Begun with it, finished in a drain, stopped with a drop."""
+    house = House()
+    house.placement.wish(0, ME)
+    house.placement.wish(1, ME)
+    async with living(house):
+        await until(lambda: len(house.shards.all()) == 2)
+        assert [("begin", 1)] * 2 == house.beside.told
+        house.placement.wish(0, OTHER)
+        await until(lambda: house.placement.released)
+        assert ("finish", 1) == house.beside.told[2]
+        house.placement.lives = False
+        await until(lambda: ("stop", 1) in house.beside.told)
+
+
+async def test_an_order_that_finds_a_newer_claim_drops_its_shard() -> None:
+    """But not the same shard claimed anew since."""
+    house = House()
+    house.placement.wish(0, ME)
+    async with living(house):
+        await until(house.shards.all)
+        (claim,) = house.beside.when_lost
+        house.beside.when_lost[claim]()
+        assert [] == house.shards.all()
+        house.shards.open(Claim(claim.pool, claim.shard, 7))
+        house.beside.when_lost[claim]()
+        assert [7] == [shard.claim.epoch for shard in house.shards.all()]
+        house.shards.drop(SHARD, "over")

@@ -1,5 +1,6 @@
 """Sentences: both languages complete, arguments escaped, numbers in the reader's way."""
 
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from importlib import resources
 
@@ -11,6 +12,7 @@ from user_worker.conversation.texts import (
     LANGUAGES,
     BrokenText,
     fitting_language,
+    shown_units,
     texts_in,
     visible,
 )
@@ -123,3 +125,71 @@ def test_the_fitting_language(chosen: str | None, reported: str, expected: str) 
 def test_what_a_user_typed_becomes_one_harmless_line(typed: str, expected: str) -> None:
     """Controls and direction marks go, direction stays inside, length is bounded."""
     assert expected == visible(typed)
+
+
+def test_what_is_shown_is_counted_in_utf_16_without_markup() -> None:
+    """As Telegram's limits do."""
+    assert 5 == shown_units("<b>a&amp;b</b> <i></i>c")
+    assert 2 == shown_units("🤡")
+
+
+def test_signs_belong_to_what_is_shown() -> None:
+    """A loss too small to be shown is no loss; the sign is a minus."""
+    texts = texts_in("en")
+
+    assert "+1.50" == texts.change(Decimal("1.5"))
+    assert "\u22121.50" == texts.change(Decimal("-1.5"))
+    assert "0.00" == texts.change(Decimal("-0.001"))
+    assert "+1.23\u00a0%" == texts.percent_change(Decimal("0.01234"))
+    assert "0.00\u00a0%" == texts.percent_change(Decimal("-0.00001"))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("97123.456", "97,123.46"),
+        ("1.2", "1.20"),
+        ("0.99999", "1.0000"),
+        ("0.001234567", "0.001235"),
+        ("0.000000000000000001", "0.000000000000000001"),
+        ("0", "0.00"),
+    ],
+)
+def test_small_prices_show_their_significant_digits(value: str, expected: str) -> None:
+    """A coin of a fraction of a cent has a price too."""
+    assert expected == texts_in("en").price(Decimal(value))
+
+
+def test_times_are_written_in_utc_and_say_so() -> None:
+    """Whatever zone they come in."""
+    at = datetime(2026, 11, 26, 1, 2, 3, tzinfo=timezone(timedelta(hours=1)))
+
+    assert "Nov 26, 2026, 00:02 UTC" == texts_in("en").moment(at)
+    assert "26.11.2026, 00:02 UTC" == texts_in("de").moment(at)
+    assert "00:02:03 UTC" == texts_in("en").clock(at)
+    assert ("Nov 26", "26. Nov.") == (texts_in("en").day(at), texts_in("de").day(at))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "german"),
+    [
+        (0.2, "1 second ago", "vor 1 Sekunde"),
+        (59, "59 seconds ago", "vor 59 Sekunden"),
+        (600, "10 minutes ago", "vor 10 Minuten"),
+        (7200, "2 hours ago", "vor 2 Stunden"),
+        (200_000, "2 days ago", "vor 2 Tagen"),
+    ],
+)
+def test_ages_are_told_in_one_unit(seconds: float, english: str, german: str) -> None:
+    """Never in the future, and never "0 seconds"."""
+    assert english == texts_in("en").ago(seconds)
+    assert german == texts_in("de").ago(seconds)
+
+
+def test_an_amount_that_is_not_final_is_rounded_down_but_never_to_nothing() -> None:
+    """Nobody is told of more than there will be."""
+    texts = texts_in("en")
+
+    assert "0.07031429" == texts.about(Decimal("0.070314299999999999"))
+    assert "1,000" == texts.about(Decimal("1000.000000001"))
+    assert "0.000000000000000001" == texts.about(Decimal("0.000000000000000001"))

@@ -24,6 +24,9 @@ from chassis.telemetry import get_logger
 LOCK_TIMEOUT_SECONDS = 60
 """How long to wait while another program migrates."""
 CONNECT_TIMEOUT_SECONDS = 10
+PLACEMENT_NEEDED = 1
+"""The number of the migration of `placement` that the rooms are written for. Its files are the
+operator's and come in no other image, so the number stands here."""
 
 _LOCK_KEY = 0x50555253_45520001  # "PURSER", 1
 _FILE = re.compile(r"(?P<number>\d{4})_(?P<name>[a-z0-9_]+)\.sql")
@@ -100,12 +103,24 @@ async def require_applied(pool: Pool, room: str, folder: Path) -> None:
     """Raise CannotStart unless the schema of `room` is as new as the files of `folder`; newer is
     fine.
     """
-    needed = read_folder(folder)[-1].number
+    await _require(pool, room, read_folder(folder)[-1].number, f"python -m {room} migrate")
+
+
+async def require_placement(pool: Pool) -> None:
+    """Raise CannotStart unless the schema `placement` is as new as this program; newer is fine.
+
+    Whoever writes for shards asks its functions in every transaction: with an older one each of
+    those would fail, one after another, while the program looks well.
+    """
+    await _require(pool, "placement", PLACEMENT_NEEDED, "python -m shard_operator migrate")
+
+
+async def _require(pool: Pool, room: str, needed: int, command: str) -> None:
     newest = await newest_applied(pool, room)
     if newest < needed:
         raise CannotStart(
             f"the schema of {room} is at migration {newest:04d} and this program needs "
-            f"{needed:04d}: run `python -m {room} migrate` first."
+            f"{needed:04d}: run `{command}` first."
         )
 
 

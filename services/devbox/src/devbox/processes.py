@@ -1,9 +1,9 @@
 """What the run consists of: each process's command and environment. Pure: a plan one can print.
 
 One process per service, started as `python -m <package>`. A service gets the URL of its own
-database role and of nothing else; what names a server of yours, or the real bot's token, is taken
-out of what the others inherit. Secrets travel in the environment, which only the same user can
-read, or in files; never as arguments.
+database role (pricing that of the paper venue's as well) and of nothing else; what names a server
+of yours, or the real bot's token, is taken out of what the others inherit. Secrets travel in the
+environment, which only the same user can read, or in files; never as arguments.
 """
 
 import sys
@@ -27,7 +27,14 @@ WITHHELD = {
     *(
         f"{prefix}_{name}"
         for prefix in ("PURSER", "DEVBOX")
-        for name in ("DATABASE_URL", "REDIS_URL", "MIGRATION_DATABASE_URL", "BOT_TOKEN", "PORT")
+        for name in (
+            "DATABASE_URL",
+            "VENUE_DATABASE_URL",
+            "REDIS_URL",
+            "MIGRATION_DATABASE_URL",
+            "BOT_TOKEN",
+            "PORT",
+        )
     ),
 }
 
@@ -62,6 +69,8 @@ class Ports:
         return {
             "PURSER_GATEWAY_ADDRESS": f"ipv4:{gateways}",
             "PURSER_PRICING_ADDRESS": f"127.0.0.1:{self.pricing}",
+            # The paper venue is served by pricing's process.
+            "PURSER_VENUE_ADDRESS": f"127.0.0.1:{self.pricing}",
             "PURSER_WALLET_ADDRESS": f"127.0.0.1:{self.wallet}",
             "PURSER_LEDGER_ADDRESS": f"127.0.0.1:{self.ledger}",
         }
@@ -128,11 +137,12 @@ def plan_gateway(world: World, ordinal: int) -> ProcessPlan:
 
 
 def plan_stores(world: World) -> list[ProcessPlan]:
-    """Plan pricing, wallet and ledger."""
+    """Plan pricing (which serves the paper venue too, under a role of its own), wallet, ledger."""
     key = {"WALLET_KEY_ENCRYPTION_KEY_FILE": str(world.wallet_key_file)}
+    venue = {"PRICING_VENUE_DATABASE_URL": world.database.url("purser_venue")}
     ports = world.ports
     return [
-        _plan_service(world, "pricing", "pricing", "purser_pricing", ports.pricing, {}),
+        _plan_service(world, "pricing", "pricing", "purser_pricing", ports.pricing, venue),
         _plan_service(world, "wallet", "wallet", "purser_wallet", ports.wallet, key),
         _plan_service(world, "ledger", "ledger", "purser_ledger", ports.ledger, {}),
     ]

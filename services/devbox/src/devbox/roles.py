@@ -13,6 +13,7 @@ ROLES = (
     "purser_gateway",
     "purser_worker",
     "purser_pricing",
+    "purser_venue",
     "purser_wallet",
     "purser_ledger",
 )

@@ -41,6 +41,19 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True)
+class OverLimit:
+    """Something of a user who sends more than the limit: it becomes no job, is remembered as seen
+    and answered once per rush.
+    """
+
+    update_id: int
+    telegram_id: int
+    rush: UUID
+    """What it is part of: the cause of the one answer."""
+    answer: reply_pb2.Reply
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """Nothing for this bot: acknowledged and counted."""
 
@@ -58,6 +71,8 @@ class Malformed:
 
 
 Translated: TypeAlias = Incoming | Membership | Ignored | Malformed
+Storable: TypeAlias = Incoming | Membership | OverLimit
+"""What the inbox takes."""
 
 
 class Verdict(IntEnum):
@@ -66,7 +81,7 @@ class Verdict(IntEnum):
     ACCEPTED = 1
     """It is a job in the inbox."""
     DUPLICATE = 2
-    """It had been accepted before."""
+    """What becomes of it was decided before."""
     TURNED_AWAY = 3
     """A stranger while sign-ups are closed or too many; nothing was kept."""
     NOTED = 4
@@ -75,6 +90,8 @@ class Verdict(IntEnum):
     """Nothing for this bot."""
     SET_ASIDE = 6
     """It could not be read or stored and is kept as it came."""
+    OVER_LIMIT = 7
+    """Its user sends more than the limit; it makes no job, and the user is told once."""
 
 
 class Lane(IntEnum):

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from chassis import telemetry
 from chassis.errors import ServiceError
 from chassis.grpc_server import serving
-from chassis.migrations import folder_of, require_applied
+from chassis.migrations import folder_of, require_applied, require_placement
 from chassis.postgres import Pool, open_pool
 from chassis.process import ready_line
 from chassis.rate_limit import TokenBucket
@@ -33,15 +33,19 @@ from gateway.application import (
 from gateway.domain import AcceptedJob, Lane
 from gateway.errors import TelegramFailure, TokenRefused, WrongToken
 from gateway.housekeeping import keep_house
+from gateway.inbound_limit import InboundLimit
+from gateway.menu import show_menu
 from gateway.polling import Poller
 from gateway.postgres import (
     AdmissionLimits,
     Directory,
+    Forgetting,
     Housekeeping,
     Inbox,
     Leases,
     Outbox,
     Pollers,
+    UndoneJobs,
 )
 from gateway.servicer import GatewayServicer
 from gateway.settings import Settings, TelegramSettings, check
@@ -74,6 +78,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         pool = await open_pool(settings.postgres, "purser-gateway")
         stack.push_async_callback(pool.close)
         await require_applied(pool, "gateway", folder_of("gateway"))
+        await require_placement(pool)
         redis = open_redis(settings.redis)
         stack.push_async_callback(redis.aclose)
         telegram = _telegram(settings)
@@ -81,10 +86,16 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         await _check_token(telegram)
         directory = _directory(settings, pool)
         await directory.ensure_spare_shard()
-        inbox = Inbox(pool, bot_id, directory, settings.flow.fetch_bytes_max)
+        inbox = Inbox(pool, bot_id, directory)
         pusher = StreamPusher(_appender(redis, settings), settings.flow.stream_buffer_jobs_max)
         acceptance = Acceptance(
             inbox,
+            InboundLimit(
+                redis,
+                bot_id,
+                settings.flow.inbound_per_user_per_second,
+                settings.flow.inbound_per_user_burst,
+            ),
             pusher,
             telegram,
             BatchLimits(
@@ -112,7 +123,12 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
                 settings.flow.deliver_queue_max,
             ),
         )
-        servicer = GatewayServicer(delivery, inbox, Notices(outbox, sending))
+        servicer = GatewayServicer(
+            delivery,
+            UndoneJobs(pool, settings.flow.fetch_bytes_max),
+            Notices(outbox, sending),
+            Forgetting(pool),
+        )
 
         background = await stack.enter_async_context(_Background())
         # Ends in reverse: no new updates, no new calls, what was taken in is written, then sent.
@@ -122,6 +138,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         for lane in Lane:
             background.start(sending.sweep(lane))
         background.start(pusher.run())
+        background.start(show_menu(telegram))
         background.start(
             keep_house(_housekeeping(settings, pool), settings.retention.purge_every_seconds)
         )

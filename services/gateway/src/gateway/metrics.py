@@ -14,6 +14,10 @@ ACCEPT_SECONDS = Histogram(
     "From an update's arrival to its commit",
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+UNLIMITED = Counter(
+    "purser_gateway_inbound_unlimited_total",
+    "Updates let in without asking for the user's limit because Redis was away",
+)
 WEBHOOK_ANSWERS = Counter(
     "purser_gateway_webhook_answers_total", "Answers to webhook requests", ["status"]
 )

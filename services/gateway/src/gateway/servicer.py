@@ -3,7 +3,7 @@
 import grpc.aio
 
 from chassis.errors import CallerMistake, read_field
-from gateway.application import Delivery, JobReader, Notices
+from gateway.application import Delivery, Forgetter, JobReader, Notices
 from gateway.domain import Ending, answers_a_press
 from gateway.reply_limits import problem_of
 from kernel.identifiers import parse_uuid
@@ -20,9 +20,12 @@ NOTICES_MAX = 100
 class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     """The GatewayService."""
 
-    def __init__(self, delivery: Delivery, jobs: JobReader, notices: Notices) -> None:
+    def __init__(
+        self, delivery: Delivery, jobs: JobReader, notices: Notices, forgetter: Forgetter
+    ) -> None:
         self._delivery = delivery
         self._jobs = jobs
+        self._forgetter = forgetter
         self._notices = notices
 
     async def Deliver(  # noqa: N802 (gRPC's name)
@@ -55,6 +58,32 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             cursors=request.include_cursors,
         )
         return gateway_pb2.FetchJobsResponse(shards=shards)
+
+    async def ReadJob(  # noqa: N802
+        self,
+        request: gateway_pb2.ReadJobRequest,
+        context: grpc.aio.ServicerContext[gateway_pb2.ReadJobRequest, gateway_pb2.ReadJobResponse],
+    ) -> gateway_pb2.ReadJobResponse:
+        """Read one job as the inbox has it."""
+        job = await self._jobs.read(
+            read_field("claim", Claim.of, request.claim),
+            read_field("job_id", parse_uuid, request.job_id),
+        )
+        return gateway_pb2.ReadJobResponse(job=job)
+
+    async def ForgetUser(  # noqa: N802
+        self,
+        request: gateway_pb2.ForgetUserRequest,
+        context: grpc.aio.ServicerContext[
+            gateway_pb2.ForgetUserRequest, gateway_pb2.ForgetUserResponse
+        ],
+    ) -> gateway_pb2.ForgetUserResponse:
+        """Erase what is kept of a user."""
+        await self._forgetter.forget(
+            read_field("claim", Claim.of, request.claim),
+            read_field("user_id", parse_uuid, request.user_id),
+        )
+        return gateway_pb2.ForgetUserResponse()
 
     async def Notify(  # noqa: N802
         self,

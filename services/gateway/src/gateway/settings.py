@@ -92,6 +92,14 @@ class AdmissionSettings(msgspec.Struct, frozen=True, kw_only=True):
 class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How much at once, and how long to insist."""
 
+    inbound_per_user_per_second: Seconds = 1.0
+    """What one user may send in the long run, over all gateways. People who read what they are
+    answered stay below one message in two seconds; a worker answers fifty users' 1/s each."""
+
+    inbound_per_user_burst: Annotated[int, Meta(ge=1, le=1000)] = 30
+    """How much one user may send at once before the rate counts: a handful of forwarded messages, a
+    minute of impatient presses. A script that floods is past it in a second."""
+
     accept_batch_max: Annotated[int, Meta(ge=1, le=1000)] = 200
     """Updates per transaction. At 200 a batch takes some 15 ms, far below the second a transaction
     may last."""

@@ -8,7 +8,7 @@ never say it. It is said again.
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiogram import exceptions
@@ -31,6 +31,7 @@ from gateway.telegram_models import (
     AiohttpSession,
     AnswerCallbackQuery,
     Bot,
+    BotCommand,
     BufferedInputFile,
     DeleteWebhook,
     EditMessageText,
@@ -40,6 +41,7 @@ from gateway.telegram_models import (
     InlineKeyboardMarkup,
     SendMessage,
     SendPhoto,
+    SetMyCommands,
     SetWebhook,
     TelegramAPIServer,
     TelegramMethod,
@@ -122,6 +124,14 @@ class Telegram:
     async def delete_webhook(self) -> None:
         """Have updates kept for polling; none is dropped. Raises TelegramFailure."""
         await self._call(DeleteWebhook(drop_pending_updates=False))
+
+    async def set_commands(self, commands: Mapping[str, str], language_code: str) -> None:
+        """Show these commands to users of a language; "" is everybody who has no list of their own.
+
+        Raises TelegramFailure.
+        """
+        menu = [BotCommand(command=name, description=line) for name, line in commands.items()]
+        await self._call(SetMyCommands(commands=menu, language_code=language_code or None))
 
     async def say(
         self, telegram_id: int, reply: reply_pb2.Reply, message_id: int | None, *, plain: bool

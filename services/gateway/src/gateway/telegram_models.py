@@ -44,10 +44,12 @@ from aiogram.methods import (  # noqa: E402
     Response,
     SendMessage,
     SendPhoto,
+    SetMyCommands,
     SetWebhook,
     TelegramMethod,
 )
 from aiogram.types import (  # noqa: E402
+    BotCommand,
     BufferedInputFile,
     InlineKeyboardButton,
     InlineKeyboardMarkup,
@@ -69,6 +71,7 @@ for _model in (
     Update,
     User,
     Message,
+    BotCommand,
     InlineKeyboardButton,
     InlineKeyboardMarkup,
     AnswerCallbackQuery,
@@ -78,6 +81,7 @@ for _model in (
     GetRawUpdates,
     SendMessage,
     SendPhoto,
+    SetMyCommands,
     SetWebhook,
 ):
     _model.model_rebuild(_types_namespace=_names or None)
@@ -97,6 +101,7 @@ __all__ = (
     "AiohttpSession",
     "AnswerCallbackQuery",
     "Bot",
+    "BotCommand",
     "BufferedInputFile",
     "DeleteWebhook",
     "EditMessageText",
@@ -108,6 +113,7 @@ __all__ = (
     "Response",
     "SendMessage",
     "SendPhoto",
+    "SetMyCommands",
     "SetWebhook",
     "TelegramAPIServer",
     "TelegramMethod",

@@ -216,6 +216,14 @@ def _incoming(
     return Incoming(update_id, sender.id, draft, press_id, message_id)
 
 
+def sender_of(raw: object) -> int | None:
+    """Say who sent an update, also one that cannot be read otherwise; None when nobody can tell."""
+    parts = [raw.get(name) for name in ALLOWED_UPDATES] if isinstance(raw, dict) else []
+    senders = [part.get("from") for part in parts if isinstance(part, dict)]
+    ids = [sender.get("id") for sender in senders if isinstance(sender, dict)]
+    return next((i for i in ids if type(i) is int and 0 < i <= BIGINT_MAX), None)
+
+
 def clean(text: str) -> str:
     """Replace lone surrogates, which no encoding can carry."""
     try:

@@ -21,8 +21,17 @@ from typing import Protocol
 from chassis.errors import TryAgain
 from chassis.telemetry import get_logger
 from pricing import metrics
-from pricing.domain import Candle, Candles, Quote
-from pricing.errors import NoQuotes, TooManyWatches
+from pricing.domain import (
+    CANDLE_MINUTES_PER_CALL_MAX,
+    Candle,
+    Candles,
+    Quote,
+    Span,
+    Traded,
+    beginning,
+    spans,
+)
+from pricing.errors import NoQuotes, TooManyWatches, UnknownSymbol
 
 _log = get_logger(__name__)
 _TIMER_SLACK_SECONDS = 0.002
@@ -30,11 +39,16 @@ _TIMER_SLACK_SECONDS = 0.002
 
 
 class QuoteSource(Protocol):
-    """Somewhere prices come from: the simulated market, later the exchanges."""
+    """Somewhere prices come from: the simulated market or the exchanges."""
 
     @property
     def symbols(self) -> Sequence[str]:
         """The symbols it can state prices for."""
+        ...
+
+    @property
+    def instruments(self) -> Sequence[Traded]:
+        """The same with how their prices are shown."""
         ...
 
     async def fetch(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
@@ -55,6 +69,15 @@ class CandleBook(Protocol):
 
     async def add(self, candles: Sequence[Candle]) -> None:
         """Keep candles; one that is there stays as it is. Raises TryAgain."""
+        ...
+
+    async def read(
+        self, traded: Traded, interval: timedelta, begin: datetime, end: datetime
+    ) -> list[Span]:
+        """Read the kept minutes from `begin` to before `end` as intervals, oldest first.
+
+        Raises TryAgain.
+        """
         ...
 
 
@@ -110,18 +133,49 @@ class Market:
         self._candles = Candles()
         self._pending: deque[Candle] = deque()
         self._candles_wait = asyncio.Event()
-        self._cache_is_away = False
+        self._cache_is_away = self._source_is_away = False
 
     def latest(self, symbols: Sequence[str]) -> list[Quote]:
         """Give the latest quotes in the order of the symbols, without the unknown ones.
 
-        An old quote is given with its age rather than withheld. Raises NoQuotes when the source
-        knows a symbol and has never stated its price to this replica.
+        An old quote is given with its age rather than withheld. A symbol the source knows and has
+        never stated a price of is missing too, so that one without a price does not silence the
+        others; when there is nothing else to give, NoQuotes is raised.
         """
+        quotes = [self._quotes[s] for s in symbols if s in self._quotes]
         known = frozenset(self._source.symbols)
-        if silent := [s for s in symbols if s in known and s not in self._quotes]:
+        if not quotes and (silent := [s for s in symbols if s in known]):
             raise NoQuotes(silent)
-        return [self._quotes[s] for s in symbols if s in self._quotes]
+        return quotes
+
+    @property
+    def instruments(self) -> Sequence[Traded]:
+        """What has a price here, ordered by symbol."""
+        return sorted(self._source.instruments, key=lambda traded: traded.symbol)
+
+    async def candles(
+        self, symbol: str, interval: timedelta, count_max: int, before: datetime | None
+    ) -> tuple[Traded, list[Span]]:
+        """Read the newest `count_max` candles that begin before `before`, oldest first.
+
+        What has not been kept yet, the minute under way included, is added from memory. One call
+        looks back CANDLE_MINUTES_PER_CALL_MAX at most. Raises UnknownSymbol, TryAgain.
+        """
+        traded = next((t for t in self._source.instruments if t.symbol == symbol), None)
+        if traded is None:
+            raise UnknownSymbol(symbol)
+        end = self._now() + timedelta(microseconds=1) if before is None else before
+        reach = min(interval * count_max, timedelta(minutes=CANDLE_MINUTES_PER_CALL_MAX))
+        # Up to the present the last interval is the one under way.
+        begin = beginning(end - timedelta(microseconds=1), interval) - reach + interval
+        kept = await self._book.read(traded, interval, begin, end)
+        later = [c for c in self._unkept(symbol) if begin <= c.minute < end]
+        return traded, spans(kept, later, interval, count_max)
+
+    def _unkept(self, symbol: str) -> Iterator[Candle]:
+        yield from (candle for candle in self._pending if candle.symbol == symbol)
+        if (candle := self._candles.under_way(symbol)) is not None:
+            yield candle
 
     async def watch(self, symbols: Sequence[str]) -> AsyncGenerator[list[Quote], None]:
         """Give the latest quotes, then what changes, as fast as the watcher reads.
@@ -145,8 +199,11 @@ class Market:
             stated = await self._source.fetch(self._source.symbols, self._now())
         except TryAgain as error:
             metrics.SOURCE_CALLS.labels("failed").inc()
-            _log.warning("source_away", error=str(error))
+            if not self._source_is_away:
+                _log.warning("source_away", error=str(error))
+            self._source_is_away = True
             return
+        self._source_is_away = False
         metrics.SOURCE_CALLS.labels("answered").inc()
         quotes = await self._share(stated)
         changed = [q for q in quotes if self._is_news(q)]

@@ -3,19 +3,28 @@
 chassis.errors
 ├── CallerMistake
 │   └── MalformedRequest   mend the named field; the same request again cannot help
+├── NotFound
+│   └── UnknownSymbol      it has no price here
 ├── LimitReached
 │   └── TooManyWatches     watch through another replica, or end a watch
 ├── TryAgain
 │   └── NoQuotes           no source has answered yet
 └── CannotStart
-    └── MalformedMarket    mend the setting PRICING_SIMULATION_INSTRUMENTS
+    └── MalformedMarket    mend PRICING_SIMULATION_INSTRUMENTS or PRICING_EXCHANGE_INSTRUMENTS
 
 `chassis.grpc_calls` translates them at the door.
 """
 
 from collections.abc import Sequence
 
-from chassis.errors import CannotStart, LimitReached, TryAgain
+from chassis.errors import CannotStart, LimitReached, NotFound, TryAgain
+
+
+class UnknownSymbol(NotFound):
+    """The symbol has no price here."""
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(f"{symbol} has no price here")
 
 
 class TooManyWatches(LimitReached):
@@ -30,4 +39,4 @@ class NoQuotes(TryAgain):
 
 
 class MalformedMarket(CannotStart):
-    """The simulated market is described in a way nobody can read."""
+    """A market is described in a way nobody can read."""

@@ -1,23 +1,32 @@
 """The one place where everybody of pricing is introduced to everybody."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import grpc.aio
 
 from chassis import telemetry
 from chassis.grpc_server import Server, serving
 from chassis.migrations import folder_of, require_applied
 from chassis.postgres import open_pool
 from chassis.process import ready_line
-from chassis.redis import open_redis
-from pricing.application import Limits, Market
+from chassis.redis import Redis, open_redis
+from pricing.application import Limits, Market, QuoteSource
 from pricing.cache import RedisQuoteCache
+from pricing.history import PastSource, fill_in
+from pricing.paper_venue.opening import open_venue
 from pricing.postgres import CandleBook
 from pricing.servicer import PricingServicer
 from pricing.settings import Settings
 from pricing.simulation import SimulatedMarket, read_instruments
 from purser.pricing.v1.pricing_pb2_grpc import add_PricingServiceServicer_to_server
+from purser.venue.v1.venue_pb2_grpc import add_VenueServiceServicer_to_server
+
+INSIST_SECONDS = 0.5
+"""How long a task may take to end before it is told again."""
 
 
 @asynccontextmanager
@@ -27,36 +36,29 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
     The first step is taken before the door opens, so that the first caller gets a price.
     """
     step = timedelta(milliseconds=settings.step_milliseconds)
-    source = SimulatedMarket(
-        settings.simulation_seed,
-        settings.quote_currency,
-        read_instruments(settings.simulation_instruments),
-        step,
-    )
     async with AsyncExitStack() as stack:
         telling = await stack.enter_async_context(telemetry.start("pricing", settings.telemetry))
+        redis = open_redis(settings.redis)
+        stack.push_async_callback(redis.aclose)
+        cache = RedisQuoteCache(redis, settings.quote_keep_seconds)
+        source = await stack.enter_async_context(_source(settings, step, redis, cache))
         pool = await open_pool(settings.postgres, "purser-pricing")
         stack.push_async_callback(pool.close)
         await require_applied(pool, "pricing", folder_of("pricing"))
-        redis = open_redis(settings.redis)
-        stack.push_async_callback(redis.aclose)
-        market = Market(
-            source,
-            RedisQuoteCache(redis, settings.quote_keep_seconds),
-            CandleBook(pool),
-            _limits(settings, step),
-            now=lambda: datetime.now(UTC),
-        )
+        book = CandleBook(pool)
+        market = Market(source, cache, book, _limits(settings, step), now=_now)
         await market.step()
-        await stack.enter_async_context(_following(market))
+        reach = timedelta(hours=settings.history_hours)
+        past = fill_in(source, book, _now(), reach)
+        await stack.enter_async_context(_beside(market.follow(), past))
         servicer = PricingServicer(market)
-        yield await stack.enter_async_context(
-            serving(
-                settings.server,
-                lambda server: add_PricingServiceServicer_to_server(servicer, server),
-                telling,
-            )
-        )
+        venue = await stack.enter_async_context(open_venue(settings, market, _now))
+
+        def add_servicers(server: grpc.aio.Server) -> None:
+            add_PricingServiceServicer_to_server(servicer, server)
+            add_VenueServiceServicer_to_server(venue, server)
+
+        yield await stack.enter_async_context(serving(settings.server, add_servicers, telling))
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -67,11 +69,39 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def _following(market: Market) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as tasks:
-        following = tasks.create_task(market.follow())
+async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        tasks = {group.create_task(one) for one in work}
         yield
-        following.cancel()
+        # Insisting: where asyncpg waits, one cancellation can get lost on its way.
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=INSIST_SECONDS)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Source(QuoteSource, PastSource, Protocol):
+    """What prices come from, the present ones and the past ones."""
+
+
+@asynccontextmanager
+async def _source(
+    settings: Settings, step: timedelta, redis: Redis, cache: RedisQuoteCache
+) -> AsyncIterator[_Source]:
+    """Open where prices come from. Raises CannotStart."""
+    if settings.sources == "exchanges":
+        # Not at the top: an HTTP client costs a simulated market memory and a quarter of a second.
+        from pricing.exchanges.opening import open_exchanges
+
+        async with open_exchanges(settings, redis, cache) as exchanges:
+            yield exchanges
+    else:
+        instruments = read_instruments(settings.simulation_instruments)
+        yield SimulatedMarket(settings.simulation_seed, settings.quote_currency, instruments, step)
 
 
 def _limits(settings: Settings, step: timedelta) -> Limits:

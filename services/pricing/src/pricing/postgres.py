@@ -5,12 +5,13 @@ no fence: a candle belongs to no shard, and its key is its own cause.
 """
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from chassis.errors import TryAgain
 from chassis.postgres import Pool, transaction
-from pricing.domain import Candle
+from pricing.domain import Candle, Span, Traded
 
 _ADD = """
     INSERT INTO pricing.candles (symbol, currency, source, minute, open, high, low, close)
@@ -18,6 +19,18 @@ _ADD = """
                          $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[])
     ORDER BY 1, 2, 3, 4
     ON CONFLICT DO NOTHING
+"""
+_READ = """
+    SELECT date_bin($4, minute, 'epoch') AS begins_at,
+           (array_agg(open ORDER BY minute))[1] AS open, max(high) AS high, min(low) AS low,
+           (array_agg(close ORDER BY minute DESC))[1] AS close
+    FROM pricing.candles
+    WHERE symbol = $1 AND currency = $2 AND source = $3 AND minute >= $5 AND minute < $6
+    GROUP BY 1 ORDER BY 1
+"""
+_COUNT = """
+    SELECT count(*) FROM pricing.candles
+    WHERE symbol = $1 AND currency = $2 AND source = $3 AND minute >= $4 AND minute < $5
 """
 
 
@@ -35,6 +48,24 @@ class CandleBook:
         except asyncpg.PostgresError as error:
             # Prices matter more than their memory: whatever is wrong here must not end pricing.
             raise TryAgain(f"the database refuses candles ({error.sqlstate})") from error
+
+    async def read(
+        self, traded: Traded, interval: timedelta, begin: datetime, end: datetime
+    ) -> list[Span]:
+        """See application.CandleBook. Reads a row per minute between `begin` and `end`."""
+        async with transaction(self._pool, readonly=True) as connection:
+            rows = await connection.fetch(_READ, *_of(traded), interval, begin, end)
+        return [Span(*row) for row in rows]
+
+    async def count(self, traded: Traded, begin: datetime, end: datetime) -> int:
+        """See history.PastBook."""
+        async with transaction(self._pool, readonly=True) as connection:
+            count: int = await connection.fetchval(_COUNT, *_of(traded), begin, end)
+        return count
+
+
+def _of(traded: Traded) -> tuple[str, str, str]:
+    return traded.symbol, traded.currency, traded.source.value
 
 
 def _columns(candles: Sequence[Candle]) -> tuple[list[object], ...]:

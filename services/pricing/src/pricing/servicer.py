@@ -5,9 +5,10 @@ from contextlib import aclosing
 
 import grpc.aio
 
+from chassis.errors import read_field
 from pricing.application import Market
-from pricing.domain import check_symbols
-from pricing.wire import quote_to_message
+from pricing.domain import check_count, check_interval, check_symbol, check_symbols
+from pricing.wire import candles_to_message, instrument_to_message, quote_to_message, time_of
 from purser.pricing.v1 import pricing_pb2, pricing_pb2_grpc
 
 
@@ -39,3 +40,31 @@ class PricingServicer(pricing_pb2_grpc.PricingServiceServicer):
         async with aclosing(self._market.watch(check_symbols(request.symbols))) as answers:
             async for quotes in answers:
                 yield pricing_pb2.WatchQuotesResponse(quotes=map(quote_to_message, quotes))
+
+    async def ListInstruments(  # noqa: N802 (gRPC's name)
+        self,
+        request: pricing_pb2.ListInstrumentsRequest,
+        context: grpc.aio.ServicerContext[
+            pricing_pb2.ListInstrumentsRequest, pricing_pb2.ListInstrumentsResponse
+        ],
+    ) -> pricing_pb2.ListInstrumentsResponse:
+        """Say what has a price here."""
+        return pricing_pb2.ListInstrumentsResponse(
+            instruments=map(instrument_to_message, self._market.instruments)
+        )
+
+    async def GetCandles(  # noqa: N802 (gRPC's name)
+        self,
+        request: pricing_pb2.GetCandlesRequest,
+        context: grpc.aio.ServicerContext[
+            pricing_pb2.GetCandlesRequest, pricing_pb2.GetCandlesResponse
+        ],
+    ) -> pricing_pb2.GetCandlesResponse:
+        """Give the candles of a symbol."""
+        traded, candles = await self._market.candles(
+            check_symbol(request.symbol),
+            check_interval(request.interval_minutes),
+            check_count(request.count_max),
+            read_field("before", time_of, request.before) if request.HasField("before") else None,
+        )
+        return candles_to_message(traded, candles)

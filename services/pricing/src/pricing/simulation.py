@@ -9,11 +9,16 @@ quarter of the interval's length. Any step is reached in 21 halvings, so any rep
 that was just started, says the same price for the same step. Over seconds to days it moves with
 the chosen volatility; over eras it keeps to the neighbourhood of its base price.
 
+Its past is computed as it is told: `history` walks down the same tree once for a stretch of steps,
+so that a step costs about two draws instead of twenty-one, and takes the exponential only of the
+first, highest, lowest and last position of a minute (a higher position is never a lower price).
+
 All of it is whole numbers and Decimal: a float's logarithm may differ in its last bit between two
 machines, and then two replicas would differ. A deviation is the sum of twelve uniform numbers minus
 six (Irwin-Hall), normal enough for a market, and bounded.
 """
 
+import asyncio
 import decimal
 import hashlib
 import struct
@@ -23,7 +28,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from kernel.money import MalformedAmount, parse_amount
-from pricing.domain import Quote, Source, is_symbol, round_price
+from pricing.domain import Candle, Quote, Source, Traded, is_symbol, round_price
 from pricing.errors import MalformedMarket
 
 ERA_LEVELS = 21
@@ -74,6 +79,14 @@ class SimulatedMarket:
         """The symbols it knows."""
         return tuple(self._walks)
 
+    @property
+    def instruments(self) -> tuple[Traded, ...]:
+        """What it states prices for, with the digits they are shown with."""
+        return tuple(
+            Traded(symbol, self._currency, walk.instrument.digits, Source.SIMULATED)
+            for symbol, walk in self._walks.items()
+        )
+
     async def fetch(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
         """State the prices of the step that `now` lies in, without the unknown symbols."""
         number = (now - _EPOCH) // self._step
@@ -84,12 +97,35 @@ class SimulatedMarket:
             if (walk := self._walks.get(symbol)) is not None
         ]
 
+    def history(self, symbol: str, begin: datetime, end: datetime) -> list[Candle]:
+        """Compute the whole minutes of a symbol from `begin` to before `end`, oldest first.
+
+        The same candles that would have been collected had somebody listened at every step; a
+        minute without a step (a step may last a minute) has none. Empty for an unknown symbol.
+        """
+        walk = self._walks.get(symbol)
+        if walk is None:
+            return []
+        first = -((_EPOCH - begin) // self._step)
+        minutes: dict[datetime, list[int]] = {}
+        for number, position in enumerate(walk.positions(first, -((_EPOCH - end) // self._step))):
+            at = _EPOCH + (first + number) * self._step
+            minutes.setdefault(at.replace(second=0, microsecond=0), []).append(position)
+        return [
+            Candle(symbol, self._currency, Source.SIMULATED, minute, *walk.candle(positions))
+            for minute, positions in minutes.items()
+        ]
+
+    async def past(self, symbol: str, begin: datetime, end: datetime) -> list[Candle]:
+        """Compute `history` beside the event loop: an hour takes some thirty milliseconds."""
+        return await asyncio.to_thread(self.history, symbol, begin, end)
+
 
 class _Walk:
     """The walk of one symbol."""
 
     def __init__(self, seed: str, instrument: Instrument, step: timedelta) -> None:
-        self._instrument = instrument
+        self.instrument = instrument
         self._key = hashlib.sha256(f"{seed}\0{instrument.symbol}".encode()).digest()
         seconds = Decimal(step // timedelta(microseconds=1)) / 1_000_000
         variance_per_step = instrument.volatility**2 * seconds / _SECONDS_PER_YEAR
@@ -101,10 +137,51 @@ class _Walk:
 
     def price(self, step: int) -> Decimal:
         """State the price of a step."""
-        position = Decimal(self._position(step)) / _LOG_UNIT
+        return self._price_at(self._position(step))
+
+    def candle(self, positions: Sequence[int]) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+        """Give the first, the highest, the lowest and the last price of some positions."""
+        open_, high, low, close = (
+            self._price_at(position)
+            for position in (positions[0], max(positions), min(positions), positions[-1])
+        )
+        return open_, high, low, close
+
+    def positions(self, first: int, end: int) -> list[int]:
+        """Find where the walk is at each step from `first` to before `end`."""
+        found: list[int] = []
+        for era in range(first >> ERA_LEVELS, (end - 1 >> ERA_LEVELS) + 1):
+            low = self._deviate("era", era, _ERA_DEVIATION)
+            high = self._deviate("era", era + 1, _ERA_DEVIATION)
+            self._descend(era << ERA_LEVELS, ERA_LEVELS, (low, high), (first, end), found)
+        return found
+
+    def _descend(
+        self,
+        start: int,
+        level: int,
+        ends: tuple[int, int],
+        wanted: tuple[int, int],
+        found: list[int],
+    ) -> None:
+        """Collect the wanted steps of one interval of 2^level steps, in order."""
+        if start >= wanted[1] or start + (1 << level) <= wanted[0]:
+            return
+        low, high = ends
+        if level == 0:
+            found.append(low)
+            return
+        middle_step = start + (1 << (level - 1))
+        middle = (low + high) // 2
+        middle += self._deviate("step", middle_step, self._deviations[level])
+        self._descend(start, level - 1, (low, middle), wanted, found)
+        self._descend(middle_step, level - 1, (middle, high), wanted, found)
+
+    def _price_at(self, place: int) -> Decimal:
+        position = Decimal(place) / _LOG_UNIT
         factor = position.exp(_EXACT_ENOUGH)
-        price = _EXACT_ENOUGH.multiply(self._instrument.base_price, factor)
-        return round_price(price, self._instrument.digits)
+        price = _EXACT_ENOUGH.multiply(self.instrument.base_price, factor)
+        return round_price(price, self.instrument.digits)
 
     def _position(self, step: int) -> int:
         """Find where the walk is at a step: the logarithm of price over base price."""

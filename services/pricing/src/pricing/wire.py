@@ -1,10 +1,15 @@
-"""Quotes as they travel: purser.pricing.v1.Quote and back. Used by the door and by the cache."""
+"""Quotes and candles as they travel, purser.pricing.v1, and quotes back. Used by the door and by
+the cache.
+"""
 
-from datetime import UTC
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from kernel.malformed import Malformed
 from kernel.money import format_amount, parse_amount
-from pricing.domain import Quote, Source, is_symbol
+from pricing.domain import Quote, Source, Span, Traded, is_symbol
 from purser.pricing.v1 import pricing_pb2
 
 _TO_WIRE = {
@@ -16,6 +21,10 @@ _FROM_WIRE = {number: source for source, number in _TO_WIRE.items()}
 
 class MalformedQuote(Malformed):
     """A message that is no quote."""
+
+
+class MalformedTime(Malformed):
+    """A time nobody can have meant."""
 
 
 def quote_to_message(quote: Quote) -> pricing_pb2.Quote:
@@ -43,3 +52,34 @@ def quote_from_message(message: pricing_pb2.Quote) -> Quote:
         stated_at=message.stated_at.ToDatetime(tzinfo=UTC),
         source=source,
     )
+
+
+def instrument_to_message(traded: Traded) -> pricing_pb2.Instrument:
+    """Write what has a price."""
+    return pricing_pb2.Instrument(
+        symbol=traded.symbol, currency=traded.currency, price_digits=traded.price_digits
+    )
+
+
+def candles_to_message(traded: Traded, candles: Sequence[Span]) -> pricing_pb2.GetCandlesResponse:
+    """Write candles."""
+    response = pricing_pb2.GetCandlesResponse(
+        currency=traded.currency, source=_TO_WIRE[traded.source]
+    )
+    for candle in candles:
+        message = response.candles.add(
+            open=format_amount(candle.open),
+            high=format_amount(candle.high),
+            low=format_amount(candle.low),
+            close=format_amount(candle.close),
+        )
+        message.begins_at.FromDatetime(candle.begins_at)
+    return response
+
+
+def time_of(message: Timestamp) -> datetime:
+    """Read a time. Raises MalformedTime outside the years 1 to 9999."""
+    try:
+        return message.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise MalformedTime("expected a time of the years 1 to 9999") from error

@@ -5,11 +5,12 @@ WorkerError
 ├── DependencyDown      try again after a pause while the claim holds; not counted as a try
 │   └── TooMuch         ask for less; if that is not possible, try again
 ├── JobUnknown          forget the job: the inbox has none such in this shard
+├── PictureFailed       answer without the picture
 ├── RepliesRefused      end the job without these replies
 └── RequestRefused      counts as a failed try: asking the same again will hardly help
 
-The adapters (`clients`, `postgres`, `stream`) raise these and nothing else of what their libraries
-raise; `application.execution` is the one place that decides by them.
+The adapters (`clients`, `pictures`, `postgres`, `stream`) raise these and nothing else of what
+their libraries raise; `application.execution` is the one place that decides by them.
 """
 
 
@@ -35,6 +36,10 @@ class TooMuch(DependencyDown):
 
 class JobUnknown(WorkerError):  # noqa: N818
     """The gateway has no such job in the shard: the stream invented it."""
+
+
+class PictureFailed(WorkerError):  # noqa: N818
+    """A picture could not be drawn, or not in time."""
 
 
 class RepliesRefused(WorkerError):  # noqa: N818

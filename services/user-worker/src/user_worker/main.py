@@ -1,31 +1,36 @@
 """Introduces everybody: opens connections, wires the worker, serves, closes in reverse.
 
 Two halves run side by side: the owner, who claims and gives up shards, and the readers, who bring
-their jobs. The gRPC server only tells operators what is owned. On stop the owner hands everything
-over first; the readers go on until it has left, since a shard that waits for its turn to be
-released still works.
+their jobs. Beside them the resumer takes up orders without a job, the teller relays their ends, and
+the local copy of prices is kept. The gRPC server only tells operators what is owned. On stop the
+owner hands everything over first; the others go on until it has left, since a shard that waits for
+its turn to be released still works.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
+import grpc.aio
 import msgspec
 
 from chassis import migrations, telemetry
 from chassis.errors import CannotStart
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import serving
-from chassis.postgres import open_pool
+from chassis.postgres import Pool, open_pool
 from chassis.process import ready_line
 from chassis.redis import open_redis
 from kernel.malformed import Malformed
 from kernel.sharding import check_pool
 from purser.worker.v1 import worker_pb2_grpc
+from user_worker.application.carrying_out import CarryingOut, CarryingPace
 from user_worker.application.execution import Execution, Tries
 from user_worker.application.outages import note_start
 from user_worker.application.owning import Owner, OwnershipPace
+from user_worker.application.quotes import LocalPricing, QuotesPace
 from user_worker.application.reading import (
     EntryClearer,
     InboxPace,
@@ -33,15 +38,44 @@ from user_worker.application.reading import (
     StreamPace,
     StreamReader,
 )
+from user_worker.application.recurring import Rhythm
+from user_worker.application.resuming import Resumer
 from user_worker.application.shards import QueueBounds, Shards
-from user_worker.clients import GatewayInbox, LedgerClient, PricingClient, WalletClient
+from user_worker.application.telling import Teller
+from user_worker.application.trading import Stores, Trading
+from user_worker.clients import (
+    BooksClient,
+    GatewayInbox,
+    LedgerClient,
+    PricingClient,
+    VenueClient,
+    WalletClient,
+)
 from user_worker.conversation.book import Conversation
 from user_worker.conversation.context import Services
+from user_worker.conversation.notices import notice_of
 from user_worker.domain.ownership import OrphanRule
 from user_worker.domain.pauses import Pauses
-from user_worker.postgres import PostgresAttempts, PostgresPlacement, PostgresPreferences, listen
+from user_worker.pictures import ResvgPictures
+from user_worker.postgres import (
+    OrderLimits,
+    PostgresAttempts,
+    PostgresDrafts,
+    PostgresEvents,
+    PostgresOrders,
+    PostgresPlacement,
+    PostgresPreferences,
+    listen,
+)
 from user_worker.servicer import WorkerServicer
-from user_worker.settings import OwnershipSettings, ReadingSettings, Settings, WorkSettings
+from user_worker.sessions import RedisSessions
+from user_worker.settings import (
+    OwnershipSettings,
+    ReadingSettings,
+    Settings,
+    TradingSettings,
+    WorkSettings,
+)
 from user_worker.stream import RedisJobStream
 
 SERVICE = "user-worker"
@@ -73,17 +107,26 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(redis.aclose)
 
         channels = {}
-        for service in ("gateway", "pricing", "wallet", "ledger"):
+        for service in ("gateway", "pricing", "wallet", "ledger", "venue"):
             target = getattr(settings.addresses, f"{service}_address")
             channels[service] = open_channel(target, settings.client)
             stack.push_async_callback(channels[service].close)
         patience = settings.addresses.service_timeout_seconds
         inbox = GatewayInbox(channels["gateway"], patience)
+        preferences = PostgresPreferences(store)
+        trade = _trade(settings, store, channels)
+        stack.push_async_callback(trade.carrying_out.close)
+        pictures = await stack.enter_async_context(ResvgPictures())
         conversation = Conversation(
             Services(
-                pricing=PricingClient(channels["pricing"], patience),
+                pricing=trade.pricing,
                 wallet=WalletClient(channels["wallet"], patience),
-                ledger=LedgerClient(channels["ledger"], patience),
+                ledger=trade.ledger,
+                trading=trade.trading,
+                sessions=RedisSessions(redis, settings.conversation.dialogue_seconds),
+                gateway=inbox,
+                pictures=pictures,
+                stale_quote_seconds=settings.conversation.stale_quote_seconds,
             )
         )
         stream = RedisJobStream(redis)
@@ -96,9 +139,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 asyncio.Semaphore(settings.work.attempts_at_once_max),
                 _tries(settings.work),
             ),
-            PostgresPreferences(store),
+            preferences,
             QueueBounds(settings.work.user_waiting_jobs_max, settings.work.shard_waiting_bytes_max),
             clearer.clear,
+            trade.carrying_out,
         )
         stack.push_async_callback(shards.close)
         placement = PostgresPlacement(
@@ -126,6 +170,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             StreamReader(stream, shards, _stream_pace(settings.reading, settings.work)).run(),
             InboxReader(inbox, shards, _inbox_pace(settings.reading)).run(),
             clearer.run(),
+            trade.pricing.run(),
+            trade.resumer.run(),
+            Teller(
+                PostgresEvents(store),
+                inbox,
+                preferences,
+                notice_of,
+                trade.carrying_out,
+                _rhythm(settings.trading.notices_poll_seconds, settings),
+            ).run(),
             listen(
                 settings.ownership.session_database_url or settings.postgres.database_url,
                 settings.pool,
@@ -144,6 +198,70 @@ async def _until_owner_left(
         await group.create_task(owner)
         for task in tasks:
             task.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Trade:
+    """What orders and prices are made of."""
+
+    ledger: LedgerClient
+    pricing: LocalPricing
+    carrying_out: CarryingOut
+    trading: Trading
+    resumer: Resumer
+
+
+def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Channel]) -> _Trade:
+    patience, limits = settings.addresses.service_timeout_seconds, settings.trading
+    ledger = LedgerClient(channels["ledger"], patience)
+    books = BooksClient(channels["ledger"], patience)
+    venue = VenueClient(channels["venue"], patience)
+    pricing = LocalPricing(
+        PricingClient(channels["pricing"], patience),
+        books,
+        _quotes_pace(settings.trading, settings.work),
+    )
+    drafts = PostgresDrafts(store, limits.draft_lifetime_seconds, limits.user_open_drafts_max)
+    orders = PostgresOrders(
+        store,
+        OrderLimits(
+            submit_within_seconds=limits.submit_within_seconds,
+            user_under_way_max=limits.user_orders_under_way_max,
+            shard_under_way_max=limits.shard_orders_under_way_max,
+        ),
+    )
+    rhythm = _rhythm(limits.orders_poll_seconds, settings)
+    carrying_out = CarryingOut(
+        orders,
+        books,
+        venue,
+        CarryingPace(limits.order_steps_at_once_max, rhythm.after_outage, rhythm.after_trouble),
+    )
+    return _Trade(
+        ledger=ledger,
+        pricing=pricing,
+        carrying_out=carrying_out,
+        trading=Trading(
+            Stores(drafts, orders),
+            ledger,
+            pricing,
+            venue,
+            carrying_out,
+            limits.confirm_wait_seconds,
+        ),
+        resumer=Resumer(orders, carrying_out, limits.shard_orders_under_way_max, rhythm),
+    )
+
+
+def _rhythm(period_seconds: float, settings: Settings) -> Rhythm:
+    trading = settings.trading
+    return Rhythm(
+        period_seconds=period_seconds,
+        after_outage=_after_outage(settings.work),
+        after_trouble=Pauses(
+            trading.pause_after_trouble_seconds, trading.pause_in_trouble_longest_seconds
+        ),
+    )
 
 
 def _tries(work: WorkSettings) -> Tries:
@@ -192,3 +310,12 @@ def _inbox_pace(reading: ReadingSettings) -> InboxPace:
 
 def _after_outage(work: WorkSettings) -> Pauses:
     return Pauses(work.pause_after_outage_seconds, work.pause_longest_seconds)
+
+
+def _quotes_pace(trading: TradingSettings, work: WorkSettings) -> QuotesPace:
+    return QuotesPace(
+        fresh_seconds=trading.quote_fresh_seconds,
+        asked_again_seconds=trading.quote_asked_again_seconds,
+        instruments_seconds=trading.instruments_seconds,
+        after_outage=_after_outage(work),
+    )

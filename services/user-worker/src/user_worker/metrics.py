@@ -26,3 +26,21 @@ FETCHES = Counter("purser_worker_fetches", "FetchJobs calls answered.")
 OUTAGES = Counter(
     "purser_worker_outages", "Calls a dependency did not answer in time.", ["dependency"]
 )
+ORDERS_UNDER_WAY = Gauge(
+    "purser_worker_orders_under_way", "Orders this worker is carrying out now."
+)
+ORDERS_ENDED = Counter(
+    "purser_worker_orders_ended", "Orders ended: filled, or why they were not.", ["how"]
+)
+ORDERS_RESUMED = Counter(
+    "purser_worker_orders_resumed", "Orders taken up from the database, without their job."
+)
+ORDER_TROUBLES = Counter(
+    "purser_worker_order_troubles",
+    "Answers that cannot be, and mistakes of ours, while orders were carried out. Look at each.",
+)
+TROUBLES = Counter(
+    "purser_worker_troubles", "Unexpected errors of what goes on beside the jobs.", ["purpose"]
+)
+NOTICES = Counter("purser_worker_notices", "Ends of orders given to the gateway as notices.")
+QUOTES = Counter("purser_worker_quotes", "Prices given: from the local copy or asked for.", ["how"])

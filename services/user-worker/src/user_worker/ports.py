@@ -19,6 +19,7 @@ from user_worker.domain.market import Candles, Instrument, Quote
 from user_worker.domain.orders import Coins, Draft, Order, Refusal, Wish
 from user_worker.domain.ownership import Observed
 from user_worker.domain.performance import MarkedTime, Performance, TradePage
+from user_worker.domain.pictures import CandlesPicture, PortfolioPicture
 from user_worker.domain.replies import Reply
 from user_worker.domain.sessions import Session
 
@@ -207,11 +208,14 @@ class Trading(Protocol):
     ) -> Draft | Refusal:
         """Resolve a wish into a draft; the same job again gives the same draft."""
 
-    async def confirm(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Order | Draft | None:
+    async def confirm(
+        self, claim: Claim, user_id: UUID, draft_id: UUID, language: str = ""
+    ) -> Order | Draft | None:
         """Turn a draft into an order and carry it out, waiting a few seconds for its end.
 
-        Gives the order as it then stands (not final: the user is told later, by a notice); the
-        draft when it was cancelled or had expired; None when the user has no such draft.
+        `language` is what a notice is written in if need be. Gives the order as it then stands
+        (not final: the user is told later, by a notice); the draft when it was cancelled or had
+        expired; None when the user has no such draft.
         """
 
     async def cancel(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Draft | None:
@@ -248,3 +252,16 @@ class Gateway(Protocol):
 
     async def forget_user(self, claim: Claim, user_id: UUID) -> None:
         """Erase what it keeps of the user beyond what it needs to go on."""
+
+
+class Pictures(Protocol):
+    """Charts as PNG of at most PICTURE_BYTES_MAX bytes; the same input gives the same bytes.
+
+    Both raise PictureFailed and nothing else: an answer goes without its picture then.
+    """
+
+    async def candles(self, picture: CandlesPicture) -> bytes:
+        """Draw a price over time; one without candles says so."""
+
+    async def portfolio(self, picture: PortfolioPicture) -> bytes:
+        """Draw the value over time and what it is made of; an empty one says so."""

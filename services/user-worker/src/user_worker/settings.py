@@ -131,6 +131,67 @@ class WorkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The cap of all pauses: the longest a user waits once a dependency is back."""
 
 
+class TradingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How drafts are kept and orders carried out."""
+
+    draft_lifetime_seconds: Seconds = 120.0
+    """How long a draft can be confirmed: two minutes to read and decide. The price it was made at
+    is bounded by the slippage, not by this."""
+
+    user_open_drafts_max: Annotated[int, Meta(ge=1, le=100)] = 5
+    """Drafts of one user that wait for him; a newer one cancels the oldest."""
+
+    submit_within_seconds: Seconds = 60.0
+    """How long after its confirmation an order may still go to the venue. Longer than a takeover
+    and most outages; short enough that nobody has given it up and ordered again."""
+
+    confirm_wait_seconds: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    """How long a confirmation waits for the order's end before it says "I will tell you". Shorter
+    than attempt_timeout_seconds."""
+
+    user_orders_under_way_max: Count = 10
+    """Orders of one user that have not ended. One above it ends at once, refused."""
+
+    shard_orders_under_way_max: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    """The same of a shard: ten for each of fifty users. It bounds what a takeover resumes."""
+
+    order_steps_at_once_max: Count = 64
+    """Requests and records for orders at the same moment in this process, resting ones not counted.
+    """
+
+    orders_poll_seconds: Seconds = 5.0
+    """How long an order nobody carries out goes unnoticed; after a claim they are looked for at
+    once."""
+
+    pause_after_trouble_seconds: Seconds = 1.0
+    """The first pause after an answer that cannot be; doubles up to pause_in_trouble_longest."""
+
+    pause_in_trouble_longest_seconds: Seconds = 60.0
+    """The cap of those: it takes a person to mend it."""
+
+    notices_poll_seconds: Seconds = 1.0
+    """How long an order's end may wait to be told when the end itself did not wake the relay."""
+
+    quote_fresh_seconds: Seconds = 3.0
+    """A price stated less long ago is given from the local copy. Some three changes of a stream."""
+
+    quote_asked_again_seconds: Seconds = 1.0
+    """How long the answer to a question for an older price is good for everybody."""
+
+    instruments_seconds: Seconds = 300.0
+    """How long the list of what is traded is remembered; it changes with a deployment only."""
+
+
+class ConversationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How users are talked with."""
+
+    dialogue_seconds: Seconds = 900.0
+    """How long the bot waits for the answer to its question: an interruption, not another day."""
+
+    stale_quote_seconds: Seconds = 10.0
+    """An older price is called too old to trade on. The venue decides; this is its default."""
+
+
 class AddressSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The services behind this one, as gRPC targets ("dns:///gateway:50051", "127.0.0.1:50051")."""
 
@@ -145,6 +206,9 @@ class AddressSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ledger_address: str
     """The books."""
+
+    venue_address: str
+    """Where orders are executed: on paper, pricing's own address."""
 
     service_timeout_seconds: Seconds = 3.0
     """The deadline of one call: longer than a store's longest transaction (1 s) and a queue in
@@ -164,6 +228,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ownership: OwnershipSettings = OwnershipSettings()
     reading: ReadingSettings = ReadingSettings()
     work: WorkSettings = WorkSettings()
+    trading: TradingSettings = TradingSettings()
+    conversation: ConversationSettings = ConversationSettings()
     addresses: AddressSettings
     postgres: PostgresSettings
     redis: RedisSettings

@@ -3,7 +3,7 @@
 from gateway.application.acceptance import Acceptance
 from gateway.application.delivery import Delivery
 from gateway.application.notices import Notices
-from gateway.application.ports import BatchLimits, JobReader
+from gateway.application.ports import BatchLimits, Forgetter, JobReader, RushGuard
 from gateway.application.pushing import Append, StreamPusher
 from gateway.application.saying import SayLimits
 from gateway.application.sending import Sending, SendLimits
@@ -13,8 +13,10 @@ __all__ = (
     "Append",
     "BatchLimits",
     "Delivery",
+    "Forgetter",
     "JobReader",
     "Notices",
+    "RushGuard",
     "SayLimits",
     "SendLimits",
     "Sending",

@@ -5,6 +5,10 @@ database refuses the data of a batch, the batch is halved until the row to blame
 is kept as it came, with the error, and counts as acknowledged: one poisonous row holds up nobody.
 When the database is away nothing is acknowledged and Telegram tries again. Whoever returns from
 `receive` may acknowledge.
+
+Who sends more than a person would is held to a limit before the transaction. What is over it goes
+into the same transaction as seen, together with one answer per rush: it is acknowledged, it makes
+no job, and the same update again is a duplicate like any other.
 """
 
 import asyncio
@@ -16,11 +20,22 @@ from typing import Any
 from chassis.micro_batch import MicroBatcher
 from chassis.telemetry import current_traceparent, get_logger, new_trace
 from gateway import metrics
-from gateway.application.ports import BatchLimits, BotApi, InboxStore
+from gateway.application.ports import BatchLimits, BotApi, InboxStore, RushGuard
 from gateway.application.pushing import StreamPusher
-from gateway.domain import AcceptedJob, Ignored, Incoming, Malformed, Membership, Verdict
+from gateway.domain import (
+    AcceptedJob,
+    Ignored,
+    Incoming,
+    Malformed,
+    Membership,
+    OverLimit,
+    Storable,
+    Verdict,
+)
 from gateway.errors import RowsRefused, TelegramFailure
-from gateway.translation import translate
+from gateway.texts import TOO_MANY_MESSAGES, in_language
+from gateway.translation import sender_of, translate
+from purser.gateway.v1 import reply_pb2
 
 COURTESIES_MAX = 50
 """Lines to people who have no place in the outbox, under way at once; more are dropped."""
@@ -39,17 +54,19 @@ class Acceptance:
     def __init__(
         self,
         inbox: InboxStore,
+        guard: RushGuard,
         pusher: StreamPusher,
         telegram: BotApi,
         batches: BatchLimits,
         turned_away_text: str,
     ) -> None:
         self._inbox = inbox
+        self._guard = guard
         self._pusher = pusher
         self._telegram = telegram
         self._turned_away_text = turned_away_text
         self._courtesies: set[asyncio.Task[None]] = set()
-        self._batcher: MicroBatcher[tuple[Incoming | Membership, object], Verdict] = MicroBatcher(
+        self._batcher: MicroBatcher[tuple[Storable, object], Verdict] = MicroBatcher(
             self._accept_batch, batches.entries_max, batches.wait_milliseconds, batches.queue_max
         )
 
@@ -74,6 +91,8 @@ class Acceptance:
                     verdict = await self._batcher.submit((translated, raw))
                 if verdict is Verdict.TURNED_AWAY:
                     self._turn_away(translated)
+                elif verdict is Verdict.OVER_LIMIT and translated.press_id:
+                    self._be_courteous(lambda: self._telegram.answer_silently(translated.press_id))
         metrics.UPDATES.labels(verdict.name.lower()).inc()
         metrics.ACCEPT_SECONDS.observe(time.perf_counter() - began)
         return verdict
@@ -86,14 +105,14 @@ class Acceptance:
         await asyncio.gather(*self._courtesies, return_exceptions=True)
 
     async def _accept_batch(
-        self, batch: Sequence[tuple[Incoming | Membership, object]]
+        self, batch: Sequence[tuple[Storable, object]]
     ) -> list[Verdict | Exception]:
         metrics.BATCH_UPDATES.observe(len(batch))
         # The same update twice in a batch: the first decides, like across batches.
-        first: dict[int, tuple[Incoming | Membership, object]] = {}
+        first: dict[int, tuple[Storable, object]] = {}
         for update, raw in batch:
             first.setdefault(update.update_id, (update, raw))
-        results = await self._accept(list(first.values()))
+        results = await self._accept(await self._limit(list(first.values())))
         by_id = dict(zip(first, results, strict=True))
         self._pusher.push(job for _, job in results if job is not None)
         return [
@@ -103,7 +122,20 @@ class Acceptance:
             for update, _ in batch
         ]
 
-    async def _accept(self, items: Sequence[tuple[Incoming | Membership, object]]) -> list[Result]:
+    async def _limit(self, items: list[tuple[Storable, object]]) -> list[tuple[Storable, object]]:
+        """Put those over their user's limit in place of what would become jobs."""
+        incoming = [update for update, _ in items if isinstance(update, Incoming)]
+        rushes = await self._guard.rushes(incoming)
+        over: dict[int, Storable] = {
+            update.update_id: OverLimit(
+                update.update_id, update.telegram_id, rush, _too_many(update.draft.language_code)
+            )
+            for update, rush in zip(incoming, rushes, strict=True)
+            if rush is not None
+        }
+        return [(over.get(update.update_id, update), raw) for update, raw in items]
+
+    async def _accept(self, items: Sequence[tuple[Storable, object]]) -> list[Result]:
         try:
             return await self._inbox.accept([update for update, _ in items])
         except RowsRefused as error:
@@ -119,7 +151,7 @@ class Acceptance:
             as_came = json.dumps(raw).encode()[:RAW_BYTES_MAX]
         except (RecursionError, ValueError):
             as_came = b"(cannot be written down)"
-        await self._inbox.set_aside(update_id, as_came, error)
+        await self._inbox.set_aside(update_id, sender_of(raw), as_came, error)
         _log.warning("update_set_aside", update_id=update_id, error=error)
 
     def _ignore(self, ignored: Ignored) -> Verdict:
@@ -150,3 +182,8 @@ class Acceptance:
             task = asyncio.create_task(once())
             self._courtesies.add(task)
             task.add_done_callback(self._courtesies.discard)
+
+
+def _too_many(language_code: str) -> reply_pb2.Reply:
+    text = in_language(TOO_MANY_MESSAGES, language_code)
+    return reply_pb2.Reply(send_text=reply_pb2.SendText(text=text))

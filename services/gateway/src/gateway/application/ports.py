@@ -16,12 +16,12 @@ from gateway.domain import (
     Incoming,
     Lane,
     Mark,
-    Membership,
     OutboxRow,
+    Storable,
     Verdict,
 )
 from kernel.sharding import Claim
-from purser.gateway.v1 import gateway_pb2, reply_pb2
+from purser.gateway.v1 import gateway_pb2, job_pb2, reply_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,30 @@ class BatchLimits:
 class InboxStore(Protocol):
     """Keeps what came in."""
 
-    async def accept(
-        self, updates: Sequence[Incoming | Membership]
-    ) -> list[tuple[Verdict, AcceptedJob | None]]:
+    async def accept(self, updates: Sequence[Storable]) -> list[tuple[Verdict, AcceptedJob | None]]:
         """Commit a batch of updates with different ids; per update, in order, what became of it.
 
         Raises RowsRefused when a row's data cannot be kept (nothing is), TryAgain when the
         database is away.
         """
 
-    async def set_aside(self, update_id: int | None, raw: bytes, error: str) -> None:
-        """Keep an update that nothing can be made of. Raises TryAgain."""
+    async def set_aside(
+        self, update_id: int | None, telegram_id: int | None, raw: bytes, error: str
+    ) -> None:
+        """Keep an update that nothing can be made of; who sent it as far as one can tell.
+
+        Raises TryAgain.
+        """
+
+
+class RushGuard(Protocol):
+    """Knows who sends more than a person would."""
+
+    async def rushes(self, updates: Sequence[Incoming]) -> list[UUID | None]:
+        """Per update, in order: None when it may pass, else the name of the rush it is part of.
+
+        Never raises: when nobody knows, all may pass.
+        """
 
 
 class JobReader(Protocol):
@@ -56,6 +69,19 @@ class JobReader(Protocol):
         self, claims: Sequence[Claim], jobs_per_shard_max: int, *, cursors: bool
     ) -> list[gateway_pb2.ShardJobs]:
         """Read the undone jobs of shards, in the order of the claims. Raises TryAgain."""
+
+    async def read(self, claim: Claim, job_id: UUID) -> job_pb2.Job:
+        """Read one undone job. Raises StaleClaim, NotFound, TryAgain."""
+
+
+class Forgetter(Protocol):
+    """Erases what is kept of a user beyond what the service needs to go on."""
+
+    async def forget(self, claim: Claim, user_id: UUID) -> None:
+        """Forget a user of the claim's shard; doing it again is no harm.
+
+        Raises StaleClaim, NotFound, TryAgain.
+        """
 
 
 class OutboxStore(Protocol):

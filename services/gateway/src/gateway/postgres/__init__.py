@@ -1,10 +1,22 @@
 """The gateway's SQL, one module per table it is about; this is the door."""
 
 from gateway.postgres.directory import AdmissionLimits, Directory
+from gateway.postgres.forgetting import Forgetting
 from gateway.postgres.housekeeping import Housekeeping
 from gateway.postgres.inbox import Inbox
 from gateway.postgres.leases import Leases
 from gateway.postgres.outbox import Outbox
 from gateway.postgres.pollers import Pollers
+from gateway.postgres.undone import UndoneJobs
 
-__all__ = ("AdmissionLimits", "Directory", "Housekeeping", "Inbox", "Leases", "Outbox", "Pollers")
+__all__ = (
+    "AdmissionLimits",
+    "Directory",
+    "Forgetting",
+    "Housekeeping",
+    "Inbox",
+    "Leases",
+    "Outbox",
+    "Pollers",
+    "UndoneJobs",
+)

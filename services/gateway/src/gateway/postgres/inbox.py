@@ -3,7 +3,8 @@
 One transaction takes a whole batch in five statements, however many rows: remember the update ids
 (whoever else is taking the same ones makes us wait, so nobody acknowledges what is not committed),
 give each user's next places while their rows are locked in one order, look up pressed messages, put
-the jobs down. Newcomers cost a few statements more.
+the jobs down. Newcomers cost a few statements more, and so does a rush of one user's: it is
+answered once, in the same transaction, and gets no places.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,22 +14,26 @@ from uuid import UUID
 import asyncpg
 
 from chassis.errors import TryAgain
-from chassis.postgres import Connection, Pool, fence_batch, retry_transaction, transaction
+from chassis.postgres import Connection, Pool, retry_transaction, transaction
 from chassis.telemetry import get_logger
-from gateway.domain import AcceptedJob, Incoming, Membership, Verdict, press_answer
+from gateway.domain import (
+    AcceptedJob,
+    Incoming,
+    Membership,
+    OverLimit,
+    Storable,
+    Verdict,
+    press_answer,
+)
 from gateway.errors import RowsRefused
 from gateway.postgres.directory import Directory, Place, Raced, UserBatch
 from kernel.identifiers import new_uuid7
-from kernel.sharding import Claim
-from purser.gateway.v1 import gateway_pb2, job_pb2
+from purser.gateway.v1 import job_pb2
 
 RACES_MAX = 5
 """Each race lost means that another gateway admitted one of our newcomers: five in a row do not
 happen.
 """
-
-UNDONE_LOOK_MAX = 10_000
-"""The oldest undone jobs of a shard among which users take turns: some 10 ms at most."""
 
 _ABOUT_THE_DATA = (
     asyncpg.DataError,
@@ -86,53 +91,37 @@ FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[], $6:
 ORDER BY j.place
 """
 
+# The rush's name is the key: one answer, however many batches and gateways refuse the rest.
+_ANSWER_RUSHES = """
+WITH said AS (
+    INSERT INTO gateway.outbox (lane, cause, number, user_id, payload)
+    SELECT 1, r.rush, 1, u.user_id, r.answer
+    FROM unnest($2::bigint[], $3::uuid[], $4::bytea[]) AS r (telegram_id, rush, answer)
+    JOIN gateway.users u ON u.bot_id = $1 AND u.telegram_id = r.telegram_id
+    ORDER BY r.rush
+    ON CONFLICT (lane, cause, number) DO NOTHING
+    RETURNING user_id
+)
+INSERT INTO gateway.senders AS s (user_id, lane)
+SELECT DISTINCT user_id, 1 FROM said ORDER BY user_id
+ON CONFLICT (user_id, lane) DO UPDATE SET arrivals = s.arrivals + 1
+"""
+
 _SET_ASIDE = """
-INSERT INTO gateway.rejected_updates (bot_id, update_id, raw, error) VALUES ($1, $2, $3, $4)
-"""
-
-# Users take turns, so that one who floods a shard does not hide the others from its owner.
-_UNDONE = """
-SELECT c.place, j.payload
-FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS c (pool, shard, place)
-CROSS JOIN LATERAL (
-    SELECT i.payload, t.turn, t.place
-    FROM (
-        SELECT o.job_id, o.place,
-               row_number() OVER (PARTITION BY o.user_id ORDER BY o.place) AS turn
-        FROM (
-            SELECT job_id, user_id, place FROM gateway.inbox
-            WHERE pool = c.pool AND shard = c.shard AND done_at IS NULL ORDER BY place LIMIT $4
-        ) AS o
-        ORDER BY turn, o.place LIMIT $3
-    ) AS t
-    JOIN gateway.inbox i USING (job_id)
-) AS j
-ORDER BY c.place, j.turn, j.place
-"""
-
-_CURSORS = """
-SELECT c.place, u.user_id, coalesce(f.first_seq, u.last_user_seq + 1) AS next_user_seq
-FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS c (pool, shard, place)
-JOIN gateway.users u ON u.pool = c.pool AND u.shard = c.shard
-LEFT JOIN (
-    SELECT i.user_id, min(i.user_seq) AS first_seq FROM gateway.inbox i
-    JOIN unnest($1::text[], $2::integer[]) AS d (pool, shard)
-      ON i.pool = d.pool AND i.shard = d.shard AND i.done_at IS NULL
-    GROUP BY i.user_id
-) AS f USING (user_id)
+INSERT INTO gateway.rejected_updates (bot_id, update_id, raw, error, telegram_id)
+VALUES ($1, $2, $3, $4, $5)
 """
 
 
 class Inbox:
     """The truth about what came in."""
 
-    def __init__(self, pool: Pool, bot_id: int, directory: Directory, fetch_bytes_max: int) -> None:
+    def __init__(self, pool: Pool, bot_id: int, directory: Directory) -> None:
         self._pool = pool
-        self._fetch_bytes_max = fetch_bytes_max
         self._bot_id = bot_id
         self._directory = directory
 
-    async def accept(self, updates: Sequence[Incoming | Membership]) -> list[Result]:
+    async def accept(self, updates: Sequence[Storable]) -> list[Result]:
         """Commit a batch of updates with different ids; per update, in order, what became of it.
 
         Raises RowsRefused when a row's data cannot be kept (nothing is), TryAgain when the
@@ -155,67 +144,55 @@ class Inbox:
                 raise TryAgain("the database refuses to take updates") from error
         raise TryAgain("newcomers are being admitted elsewhere")
 
-    async def set_aside(self, update_id: int | None, raw: bytes, error: str) -> None:
+    async def set_aside(
+        self, update_id: int | None, telegram_id: int | None, raw: bytes, error: str
+    ) -> None:
         """Keep an update that nothing can be made of. Raises TryAgain."""
         async with transaction(self._pool) as connection:
-            await connection.execute(_SET_ASIDE, self._bot_id, update_id, raw, error[:2000])
-
-    async def fetch(
-        self, claims: Sequence[Claim], jobs_per_shard_max: int, *, cursors: bool
-    ) -> list[gateway_pb2.ShardJobs]:
-        """Read the undone jobs of shards, up to a bound of bytes in all. Raises TryAgain."""
-        bytes_left = self._fetch_bytes_max
-        async with transaction(self._pool) as connection:
-            valid = await fence_batch(connection, claims)
-            pools = [claim.pool for claim, ok in zip(claims, valid, strict=True) if ok]
-            shards = [claim.shard for claim, ok in zip(claims, valid, strict=True) if ok]
-            jobs = await connection.fetch(
-                _UNDONE, pools, shards, jobs_per_shard_max, UNDONE_LOOK_MAX
+            await connection.execute(
+                _SET_ASIDE, self._bot_id, update_id, raw, error[:2000], telegram_id
             )
-            places = await connection.fetch(_CURSORS, pools, shards) if cursors else []
-        answers = [
-            gateway_pb2.ShardJobs(pool=claim.pool, shard=claim.shard, stale=not ok)
-            for claim, ok in zip(claims, valid, strict=True)
-        ]
-        live = [answer for answer in answers if not answer.stale]
-        for row in jobs:
-            bytes_left -= len(row["payload"])
-            if bytes_left < 0:
-                break  # a user's later jobs come after the earlier ones, so a cut leaves no gap
-            live[row["place"] - 1].jobs.append(job_pb2.Job.FromString(row["payload"]))
-        for row in places:
-            live[row["place"] - 1].cursors.add(
-                user_id=str(row["user_id"]), next_user_seq=row["next_user_seq"]
-            )
-        return answers
 
-    async def _accept(
-        self, connection: Connection, updates: Sequence[Incoming | Membership]
-    ) -> list[Result]:
+    async def _accept(self, connection: Connection, updates: Sequence[Storable]) -> list[Result]:
         remembered = await connection.fetch(
             _REMEMBER, self._bot_id, [update.update_id for update in updates]
         )
         new_ids = {row["update_id"] for row in remembered}
         fresh = [update for update in updates if update.update_id in new_ids]
-        places = await self._give_places(connection, fresh)
+        places = await self._give_places(
+            connection, [update for update in fresh if not isinstance(update, OverLimit)]
+        )
         kept = [
             update
             for update in fresh
             if isinstance(update, Incoming) and update.telegram_id in places
         ]
         jobs = await self._put(connection, kept, places) if kept else {}
+        rushes = {update.rush: update for update in fresh if isinstance(update, OverLimit)}
+        if rushes:
+            await self._answer_rushes(connection, list(rushes.values()))
         return [self._result(update, new_ids, jobs) for update in updates]
 
     @staticmethod
-    def _result(
-        update: Incoming | Membership, new_ids: set[int], jobs: dict[int, AcceptedJob]
-    ) -> Result:
+    def _result(update: Storable, new_ids: set[int], jobs: dict[int, AcceptedJob]) -> Result:
         if update.update_id not in new_ids:
             return Verdict.DUPLICATE, None
         if isinstance(update, Membership):
             return Verdict.NOTED, None
+        if isinstance(update, OverLimit):
+            return Verdict.OVER_LIMIT, None
         job = jobs.get(update.update_id)
         return (Verdict.ACCEPTED, job) if job else (Verdict.TURNED_AWAY, None)
+
+    async def _answer_rushes(self, connection: Connection, over: Sequence[OverLimit]) -> None:
+        """See to it that each rush is answered once; strangers are not known and get no answer."""
+        await connection.execute(
+            _ANSWER_RUSHES,
+            self._bot_id,
+            [update.telegram_id for update in over],
+            [update.rush for update in over],
+            [update.answer.SerializeToString() for update in over],
+        )
 
     async def _give_places(
         self, connection: Connection, updates: Sequence[Incoming | Membership]

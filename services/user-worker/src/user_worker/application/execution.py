@@ -3,11 +3,15 @@
     answer the user ──► deliver the replies ──► ended
       │ claim lost: raise, the shard is dropped
       │ a dependency is down: rest and try again for as long as the claim holds; not counted
+      │ the inbox has no such job: nothing was changed, forget it
       │ anything else: rest and try again; after three tries set the job aside with an apology
 
 A try is counted in memory. A job that ends the whole process would start from zero with each new
 owner, so one that an earlier owner may have been working is also counted in the database, before it
 runs.
+
+A stream can be written to by whoever reaches Redis. What moves money (`book.moves_money`) is
+therefore worked as the inbox has it, never as a stream told it; an invented job ends there.
 
 An attempt holds one of the worker's slots only while it runs, never while it rests: users whose
 dependency is down keep nobody else waiting. A handler may run more than once, so its effects are
@@ -25,7 +29,8 @@ from chassis.telemetry import continue_trace, get_logger
 from kernel.sharding import Claim
 from user_worker import metrics
 from user_worker.application.outages import note_answer, note_outage
-from user_worker.conversation.book import Conversation, apology
+from user_worker.application.waiting import is_set_within
+from user_worker.conversation.book import Conversation, apology, moves_money
 from user_worker.domain.jobs import Job
 from user_worker.domain.pauses import Pauses
 from user_worker.domain.replies import Reply
@@ -99,7 +104,12 @@ class Execution:
     async def work(self, turn: Turn) -> Ending:
         """Bring a job to its end. Raises ClaimLost."""
         with continue_trace(turn.job.traceparent, "job"), metrics.JOB_SECONDS.time():
-            answer = await self._answer(turn)
+            try:
+                answer = await self._answer(turn)
+            except JobUnknown:
+                _log.warning("job_unknown", job_id=str(turn.job.job_id), shard=str(turn.job.key))
+                metrics.JOBS.labels(Ending.UNKNOWN.value).inc()
+                return Ending.UNKNOWN
             if answer is None:
                 return Ending.ABANDONED
             ending = await self._deliver(turn, answer)
@@ -120,7 +130,7 @@ class Execution:
             try:
                 async with self._slots, asyncio.timeout(self._tries.attempt_timeout_seconds):
                     answer = await self._attempt(turn)
-            except ClaimLost:
+            except (ClaimLost, JobUnknown):
                 raise
             except DependencyDown as outage:
                 note_outage(outage, "answer")
@@ -137,7 +147,7 @@ class Execution:
                 for dependency in missed:
                     note_answer(dependency, "answer")
                 return answer
-            if await _is_set_within(turn.draining, pause):
+            if await is_set_within(turn.draining, pause):
                 return None
 
     async def _attempt(self, turn: Turn) -> _Answer:
@@ -147,11 +157,21 @@ class Execution:
             if begun >= self._tries.tries_max:
                 return await self._set_aside(turn, f"begun {begun} times and never ended")
         try:
+            if moves_money(job.input):
+                job = await self._as_accepted(turn)
             return _Answer(await self._conversation.answer(job, claim, turn.preferences))
         except DependencyDown:
             if turn.may_have_run:
                 await self._attempts.forgive(claim, job.job_id)
             raise
+
+    async def _as_accepted(self, turn: Turn) -> Job:
+        """Read the job in the inbox. Raises JobUnknown when there is none such in this place."""
+        accepted = await self._inbox.read_job(turn.claim, turn.job.job_id)
+        told = (turn.job.key, turn.job.user_id, turn.job.user_seq)
+        if (accepted.key, accepted.user_id, accepted.user_seq) != told:
+            raise JobUnknown(str(turn.job.job_id))
+        return accepted
 
     async def _deliver(self, turn: Turn, answer: _Answer) -> Ending:
         job, after_outage = turn.job, iter(self._tries.after_outage)
@@ -204,12 +224,3 @@ class Execution:
 def _kept(error: str) -> str:
     """Make an error fit to be kept: no secrets, no NUL (PostgreSQL's text holds none), bounded."""
     return redact_text(error).replace("\0", "?")[:ERROR_CHARACTERS_MAX]
-
-
-async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

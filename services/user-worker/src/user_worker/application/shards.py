@@ -3,14 +3,18 @@
 A shard is opened under a claim and leaves in one of two ways. Dropped: at once, running jobs are
 cancelled, because somebody else owns it (or may soon). Drained: nothing new starts, what runs may
 finish within a bound, the rest is cancelled; then it can be released. Either way the inbox still
-has every job that did not end.
+has every job that did not end. Orders are carried out beside the jobs and stop with the shard in
+the same two ways.
 
 Whatever offers jobs or ends one calls `_pump`, which starts each user's next job; nobody polls.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 from chassis.telemetry import get_logger
@@ -33,6 +37,7 @@ class RememberedPreferences:
     def __init__(self, preferences: Preferences) -> None:
         self._preferences = preferences
         self._languages: dict[UUID, str | None] = {}
+        self._slippages: dict[UUID, int | None] = {}
 
     async def language(self, user_id: UUID) -> str | None:
         """Read the language a user chose, if any."""
@@ -46,6 +51,24 @@ class RememberedPreferences:
         self._languages.pop(user_id, None)
         await self._preferences.choose_language(claim, user_id, language)
         self._languages[user_id] = language
+
+    async def slippage_basis_points(self, user_id: UUID) -> int | None:
+        """Read how far a price may move against the user's order, if he chose it."""
+        if user_id not in self._slippages:
+            self._slippages[user_id] = await self._preferences.slippage_basis_points(user_id)
+        return self._slippages[user_id]
+
+    async def choose_slippage(self, claim: Claim, user_id: UUID, basis_points: int) -> None:
+        """Keep the choice."""
+        self._slippages.pop(user_id, None)
+        await self._preferences.choose_slippage(claim, user_id, basis_points)
+        self._slippages[user_id] = basis_points
+
+    async def forget(self, claim: Claim, user_id: UUID) -> None:
+        """Erase the user's choices and the drafts that became no order. Safe to repeat."""
+        for remembered in (self._languages, self._slippages):
+            remembered.pop(user_id, None)
+        await self._preferences.forget(claim, user_id)
 
 
 @dataclass(slots=True)
@@ -68,6 +91,19 @@ class OwnedShard:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
+class WorkBeside(Protocol):
+    """What goes on in a shard beside its jobs and lives as long as its claim: orders."""
+
+    def begin(self, claim: Claim, when_lost: Callable[[], None]) -> None:
+        """Begin with a shard; `when_lost` is called when a store knows a newer claim."""
+
+    def stop(self, claim: Claim) -> None:
+        """Drop what is under way in a shard at once; one that was not begun is no error."""
+
+    async def finish(self, claim: Claim, timeout_seconds: float) -> int:
+        """Let what is under way go on within the bound, then stop; gives how many were cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueBounds:
     """How much a shard may keep in memory."""
@@ -85,11 +121,13 @@ class Shards:
         preferences: Preferences,
         bounds: QueueBounds,
         clear_entries: Callable[[ShardKey, Sequence[bytes]], None],
+        beside: WorkBeside,
     ) -> None:
         self._execution = execution
         self._preferences = preferences
         self._bounds = bounds
         self._clear_entries = clear_entries
+        self._beside = beside
         self._shards: dict[ShardKey, OwnedShard] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.inbox_wanted = asyncio.Event()
@@ -107,6 +145,7 @@ class Shards:
             ),
             RememberedPreferences(self._preferences),
         )
+        self._beside.begin(claim, partial(self._lost, claim))
         metrics.OWNED_SHARDS.set(len(self._shards))
         _log.info("shard_opened", shard=str(claim))
         self.opened.set()
@@ -136,8 +175,11 @@ class Shards:
         if shard is None:
             return None
         shard.draining.set()
+        ends_at = time.monotonic() + timeout_seconds
         if shard.tasks:
             await asyncio.wait(shard.tasks, timeout=timeout_seconds)
+        # A job may wait for its order: the orders go on until the jobs have stopped.
+        cut_orders = await self._beside.finish(shard.claim, max(0.0, ends_at - time.monotonic()))
         cut = list(shard.tasks)
         for task in cut:
             task.cancel()
@@ -147,7 +189,7 @@ class Shards:
             return None
         del self._shards[key]
         metrics.OWNED_SHARDS.set(len(self._shards))
-        _log.info("shard_drained", shard=str(shard.claim), cut_jobs=len(cut))
+        _log.info("shard_drained", shard=str(shard.claim), cut_jobs=len(cut), cut_orders=cut_orders)
         return shard.claim
 
     async def close(self) -> None:
@@ -226,8 +268,7 @@ class Shards:
                 )
             )
         except ClaimLost:
-            if self._shards.get(shard.claim.key) is shard:
-                self.drop(shard.claim.key, "a store knows a newer claim")
+            self._lost(shard.claim)
             return
         except Exception:  # noqa: BLE001 (a mistake of ours must not stop the user's line)
             _log.exception("job_lost_its_way", job_id=str(job.job_id))
@@ -245,8 +286,14 @@ class Shards:
             if shard.queue.has_gap_of(job.user_id):
                 self.inbox_wanted.set()
 
+    def _lost(self, claim: Claim) -> None:
+        shard = self._shards.get(claim.key)
+        if shard is not None and shard.claim == claim:
+            self.drop(claim.key, "a store knows a newer claim")
+
     def _stop(self, shard: OwnedShard) -> None:
         shard.draining.set()
+        self._beside.stop(shard.claim)
         current = asyncio.current_task()
         for task in shard.tasks:
             if task is not current:

@@ -13,6 +13,7 @@ from user_worker.domain.jobs import Job
 from user_worker.domain.replies import Reply
 from user_worker.errors import ClaimLost, DependencyDown, JobUnknown, RepliesRefused, TooMuch
 from user_worker.ports import Outcome, UndoneJobs
+from user_worker.trading_ports import Notice
 from user_worker.wire import claim_to, cursors_of, job_of, reply_to
 
 _OUTCOMES = {
@@ -107,3 +108,19 @@ class GatewayInbox:
                 timeout=self._timeout_seconds,
             ),
         )
+
+    async def notify(self, notices: Sequence[Notice]) -> None:
+        """Put 1 to 100 notices into the outbox, or drop those for users who cannot be reached."""
+        request = gateway_pb2.NotifyRequest(
+            notices=[
+                gateway_pb2.Notice(
+                    event_id=str(notice.event_id),
+                    user_id=str(notice.user_id),
+                    replies=[reply_to(reply) for reply in notice.replies],
+                )
+                for notice in notices
+            ]
+        )
+        response = await asked("gateway", self._stub.Notify(request, timeout=self._timeout_seconds))
+        if len(response.results) != len(notices):
+            raise DependencyDown("gateway", "it did not answer for each notice")

@@ -2,18 +2,13 @@
 
 from user_worker.conversation.context import Context
 from user_worker.conversation.texts import visible
-from user_worker.domain.jobs import Command, Press, Text, Unsupported
+from user_worker.domain.jobs import Command, Press, Unsupported
 from user_worker.domain.replies import AnswerPress, Reply, SendText
 
 
 async def unknown_command(context: Context, command: Command) -> list[Reply]:
     """Say that there is no such command."""
     return [SendText(context.texts.html("unknown-command", name=visible(command.name)))]
-
-
-async def text(context: Context, _text: Text) -> list[Reply]:
-    """Say that typed text alone does nothing here."""
-    return [SendText(context.texts.html("plain-text"))]
 
 
 async def stale_press(context: Context, press: Press) -> list[Reply]:

@@ -1,33 +1,103 @@
 """The list of commands and buttons, and who answers what.
 
-A new command is a module with an `answer` beside this one, a line in COMMANDS, and its
-`help-<name>` in every language. A module with buttons gives their data as `<kind>:<rest>` and
-stands in PRESSES under its kind.
+A new command is a module with an `answer` beside this one, a line in COMMANDS, a place in
+`manual.GROUPS` and its `help-<name>` in every language. A module with buttons gives their data as
+`<kind>:<rest>` and stands in PRESSES under its kind. A button `do:<command>` says a command.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from kernel.sharding import Claim
-from user_worker.conversation import anything_else, language, manual, start
+from user_worker.conversation import (
+    anything_else,
+    buying,
+    cancelling,
+    card,
+    chart,
+    confirming,
+    forgetting,
+    history,
+    language,
+    manual,
+    portfolio,
+    profit,
+    receipt,
+    settings,
+    start,
+    typed,
+)
 from user_worker.conversation.context import CommandHandler, Context, PressHandler, Services
+from user_worker.conversation.page import answer_to
 from user_worker.conversation.texts import fitting_language, texts_in
-from user_worker.domain.jobs import Command, Job, Press, Text, Unsupported
+from user_worker.domain.jobs import Command, Input, Job, Press, Text, Unsupported
 from user_worker.domain.replies import Reply, SendText
 from user_worker.ports import Preferences
 
 COMMANDS: Mapping[str, CommandHandler] = MappingProxyType(
     {
         "start": start.answer,
+        "price": card.answer,
+        "buy": buying.answer_buy,
+        "sell": buying.answer_sell,
+        "portfolio": portfolio.answer,
+        "profit": profit.answer,
+        "history": history.answer,
+        "receipt": receipt.answer,
+        "chart": chart.answer,
+        "settings": settings.answer,
         "language": language.answer,
+        "cancel": cancelling.answer,
+        "forget": forgetting.answer,
         "help": manual.answer,
     }
 )
+SAID_BY_BUTTONS = frozenset({"start", "portfolio", "profit", "history", "help"})
+"""Commands that a `do:` button may say: none of them trades or erases anything."""
+
+
+async def _said_by_button(context: Context, press: Press) -> list[Reply]:
+    name = press.data.partition(":")[2]
+    if name not in SAID_BY_BUTTONS:
+        return await anything_else.stale_press(context, press)
+    return [*await COMMANDS[name](context, Command(name)), answer_to(press)]
+
+
 PRESSES: Mapping[str, PressHandler] = MappingProxyType(
     {
+        "do": _said_by_button,
+        card.KIND: card.pressed,
+        card.BELOW: card.pressed_below,
+        "buy": buying.pressed_side,
+        "sell": buying.pressed_side,
+        buying.SIZE: buying.pressed_size,
+        confirming.CONFIRM: confirming.pressed_confirm,
+        confirming.CANCEL: confirming.pressed_cancel,
+        confirming.AGAIN: confirming.pressed_again,
+        receipt.KIND: receipt.pressed,
+        portfolio.KIND: portfolio.pressed,
+        history.KIND: history.pressed,
+        chart.KIND: chart.pressed,
+        settings.KIND: settings.pressed,
         language.KIND: language.pressed,
+        forgetting.KIND: forgetting.pressed,
     }
 )
+
+MONEY_COMMANDS: frozenset[str] = frozenset()
+MONEY_PRESSES = frozenset({confirming.CONFIRM})
+"""The commands and kinds of buttons that move money. They are worked as the inbox has them."""
+
+
+def moves_money(what: Input) -> bool:
+    """Say whether an input may move money, so that no stream's word is enough for it."""
+    match what:
+        case Command(name):
+            return name in MONEY_COMMANDS
+        case Press(data):
+            return data.partition(":")[0] in MONEY_PRESSES
+        case _:
+            return False
 
 
 class Conversation:
@@ -52,7 +122,6 @@ class Conversation:
             texts=texts_in(fitting_language(chosen, job.language_code)),
             services=self._services,
             preferences=preferences,
-            commands=tuple(self._commands),
         )
         match job.input:
             case Command() as command:
@@ -62,7 +131,7 @@ class Conversation:
                 kind = press.data.partition(":")[0]
                 return await self._presses.get(kind, anything_else.stale_press)(context, press)
             case Text() as text:
-                return await anything_else.text(context, text)
+                return await typed.answer(context, text)
             case Unsupported() as thing:
                 return await anything_else.unsupported(context, thing)
 

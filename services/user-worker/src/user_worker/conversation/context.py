@@ -9,6 +9,7 @@ and one line in `book`.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar, overload
 
 from kernel.sharding import Claim
@@ -16,11 +17,25 @@ from user_worker.conversation.texts import Texts
 from user_worker.domain.jobs import Command, Job, Press
 from user_worker.domain.replies import Reply
 from user_worker.errors import ClaimLost, DependencyDown
-from user_worker.ports import Ledger, Preferences, Pricing, Wallet
+from user_worker.ports import (
+    Gateway,
+    Ledger,
+    Pictures,
+    Preferences,
+    Pricing,
+    Sessions,
+    Trading,
+    Wallet,
+)
 
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
+
+
+def present() -> datetime:
+    """Give the present time. Only shown and counted back from, never decided by."""
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +45,13 @@ class Services:
     pricing: Pricing
     wallet: Wallet
     ledger: Ledger
+    trading: Trading
+    sessions: Sessions
+    gateway: Gateway
+    pictures: Pictures
+    stale_quote_seconds: float = 10.0
+    """An older price is said to be too old to trade on; the venue, which decides, has its own."""
+    now: Callable[[], datetime] = present
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +65,6 @@ class Context:
     """In the user's language."""
     services: Services
     preferences: Preferences
-    commands: tuple[str, ...]
-    """The names of all commands, in the order /help shows them."""
 
     def message_key(self, kind: str) -> str:
         """Name a message of this job, so that it can be edited later: "<kind>:<job id>"."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from kernel.money import FRACTION_DIGITS_MAX, divide_down, exact
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
@@ -57,3 +59,10 @@ class Candles:
 
 CANDLE_INTERVALS_MINUTES = (1, 5, 15, 60, 240, 1440)
 """What pricing gives."""
+
+
+def ratio_of_change(now: Decimal, then: Decimal) -> Decimal:
+    """Say by which part of itself a price changed: from 100 to 101 is 0.01. `then` is above 0."""
+    with exact():
+        difference = now - then
+    return divide_down(difference, then, FRACTION_DIGITS_MAX)

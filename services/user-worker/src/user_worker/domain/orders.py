@@ -79,7 +79,9 @@ class Refused(enum.Enum):
     TOO_LATE = "too-late"
     """It could not be submitted in the named time."""
     LIMIT_EXCEEDED = "limit-exceeded"
-    """A limit of the account."""
+    """A limit of the account, or too many orders under way."""
+    NOT_TAKEN = "not-taken"
+    """The venue refused it, for a reason this version has no name for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ class Trade:
     spent: Coins
     received: Coins
     fee: Coins
-    price: Decimal
+    price: Decimal | None
+    """Currency per unit, rounded; None when it has more digits than can be told."""
     realised_pnl: Decimal | None
     """In the currency; None with a buy."""
     posted_at: datetime

@@ -2,9 +2,14 @@
 
 A dialogue's state may be lost without harm: nothing is decided by it but how the next typed line
 is understood. After a loss the bot says "please start again".
+
+A line that is understood does not take the state away but writes its job's id into it: the job may
+run again after a crash and must understand its line in the same way, while every other line finds
+the dialogue at its end.
 """
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from user_worker.domain.orders import Side
 
@@ -15,6 +20,8 @@ class AwaitingAmount:
 
     side: Side
     symbol: str
+    answered_by: UUID | None = None
+    """The job that understood its line as the answer, if one did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,9 @@ class AwaitingSymbol:
     """The next typed line is what to buy or sell."""
 
     side: Side
+    amount: str = ""
+    """How much, as typed before; empty when not said yet."""
+    answered_by: UUID | None = None
 
 
 Session = AwaitingAmount | AwaitingSymbol

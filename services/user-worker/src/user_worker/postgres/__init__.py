@@ -7,7 +7,19 @@ pooler it hears nothing, and the owner's poll each second is what remains.
 """
 
 from user_worker.postgres.attempts import PostgresAttempts
+from user_worker.postgres.drafts import PostgresDrafts
+from user_worker.postgres.events import PostgresEvents
+from user_worker.postgres.orders import OrderLimits, PostgresOrders
 from user_worker.postgres.placement import PostgresPlacement, listen
 from user_worker.postgres.preferences import PostgresPreferences
 
-__all__ = ["PostgresAttempts", "PostgresPlacement", "PostgresPreferences", "listen"]
+__all__ = [
+    "OrderLimits",
+    "PostgresAttempts",
+    "PostgresDrafts",
+    "PostgresEvents",
+    "PostgresOrders",
+    "PostgresPlacement",
+    "PostgresPreferences",
+    "listen",
+]

@@ -169,6 +169,7 @@ export class Column {
     return item;
   }
 
+  // The picture as the bubble shows it; a click opens it whole.
   picture(message) {
     const image = element("img", "photo");
     image.alt = message.text ? "Picture with the text below" : "Picture";
@@ -177,7 +178,11 @@ export class Column {
     image.addEventListener("load", () => {
       if (atBottom) this.toBottom();
     });
-    return image;
+    const link = element("a", "picture", image);
+    link.href = message.photo;
+    link.target = "_blank";
+    link.rel = "noopener";
+    return link;
   }
 
   document(file) {

@@ -13,6 +13,9 @@ const TAGS = {
   expandable_blockquote: "blockquote",
 };
 
+// What stands on lines of its own: the line break after it is already there.
+const BLOCKS = new Set(["pre", "blockquote", "expandable_blockquote"]);
+
 const SAFE_PROTOCOLS = new Set(["http:", "https:", "tg:"]);
 
 // The text as a fragment; `onCommand` is called with a command that is pressed.
@@ -39,6 +42,7 @@ function fill(parent, text, start, end, entities, onCommand) {
     fill(node, text, from, to, inside, onCommand);
     parent.append(node);
     position = to;
+    if (BLOCKS.has(entity.type) && text[to] === "\n" && to < end) position += 1;
   }
   parent.append(text.slice(position, end));
 }

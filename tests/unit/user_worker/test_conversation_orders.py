@@ -1,0 +1,499 @@
+"""From "buy" to the receipt: what is asked, offered and told, and what changes nothing."""
+
+import re
+from dataclasses import replace
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from tests.unit.user_worker.conversing import Chat
+from tests.unit.user_worker.fakes import BEN, FakePreferences, draft_of, order_of
+
+from user_worker.conversation import notices, receipt, refusals
+from user_worker.conversation.texts import LANGUAGES, texts_in
+from user_worker.domain.jobs import Press
+from user_worker.domain.orders import (
+    DraftState,
+    Money,
+    OrderState,
+    Refusal,
+    Refused,
+    Share,
+    Side,
+    Units,
+    Wish,
+)
+from user_worker.domain.replies import EditText, SendText
+from user_worker.errors import DependencyDown
+
+BUY_100 = Wish(Side.BUY, "BTC", Money(Decimal(100)))
+
+
+def wishes(chat: Chat) -> list[Wish]:
+    """What was proposed so far."""
+    return [draft.wish for draft in chat.services.trading.drafts.values()]
+
+
+@pytest.mark.parametrize(
+    ("line", "wish"),
+    [
+        ("buy BTC $100", BUY_100),
+        ("buy $100 BTC", BUY_100),
+        ("buy $100 of bitcoin", BUY_100),
+        ("buy 0.5 btc", Wish(Side.BUY, "BTC", Units(Decimal("0.5")))),
+        ("buy 0,5 btc", Wish(Side.BUY, "BTC", Units(Decimal("0.5")))),
+        ("sell 50% ETH", Wish(Side.SELL, "ETH", Share(Decimal("0.5")))),
+        ("sell all eth", Wish(Side.SELL, "ETH", Share(Decimal(1)))),
+    ],
+)
+async def test_an_order_in_one_line_is_offered_at_once(line: str, wish: Wish) -> None:
+    """Every amount, the fee, the bound and the end of the offer are said; nothing is done yet."""
+    chat = Chat()
+    text = await chat.command(line)
+
+    assert [wish] == wishes(chat)
+    assert not chat.services.trading.confirmed
+    net = "99.9 USDT" if wish.side is Side.SELL else "0.000999 BTC"
+    assert f"You get about: <b>{net}</b>" in text
+    for part in ("You give", "Price: 100,000.00", "Fee:", "At least", "1\u00a0%"):
+        assert part in text
+    assert "2 minutes, until 12:02:00 UTC" in text
+    assert "Simulated" in text
+    assert ["✓ Confirm", "Cancel"] == [button.text for button in chat.buttons]
+    assert chat.message_key.startswith("draft:")
+
+
+async def test_an_order_is_understood_without_a_slash_too() -> None:
+    """In both languages."""
+    chat = Chat()
+    await chat.write("Buy BTC $100")
+    await chat.write("kaufe BTC $100")
+    await chat.write("verkaufe 50% BTC")
+
+    assert [BUY_100, BUY_100, Wish(Side.SELL, "BTC", Share(Decimal("0.5")))] == wishes(chat)
+
+
+async def test_what_is_missing_is_asked_for_and_the_typed_answers_are_understood() -> None:
+    """Which, then how much; afterwards the dialogue waits for nothing."""
+    chat = Chat()
+    assert "What do you want to buy" in await chat.command("buy")
+    assert "buy:BTC" in {button.data for button in chat.buttons}
+    text = await chat.write("btc")
+    assert "How much BTC" in text
+    assert "10,000 USDT to spend" in text
+    assert "You get about" in await chat.write("$100")
+    assert [BUY_100] == wishes(chat)
+
+    assert "start again" in await chat.write("$100")
+    assert 1 == len(wishes(chat))
+
+
+async def test_an_amount_said_before_the_symbol_is_not_asked_for_again() -> None:
+    """By button or typed."""
+    chat = Chat()
+    await chat.command("buy $100")
+    await chat.press("BTC")
+    assert [BUY_100] == wishes(chat)
+
+    await chat.command("buy $100")
+    await chat.write("BTC")
+    assert [BUY_100, BUY_100] == wishes(chat)
+
+
+async def test_the_presets_need_no_session() -> None:
+    """Their buttons carry all they need, and the offer takes the question's place."""
+    chat = Chat()
+    await chat.command("sell BTC")
+    question = chat.message_key
+    assert ["25%", "50%", "all", "$50", "$100", "$500"] == [b.text for b in chat.buttons]
+    chat.services.sessions.kept.clear()
+    await chat.press("50%")
+
+    assert [Wish(Side.SELL, "BTC", Share(Decimal("0.5")))] == wishes(chat)
+    assert isinstance(chat.messages[0], EditText)
+    assert question == chat.message_key
+
+
+async def test_without_redis_the_dialogue_goes_on_by_buttons_and_asks_to_start_again() -> None:
+    """Redis away is no outage of the conversation."""
+    chat = Chat()
+    chat.services.sessions.is_away = True
+    assert "How much BTC" in await chat.command("buy BTC")
+    await chat.press("$100")
+    assert [BUY_100] == wishes(chat)
+
+    await chat.command("buy BTC")
+    assert "start again" in await chat.write("$100")
+    assert 1 == len(wishes(chat))
+
+
+async def test_a_job_that_runs_again_understands_its_line_the_same_way() -> None:
+    """The first run's end of the dialogue is not in its own way; and there is one draft."""
+    chat = Chat()
+    await chat.command("buy BTC")
+    first = await chat.write("$100")
+
+    assert first == await chat.again()
+    assert [BUY_100] == wishes(chat)
+
+    await chat.command("buy")
+    asked = await chat.write("eth")
+    assert asked == await chat.again()
+
+
+async def test_a_symbol_written_in_place_of_an_amount_is_a_change_of_mind() -> None:
+    """It starts over with that; an amount beside it is taken as well."""
+    chat = Chat()
+    await chat.command("buy BTC")
+    assert "How much ETH" in await chat.write("eth")
+    await chat.write("$5 SOL")
+
+    assert [Wish(Side.BUY, "SOL", Money(Decimal(5)))] == wishes(chat)
+
+
+async def test_a_new_order_ends_an_older_dialogue() -> None:
+    """A later amount is not taken for what was asked before."""
+    chat = Chat()
+    await chat.command("buy ETH")
+    await chat.command("buy BTC $100")
+
+    assert "start again" in await chat.write("50")
+    assert [BUY_100] == wishes(chat)
+
+
+async def test_an_ambiguous_amount_is_asked_about_with_both_readings() -> None:
+    """Money is never guessed."""
+    chat = Chat()
+    assert "I do not guess" in await chat.command("buy BTC 1,234")
+    assert ["1234 BTC", "1.234 BTC"] == [button.text for button in chat.buttons]
+    assert not wishes(chat)
+    await chat.press("1.234")
+
+    assert [Wish(Side.BUY, "BTC", Units(Decimal("1.234")))] == wishes(chat)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("buy BTC -5", "below zero"),
+        ("buy BTC 0", "Zero is nothing"),
+        ("buy BTC nan", "cannot read"),
+        ("buy BTC inf", "cannot read"),
+        ("buy BTC 1e999", "cannot read"),
+        ("buy BTC \u202e5", "do not trust"),
+        ("buy BTC \uff15", "do not trust"),
+        ("buy BTC \u0665", "do not trust"),
+        ("buy BTC 101%", "More than 100%"),
+        ("buy BTC 0." + "1" * 19, "more digits"),
+        ("buy BTC " + "9" * 70, "longer than any amount"),
+        ("buy BTC 5 eth", "none of them"),
+        ("buy \u0412\u0422\u0421 $5", "only look like"),
+        ("buy NOPE $5", "is traded here"),
+        ("buy D $5", "Did you mean"),
+        ("buy " + "x" * 4000, "is traded here"),
+        ("buy <b> $5", "&lt;b&gt;"),
+    ],
+)
+async def test_bad_input_gets_a_clear_sentence_and_changes_nothing(
+    line: str, sentence: str
+) -> None:
+    """In either language; and the next amount is still understood where one was asked for."""
+    chat = Chat()
+    text = await chat.command(line)
+
+    assert sentence in text
+    assert len(text) < 1000
+    assert not wishes(chat)
+    german = Chat(language_code="de")
+    assert text != await german.command(line)
+    assert not wishes(german)
+
+
+async def test_after_an_unreadable_amount_the_next_one_is_taken() -> None:
+    """The dialogue waits on."""
+    chat = Chat()
+    await chat.command("buy BTC minus five")
+    await chat.write("$100")
+
+    assert [BUY_100] == wishes(chat)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *("size:buy:BTC:-5", "size:buy:BTC:1,234", "size:buy:BTC:", "size:buy:NOPE:5", "size:buy"),
+        *("size:steal:BTC:5", "buy:NOPE", "sell:", "buy", "size:buy:BTC:1e9", "do:forget", "do:"),
+        *("confirm:1", "again:x", "receipt:zzz", "chart:BTC:5y", "portfolio:1h", "history:-1"),
+    ],
+)
+async def test_forged_data_of_a_button_changes_nothing(data: str) -> None:
+    """Anyone can send any data."""
+    chat = Chat()
+    await chat.say(Press(data, "ask:1", "press"))
+
+    assert [] == chat.messages
+    assert chat.toast.alert
+    assert not chat.services.trading.drafts
+
+
+async def test_a_refusal_has_its_sentence_its_bound_and_a_way_on() -> None:
+    """Nothing was changed, and that is said."""
+    chat = Chat()
+    chat.services.trading.refusal = Refusal(Refused.TOO_SMALL, Decimal(1), "USDT")
+    text = await chat.command("buy BTC $0.5")
+
+    assert "the least is 1 USDT. Nothing was changed." in text
+    assert "buy:BTC" in {button.data for button in chat.buttons}
+
+
+async def test_somebody_with_nothing_to_buy_with_is_shown_the_way_to_the_play_money() -> None:
+    """Not everybody begins with /start."""
+    chat = Chat()
+    chat.services.trading.refusal = Refusal(Refused.NOTHING_TO_SPEND)
+    await chat.command("buy BTC $5")
+    assert ["Start", "Price of BTC"] == [button.text for button in chat.buttons]
+    await chat.command("sell BTC all")
+
+    assert ["Price of BTC"] == [button.text for button in chat.buttons]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_reason_has_a_sentence_with_and_without_its_bound(language: str) -> None:
+    """In every language."""
+    texts = texts_in(language)
+    for reason in Refused:
+        assert refusals.sentence(texts, Refusal(reason))
+        assert refusals.sentence(texts, Refusal(reason, Decimal("1.5"), "BTC"))
+
+
+async def test_a_chosen_slippage_is_what_is_proposed_with() -> None:
+    """One per cent without a choice."""
+    chat = Chat()
+    await chat.command("buy BTC $100")
+    chat.preferences.slippages[chat.user_id] = 50
+    await chat.command("buy BTC $100")
+
+    assert [100, 50] == chat.services.trading.slippages
+
+
+async def test_an_outage_of_the_prices_is_told_at_once_and_others_are_waited_for() -> None:
+    """A price is asked for anew; books that are away must not be guessed around."""
+    chat = Chat()
+    chat.services.trading.failures = [DependencyDown("venue", "away")]
+    assert "cannot get at the prices" in await chat.command("buy BTC $100")
+
+    chat.services.trading.failures = [DependencyDown("ledger", "away")]
+    with pytest.raises(DependencyDown):
+        await chat.command("buy BTC $100")
+    chat.services.pricing.is_away = True
+    assert "cannot get at the prices" in await chat.command("buy BTC $100")
+    assert not wishes(chat)
+
+
+async def test_confirming_puts_the_receipt_in_the_place_of_the_offer() -> None:
+    """What was spent, what was received after the fee, and the receipt's id."""
+    chat = Chat()
+    await chat.command("buy BTC $100")
+    offer = chat.message_key
+    text = await chat.press("✓ Confirm")
+
+    (order,) = chat.services.trading.confirmed.values()
+    assert isinstance(chat.messages[0], EditText)
+    assert offer == chat.message_key
+    assert "<b>Bought 0.000999 BTC</b> for 100 USDT" in text
+    assert "Fee: 0.000001 BTC" in text
+    assert "Nov 26, 2026, 12:00 UTC" in text
+    assert order.draft.receipt in text
+    assert f"<code>/receipt {order.draft.receipt.replace('-', '')}</code>" in text
+    assert f"Done. Receipt {order.draft.receipt}" == chat.toast.text
+
+
+async def test_pressing_twice_shows_the_same_receipt() -> None:
+    """There is one order."""
+    chat = Chat()
+    await chat.command("buy BTC $100")
+    offer, confirm = chat.message_key, chat.buttons[0].data
+    first = await chat.press("✓")
+
+    assert first == await chat.say(Press(confirm, offer, "press-2"))
+    assert 1 == len(chat.services.trading.confirmed)
+
+
+async def test_another_user_meets_nothing_behind_the_button() -> None:
+    """Neither confirm, cancel nor ask again, and the owner's offer stays open."""
+    chat = Chat()
+    await chat.command("buy BTC $100")
+    draft_id = next(iter(chat.services.trading.drafts))
+    stranger = Chat(chat.services, FakePreferences(), user_id=BEN)
+    for kind in ("confirm", "cancel", "again"):
+        await stranger.say(Press(f"{kind}:{draft_id}", "draft:1", "press"))
+        assert [] == stranger.messages
+        assert stranger.toast.alert
+
+    assert DraftState.OPEN is chat.services.trading.drafts[draft_id].state
+
+
+async def test_a_press_too_late_says_so_and_offers_the_same_anew() -> None:
+    """The new offer has its own id; the old one stays ended."""
+    chat = Chat()
+    await chat.command("buy BTC $100")
+    chat.services.trading.expire()
+    text = await chat.press("✓")
+    assert "run out. No BTC was bought, nothing was changed" in text
+    assert "Too late" in chat.toast.text
+    await chat.press("Ask again")
+
+    assert [BUY_100, BUY_100] == wishes(chat)
+    assert [DraftState.EXPIRED, DraftState.OPEN] == [
+        draft.state for draft in chat.services.trading.drafts.values()
+    ]
+
+
+async def test_a_withdrawn_offer_cannot_be_confirmed() -> None:
+    """Both are said in its place."""
+    chat = Chat()
+    await chat.command("sell 50% BTC")
+    confirm = chat.buttons[0].data
+    assert "You withdrew this offer. No BTC was sold" in await chat.press("Cancel")
+    await chat.say(Press(confirm, chat.message_key, "press"))
+
+    assert "You withdrew" in chat.text
+    assert not chat.services.trading.confirmed
+
+
+async def test_a_cancel_after_the_confirm_shows_the_receipt() -> None:
+    """Too late to withdraw."""
+    chat = Chat()
+    await chat.command("buy BTC $100")
+    cancel, key = chat.buttons[1].data, chat.message_key
+    await chat.press("✓")
+    text = await chat.say(Press(cancel, key, "press"))
+
+    assert "Bought" in text
+    assert "Too late" in chat.toast.text
+
+
+async def test_a_pending_order_says_what_is_set_aside_and_can_be_looked_at_again() -> None:
+    """Unknown is not failed."""
+    chat = Chat()
+    chat.services.trading.ends_as = OrderState.SUBMITTED
+    await chat.command("buy BTC $100")
+    text = await chat.press("✓")
+    assert "is under way" in text
+    assert "Set aside for it: 100 USDT" in text
+
+    (draft_id,) = chat.services.trading.confirmed
+    order = chat.services.trading.confirmed[draft_id]
+    chat.services.trading.confirmed[draft_id] = order_of(order.draft, OrderState.FILLED)
+    assert "Bought" in await chat.press("Look again")
+
+
+@pytest.mark.parametrize("reason", [Refused.PRICE_MOVED, Refused.INSUFFICIENT_FUNDS, None])
+async def test_a_failed_order_says_why_and_that_nothing_was_spent(reason: Refused | None) -> None:
+    """And offers to ask again at the price of now."""
+    chat = Chat()
+    chat.services.trading.ends_as, chat.services.trading.refused = OrderState.REJECTED, reason
+    await chat.command("buy BTC $100")
+    text = await chat.press("✓")
+
+    assert "No BTC was bought" in text
+    assert "Nothing was spent" in text
+    sentence = refusals.sentence(texts_in("en"), Refusal(reason or Refused.TOO_LATE))
+    assert sentence in text
+    assert ["Ask again"] == [button.text for button in chat.buttons]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("state", OrderState)
+@pytest.mark.parametrize("side", Side)
+def test_every_order_has_a_receipt_in_every_state(
+    language: str, state: OrderState, side: Side
+) -> None:
+    """It is what notices say as well; a filled one whose amounts are not told claims none."""
+    draft = draft_of(Wish(side, "BTC", Share(Decimal(1))))
+    order = order_of(draft, state, Refused.TOO_LATE)
+    page = receipt.page(texts_in(language), order)
+
+    assert draft.receipt in page.text
+    assert page.keyboard
+    bare = receipt.text(texts_in(language), replace(order, spent=None, received=None, fee=None))
+    assert "100" not in bare or not state.is_final
+
+
+async def test_the_press_of_an_unknown_message_is_answered_below() -> None:
+    """A key the gateway has lost costs no answer."""
+    chat = Chat()
+    await chat.command("buy BTC $100")
+    text = await chat.say(Press(chat.buttons[0].data, "", "press"))
+
+    assert "Bought" in text
+    assert isinstance(chat.messages[0], SendText)
+
+
+async def test_cancel_withdraws_every_open_offer_and_ends_the_dialogue() -> None:
+    """And says how many there were."""
+    chat = Chat()
+    await chat.command("buy BTC $100")
+    await chat.command("buy ETH $100")
+    assert "(2)" in await chat.command("cancel")
+    assert "nothing to cancel" in await chat.command("cancel")
+    await chat.command("buy BTC")
+    assert "never mind" in await chat.command("cancel")
+    assert "never mind" in await chat.again()
+
+    assert "start again" in await chat.write("$100")
+
+
+async def test_receipts_are_found_however_they_are_typed_and_only_ones_own() -> None:
+    """Case, hyphen and misread letters are forgiven."""
+    chat = Chat()
+    await chat.command("buy BTC $100")
+    (draft,) = chat.services.trading.drafts.values()
+    receipt_id, confirm = draft.receipt, chat.buttons[0].data
+    assert f"no receipt {receipt_id}" in await chat.command(f"receipt {receipt_id}")
+    await chat.say(Press(confirm, "draft:1", "press"))
+    for typed in (receipt_id, receipt_id.lower().replace("-", " "), receipt_id.replace("0", "o")):
+        assert "Bought" in await chat.command(f"receipt {typed}")
+    assert "Bought" in await chat.write(receipt_id)
+    assert "cannot be a receipt" in await chat.command("receipt nonsense!")
+
+    stranger = Chat(chat.services, FakePreferences(), user_id=BEN)
+    assert "no receipt" in await stranger.command(f"receipt {receipt_id}")
+
+
+async def test_the_newest_receipts_are_a_press_away() -> None:
+    """With how each ended; none yet is said."""
+    chat = Chat()
+    assert "no receipts yet" in await chat.command("receipt")
+    await chat.command("buy BTC $100")
+    await chat.press("✓")
+    await chat.command("receipt")
+    assert chat.buttons[0].text.startswith("✓ Buy BTC · ")
+
+    assert "Bought" in await chat.press("✓ Buy")
+
+
+async def test_a_button_never_carries_more_than_it_may() -> None:
+    """An amount too long for the data is asked for again."""
+    chat = Chat()
+    await chat.command("buy " + "1" * 38 + "." + "1" * 18)
+    for button in chat.buttons:
+        assert len(button.data.encode()) <= 64
+        assert button.data.startswith("buy:")
+
+
+def test_a_draft_confirms_under_an_id_that_fits_a_button() -> None:
+    """The kind, a colon and a UUID."""
+    assert len(f"confirm:{UUID(int=0)}".encode()) <= 64
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_notice_says_what_the_receipt_says(language: str) -> None:
+    """In the language of the confirmation, under a key of its own, with the same buttons."""
+    order = order_of(draft_of(BUY_100), OrderState.FILLED)
+    (notice,) = notices.notice_of(order, language)
+
+    assert isinstance(notice, SendText)
+    assert receipt.text(texts_in(language), order) == notice.text
+    assert receipt.keyboard(texts_in(language), order) == notice.keyboard
+    assert re.fullmatch("[a-z0-9:._-]{1,64}", notice.message_key)

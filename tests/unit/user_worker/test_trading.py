@@ -1,0 +1,513 @@
+"""What the conversation is answered when it asks for drafts and orders."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from tests.unit.user_worker.fakes import (
+    ANN,
+    BEN,
+    CLAIM,
+    NOW,
+    FakeLedger,
+    FakePricing,
+    draft_of,
+    until,
+)
+from tests.unit.user_worker.fakes_trading import (
+    Fault,
+    MemoryVenue,
+    market_of,
+)
+
+from kernel.sharding import Claim
+from user_worker.application.carrying_out import CarryingOut, CarryingPace
+from user_worker.application.recurring import Rhythm
+from user_worker.application.resuming import Resumer
+from user_worker.application.telling import NOTICES_AT_ONCE_MAX, Teller
+from user_worker.application.trading import HINDERED_SECONDS, Stores, Trading
+from user_worker.conversation.notices import notice_of
+from user_worker.domain.carrying_out import BooksSaid, VenueSaid
+from user_worker.domain.orders import (
+    Draft,
+    DraftState,
+    Money,
+    Order,
+    OrderState,
+    Refusal,
+    Refused,
+    Side,
+    Units,
+    Wish,
+)
+from user_worker.domain.pauses import Pauses
+from user_worker.domain.replies import Reply, SendText
+from user_worker.errors import ClaimLost, DependencyDown
+from user_worker.trading_ports import EndEvent, Notice, Offer
+
+SOON = Pauses(0.001, 0.002)
+LONG = Pauses(60.0, 60.0)
+RHYTHM = Rhythm(60.0, SOON, SOON)
+WISH = Wish(Side.BUY, "BTC", Money(Decimal(100)))
+
+
+@dataclass
+class MemoryDrafts:
+    """Drafts by job."""
+
+    kept: dict[UUID, Draft] = field(default_factory=dict)
+
+    async def of_job(self, user_id: UUID, job_id: UUID) -> Draft | None:
+        """Read the draft a job made."""
+        return self.kept.get(job_id)
+
+    async def keep(self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer) -> Draft:
+        """Keep the job's draft."""
+        terms = offer.terms
+        draft = Draft(
+            uuid4(),
+            user_id,
+            offer.wish,
+            terms.spend,
+            terms.receive,
+            terms.fee,
+            terms.receive_min,
+            terms.receive_max,
+            terms.price,
+            offer.slippage_basis_points,
+            offer.is_simulated,
+            NOW,
+            NOW,
+        )
+        return self.kept.setdefault(job_id, draft)
+
+    async def cancel(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Draft | None:
+        """Nobody cancels here."""
+        raise NotImplementedError
+
+    async def cancel_open(self, claim: Claim, user_id: UUID) -> int:
+        """Nobody cancels here."""
+        raise NotImplementedError
+
+    async def read(self, user_id: UUID, draft_id: UUID) -> Draft | None:
+        """Read a draft."""
+        raise NotImplementedError
+
+
+@dataclass
+class HeldUpVenue(MemoryVenue):
+    """A venue that answers a submission when its gate is open."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    submissions: int = 0
+
+    async def submit(self, claim: Claim, order: Order) -> VenueSaid:
+        """Wait, then execute."""
+        self.submissions += 1
+        await self.gate.wait()
+        return await super().submit(claim, order)
+
+
+class House:
+    """Trading wired as in main, on a market in memory."""
+
+    def __init__(
+        self,
+        faults: Sequence[Fault | None] = (),
+        *,
+        wait_seconds: float = 5.0,
+        pauses: Pauses = SOON,
+        troubles: Pauses = SOON,
+    ) -> None:
+        self.market = market_of(faults)
+        self.venue = HeldUpVenue(self.market.way)
+        self.venue.gate.set()
+        self.ledger, self.pricing, self.drafts = FakeLedger(), FakePricing(), MemoryDrafts()
+        self.lost: list[Claim] = []
+        self.carrying_out = CarryingOut(
+            self.market.orders, self.market.books, self.venue, CarryingPace(4, pauses, troubles)
+        )
+        self.carrying_out.begin(CLAIM, lambda: self.lost.append(CLAIM))
+        self.trading = Trading(
+            Stores(self.drafts, self.market.orders),
+            self.ledger,
+            self.pricing,
+            self.venue,
+            self.carrying_out,
+            wait_seconds,
+        )
+
+    def offer(self, *, state: DraftState = DraftState.OPEN) -> Draft:
+        """Keep a draft of Ann's."""
+        draft = replace(draft_of(WISH), state=state)
+        self.market.orders.drafts[draft.draft_id] = draft
+        return draft
+
+    def row(self, draft: Draft) -> Order:
+        """The order a draft became, as recorded."""
+        return self.market.orders.rows[draft.draft_id].order
+
+    async def confirm(self, draft: Draft) -> Order:
+        """Confirm a draft of Ann's and expect an order."""
+        order = await self.trading.confirm(CLAIM, ANN, draft.draft_id, "en")
+        assert isinstance(order, Order)
+        return order
+
+
+async def test_a_wish_is_resolved_once_and_the_job_that_runs_again_meets_the_draft() -> None:
+    """Though the price has moved meanwhile."""
+    house, job_id = House(), uuid4()
+    draft = await house.trading.propose(CLAIM, job_id, ANN, WISH, 100)
+    house.venue.price = Decimal(50)
+    again = await house.trading.propose(CLAIM, job_id, ANN, WISH, 100)
+
+    assert isinstance(draft, Draft)
+    assert (Decimal(100), Decimal(1)) == (draft.spend.value, draft.receive.value)
+    assert draft == again
+    assert {} == house.market.orders.rows
+
+
+async def test_a_user_who_never_said_start_is_given_an_account_and_a_sentence() -> None:
+    """Nothing to spend is said, not raised."""
+    house = House()
+    house.ledger.posted = Decimal(0)
+
+    found = await house.trading.propose(CLAIM, uuid4(), ANN, WISH, 100)
+    assert Refusal(Refused.NOTHING_TO_SPEND, symbol="USDT") == found
+    assert 1 == house.ledger.calls
+    assert {} == house.drafts.kept
+
+
+async def test_an_unknown_symbol_is_refused_before_anybody_is_asked() -> None:
+    """No account is opened for it."""
+    house = House()
+    wish = Wish(Side.BUY, "NOPE", Units(Decimal(1)))
+
+    found = await house.trading.propose(CLAIM, uuid4(), ANN, wish, 100)
+    assert Refusal(Refused.UNKNOWN_SYMBOL) == found
+    assert 0 == house.ledger.calls
+
+
+async def test_a_confirmed_draft_is_filled_while_the_job_waits() -> None:
+    """Nobody has to be told later."""
+    house = House()
+    draft = house.offer()
+    order = await house.confirm(draft)
+
+    assert [OrderState.FILLED, 100, 1] == [order.state, order.spent, order.received]
+    assert not house.market.orders.rows[draft.draft_id].is_event
+    assert order == await house.confirm(draft)
+    assert 1 == house.venue.executions
+
+
+async def test_two_presses_at_once_are_one_order() -> None:
+    """Both jobs wait for the same task."""
+    house = House()
+    draft = house.offer()
+    one, other = await asyncio.gather(house.confirm(draft), house.confirm(draft))
+
+    assert one == other
+    assert (1, 1) == (house.venue.submissions, house.venue.executions)
+
+
+@pytest.mark.parametrize("state", [DraftState.CANCELLED, DraftState.EXPIRED])
+async def test_what_is_not_open_is_given_back_and_nothing_changes(state: DraftState) -> None:
+    """And a draft of somebody else's does not exist."""
+    house = House()
+    draft = house.offer(state=state)
+
+    assert draft == await house.trading.confirm(CLAIM, ANN, draft.draft_id)
+    assert None is await house.trading.confirm(CLAIM, BEN, draft.draft_id)
+    assert None is await house.trading.confirm(CLAIM, ANN, uuid4())
+    assert {} == house.market.orders.rows
+    assert {} == house.market.books.answers
+
+
+async def test_an_order_that_takes_long_is_told_later() -> None:
+    """The job is answered with the order as it stands; the order goes on without it."""
+    house = House(wait_seconds=0.02)
+    house.venue.gate.clear()
+    draft = house.offer()
+    order = await house.confirm(draft)
+    assert OrderState.SUBMITTED is order.state
+
+    house.venue.gate.set()
+    await until(lambda: house.row(draft).state is OrderState.FILLED)
+    assert house.market.orders.rows[draft.draft_id].is_event
+
+
+async def test_a_job_that_is_cancelled_does_not_take_its_order_along() -> None:
+    """Its end is told by an event, since nobody waits any more."""
+    house = House()
+    house.venue.gate.clear()
+    draft = house.offer()
+    job = asyncio.create_task(house.confirm(draft))
+    await until(lambda: house.venue.submissions)
+    job.cancel()
+    with suppress(asyncio.CancelledError):
+        await job
+
+    house.venue.gate.set()
+    await until(lambda: house.row(draft).state is OrderState.FILLED)
+    assert house.market.orders.rows[draft.draft_id].is_event
+
+
+async def test_the_resumer_and_the_job_meet_at_one_task() -> None:
+    """The order is under way when the resumer looks; it looks away."""
+    house = House()
+    house.venue.gate.clear()
+    draft = house.offer()
+    job = asyncio.create_task(house.confirm(draft))
+    await until(lambda: house.venue.submissions)
+    resumer = Resumer(house.market.orders, house.carrying_out, 10, RHYTHM)
+    await resumer.look()
+
+    house.venue.gate.set()
+    assert OrderState.FILLED is (await job).state
+    assert 1 == house.venue.submissions
+    assert not house.market.orders.rows[draft.draft_id].is_event
+
+
+async def test_a_lost_claim_reaches_the_job_and_the_shard() -> None:
+    """Whichever store says so first."""
+    house = House([None, Fault.CLAIMED_ELSEWHERE])
+    with pytest.raises(ClaimLost):
+        await house.confirm(house.offer())
+    assert [CLAIM] == house.lost
+
+
+async def test_a_dropped_shard_stops_its_orders_at_once_and_starts_none() -> None:
+    """What was recorded stays for the next owner."""
+    house = House(wait_seconds=0.02)
+    house.venue.gate.clear()
+    draft = house.offer()
+    await house.confirm(draft)
+    house.carrying_out.stop(CLAIM)
+
+    assert [] == house.carrying_out.claims()
+    house.venue.gate.set()
+    await asyncio.sleep(0.01)
+    assert OrderState.SUBMITTED is house.row(draft).state
+    assert 0 == house.venue.executions
+    assert OrderState.ACCEPTED is (await house.confirm(house.offer())).state
+
+
+async def test_a_drain_lets_an_order_end_and_cuts_one_that_hangs() -> None:
+    """Within the bound it was given."""
+    house = House(wait_seconds=0.01)
+    house.venue.gate.clear()
+    draft = house.offer()
+    await house.confirm(draft)
+    finishing = asyncio.create_task(house.carrying_out.finish(CLAIM, 5.0))
+    await asyncio.sleep(0.01)
+    house.venue.gate.set()
+    assert 0 == await finishing
+    assert OrderState.FILLED is house.row(draft).state
+
+    hanging = House(wait_seconds=0.01)
+    hanging.venue.gate.clear()
+    await hanging.confirm(hanging.offer())
+    assert 1 == await hanging.carrying_out.finish(CLAIM, 0.02)
+
+
+async def test_a_drain_does_not_wait_for_an_order_at_rest() -> None:
+    """Its dependency is down: the next owner goes on with it."""
+    house = House([None, Fault.NEVER_ARRIVED], wait_seconds=0.01, pauses=LONG)
+    draft = house.offer()
+    await house.confirm(draft)
+
+    async with asyncio.timeout(2):
+        assert 0 == await house.carrying_out.finish(CLAIM, 30.0)
+    assert OrderState.ACCEPTED is house.row(draft).state
+
+
+@pytest.mark.parametrize(
+    "said", [BooksSaid.NOT_FOUND, BooksSaid.ALREADY_VOIDED, BooksSaid.IDEMPOTENCY_MISMATCH]
+)
+async def test_an_answer_that_cannot_be_ends_nothing(said: BooksSaid) -> None:
+    """The books do not know the hold of an executed order: it stays, and is asked again."""
+    house = House(wait_seconds=0.05)
+    house.market.books.impossible = said
+    draft = house.offer()
+    order = await house.confirm(draft)
+    assert OrderState.EXECUTED is order.state
+
+    house.market.books.impossible = None
+    await until(lambda: house.row(draft).state is OrderState.FILLED)
+    assert 1 == house.market.books.applied["fill"]
+
+
+async def test_the_resumer_takes_up_what_it_finds_after_a_claim_and_survives_an_outage() -> None:
+    """Woken by the claim, long before its period."""
+    house = House([None, Fault.DIED_BEFORE])
+    draft = house.offer()
+    with suppress(BaseException):
+        await house.confirm(draft)
+    house.market.way.is_dead = False
+    house.market.way.faults = iter([Fault.NEVER_ARRIVED, Fault.NEVER_ARRIVED])
+    resumer = Resumer(house.market.orders, house.carrying_out, 10, RHYTHM)
+    running = asyncio.create_task(resumer.run())
+    try:
+        await until(lambda: house.row(draft).state is OrderState.FILLED)
+    finally:
+        running.cancel()
+    assert house.market.orders.rows[draft.draft_id].is_event
+
+
+@dataclass
+class MemoryEvents:
+    """Events by shard."""
+
+    waiting: list[EndEvent] = field(default_factory=list)
+    marked: list[UUID] = field(default_factory=list)
+    is_stale: bool = False
+
+    async def unrelayed(self, claims: Sequence[Claim], count_max: int) -> Sequence[EndEvent]:
+        """Read what is not marked."""
+        return [e for e in self.waiting if e.event_id not in self.marked][:count_max]
+
+    async def mark_relayed(self, claim: Claim, event_ids: Sequence[UUID]) -> None:
+        """Mark."""
+        if self.is_stale:
+            raise ClaimLost(str(claim))
+        self.marked += event_ids
+
+
+@dataclass
+class MemoryNotices:
+    """The gateway's lane: takes an event once."""
+
+    taken: dict[UUID, Notice] = field(default_factory=dict)
+    calls: int = 0
+    failures: int = 0
+
+    async def notify(self, notices: Sequence[Notice]) -> None:
+        """Take notices, and perhaps fail afterwards."""
+        self.calls += 1
+        assert 1 <= len(notices) <= NOTICES_AT_ONCE_MAX
+        for notice in notices:
+            self.taken.setdefault(notice.event_id, notice)
+        if self.failures:
+            self.failures -= 1
+            raise DependencyDown("gateway", "answer lost")
+
+
+@dataclass
+class Languages:
+    """What users chose."""
+
+    chosen: Mapping[UUID, str] = field(default_factory=dict)
+
+    async def language(self, user_id: UUID) -> str | None:
+        """Read the language a user chose, if any."""
+        return self.chosen.get(user_id)
+
+
+def _teller(
+    house: House, events: MemoryEvents, notices: MemoryNotices, chosen: Mapping[UUID, str]
+) -> Teller:
+    return Teller(events, notices, Languages(chosen), notice_of, house.carrying_out, RHYTHM)
+
+
+async def _ended(house: House) -> EndEvent:
+    order = await house.confirm(house.offer())
+    return EndEvent(uuid4(), CLAIM, order, "de")
+
+
+async def test_ends_are_told_in_the_users_language() -> None:
+    """The chosen one; else the one he was spoken to in when he confirmed."""
+    house, notices = House(), MemoryNotices()
+    events = MemoryEvents([await _ended(house)])
+    await _teller(house, events, notices, {}).relay()
+    (german,) = notices.taken.values()
+    events.waiting.append(await _ended(house))
+    await _teller(house, events, notices, {ANN: "en"}).relay()
+    english = list(notices.taken.values())[1]
+
+    texts = [notice.replies[0] for notice in (german, english)]
+    assert ANN == german.user_id
+    first, second = events.waiting
+    assert notice_of(first.order, "de") == german.replies
+    assert notice_of(second.order, "en") == english.replies
+    assert all(isinstance(text, SendText) for text in texts)
+    assert texts[0] != texts[1]
+
+
+async def test_an_event_is_told_until_it_is_marked_and_the_gateway_takes_it_once() -> None:
+    """An answer that was lost, a newer claim before the mark."""
+    house, notices = House(), MemoryNotices(failures=3)
+    events = MemoryEvents([await _ended(house)], is_stale=True)
+    teller = _teller(house, events, notices, {})
+    running = asyncio.create_task(teller.run())
+    try:
+        await until(lambda: notices.calls >= 4)
+        assert [] == events.marked
+        events.is_stale = False
+        house.carrying_out.ended_untold.set()
+        await until(lambda: events.marked)
+    finally:
+        running.cancel()
+    assert 1 == len(notices.taken)
+
+
+async def test_more_events_than_one_call_may_tell_are_told_at_once() -> None:
+    """Without waiting for the period."""
+    house, notices = House(), MemoryNotices()
+    event = await _ended(house)
+    events = MemoryEvents([replace(event, event_id=uuid4()) for _ in range(250)])
+    running = asyncio.create_task(_teller(house, events, notices, {}).run())
+    try:
+        await until(lambda: len(events.marked) == 250)
+    finally:
+        running.cancel()
+    assert 3 == notices.calls
+
+
+async def test_one_bad_event_keeps_no_others_back() -> None:
+    """It stays to be looked at; nothing stops."""
+    house, notices = House(), MemoryNotices()
+    good, bad, other = [await _ended(house) for _ in range(3)]
+    events = MemoryEvents([good, bad, other])
+
+    def fussy(order: Order, language: str) -> list[Reply]:
+        if order.order_id == bad.order.order_id:
+            raise ValueError("no such message")
+        return notice_of(order, language)
+
+    teller = Teller(events, notices, Languages(), fussy, house.carrying_out, RHYTHM)
+    with pytest.raises(ValueError, match="no such message"):
+        await teller.relay()
+    assert [good.event_id, other.event_id] == events.marked == list(notices.taken)
+    running = asyncio.create_task(teller.run())
+    await asyncio.sleep(0.02)
+    assert not running.done()
+    running.cancel()
+
+
+async def test_a_job_does_not_wait_long_for_an_order_somebody_does_not_answer_for() -> None:
+    """It keeps others from their turn: a moment for a restart, then it is told later."""
+    house = House(wait_seconds=30.0, pauses=LONG)
+    house.market.way.faults = iter([None, Fault.NEVER_ARRIVED])
+    draft = house.offer()
+    began = asyncio.get_running_loop().time()
+    order = await house.confirm(draft)
+
+    assert OrderState.ACCEPTED is order.state
+    assert asyncio.get_running_loop().time() - began < HINDERED_SECONDS + 1
+    assert house.market.orders.rows[draft.draft_id].tell_later
+    await house.carrying_out.close()
+
+
+async def test_nothing_runs_after_closing() -> None:
+    """Whatever hangs is cancelled and waited for."""
+    house = House(wait_seconds=0.01)
+    house.venue.gate.clear()
+    await house.confirm(house.offer())
+    await house.carrying_out.close()
+
+    assert [] == house.carrying_out.claims()
+    assert 1 == len([t for t in asyncio.all_tasks() if not t.done()])
