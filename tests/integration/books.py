@@ -34,16 +34,21 @@ _CONTRADICTIONS = {
             OR a.faucet_given > coalesce(s.faucet_max, 0)
     """,
     "a trade is a posted hold, what was received, and the fee": """
-        SELECT r.order_id FROM ledger.trades r WHERE NOT (
-            EXISTS (SELECT FROM ledger.transfers t WHERE t.order_id = r.order_id
-                AND t.operation = 'hold' AND t.state = 'posted' AND t.posted_amount = r.spent
-                AND t.asset_id = r.spent_asset_id)
-            AND 1 = (SELECT count(*) FROM ledger.transfers t WHERE t.order_id = r.order_id
-                AND t.operation = 'fill' AND t.posted_amount = r.received
-                AND t.asset_id = r.received_asset_id)
-            AND r.fee = (SELECT coalesce(sum(t.posted_amount), 0) FROM ledger.transfers t
-                WHERE t.order_id = r.order_id AND t.operation = 'fee'
-                AND t.asset_id = r.received_asset_id))
+        SELECT r.order_id FROM ledger.trades r
+        LEFT JOIN (
+            SELECT order_id,
+                array_agg(moved) FILTER (WHERE operation = 'hold') AS spent,
+                array_agg(moved) FILTER (WHERE operation = 'fill') AS got,
+                array_agg(moved) FILTER (WHERE operation = 'fee') AS fee
+            FROM (
+                SELECT order_id, operation, (asset_id, posted_amount)::text AS moved
+                FROM ledger.transfers WHERE state = 'posted' AND order_id IS NOT NULL
+            ) AS m GROUP BY order_id
+        ) AS t USING (order_id)
+        WHERE t.spent IS DISTINCT FROM ARRAY[(r.spent_asset_id, r.spent)::text]
+           OR t.got IS DISTINCT FROM ARRAY[(r.received_asset_id, r.received)::text]
+           OR t.fee IS DISTINCT FROM
+              CASE WHEN r.fee > 0 THEN ARRAY[(r.received_asset_id, r.fee)::text] END
     """,
     "a posted hold is a trade": """
         SELECT t.order_id FROM ledger.transfers t
