@@ -43,6 +43,8 @@ import psutil  # type: ignore[import-untyped]  # carries no types
 from tests.integration.books import assert_balanced
 from tests.integration.ledger.operations import BTC, USDT, buy, faucet, fee, hold, wire
 from tests.integration.stores import make_claims
+from tests.load.bench_start import percentile
+from tests.load.figures import tell
 
 from devbox.database import ensure_database, ensure_logins, migrate_rooms
 from devbox.roles import ROLES, Database
@@ -61,6 +63,22 @@ SMALLEST = "0.000001"
 SECONDS_MAX, CALLERS_MAX, CONNECTIONS_MAX = 60.0, 512, 64
 
 Make = Callable[[UUID], list[ledger_pb2.Operation]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to measure."""
+
+    seconds: float = 5.0
+    """Per case."""
+    callers: int = 128
+    """Of requests of one operation; an eighth as many send a hundred."""
+    connections: int = 16
+    """That the ledger may open, and pgbench opens, to PostgreSQL."""
+    case: str = ""
+    """Only cases whose name holds this."""
+    profile: str = ""
+    """Where to write the ledger's cProfile; empty for no profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +103,13 @@ class Case:
 def main() -> None:
     """Read the options and measure."""
     parser = argparse.ArgumentParser(prog="python -m tests.load.bench_ledger")
-    parser.add_argument("--seconds", type=float, default=8.0, help="per case (8)")
-    parser.add_argument("--callers", type=int, default=128, help="concurrent callers (128)")
-    parser.add_argument("--connections", type=int, default=16, help="to PostgreSQL (16)")
-    parser.add_argument("--case", default="", help="only cases whose name holds this")
-    parser.add_argument("--profile", default="", help="write the ledger's cProfile to this file")
-    asked = parser.parse_args()
+    usual = Options()
+    parser.add_argument("--seconds", type=float, default=usual.seconds)
+    parser.add_argument("--callers", type=int, default=usual.callers)
+    parser.add_argument("--connections", type=int, default=usual.connections)
+    parser.add_argument("--case", default=usual.case)
+    parser.add_argument("--profile", default=usual.profile)
+    asked = Options(**vars(parser.parse_args()))
     bounds = (
         (asked.seconds, SECONDS_MAX),
         (asked.callers, CALLERS_MAX),
@@ -100,11 +119,17 @@ def main() -> None:
         parser.error(
             f"at most {SECONDS_MAX:g} s, {CALLERS_MAX} callers, {CONNECTIONS_MAX}; above 0"
         )
-    asyncio.run(bench(asked))
+    asyncio.run(measure(asked))
 
 
-async def bench(asked: argparse.Namespace) -> None:
-    """Measure every case and pgbench."""
+async def bench(_: argparse.Namespace) -> bool:
+    """Measure as `make bench` does; True: had anything gone wrong, it would have raised."""
+    await measure(Options())
+    return True
+
+
+async def measure(asked: Options) -> None:
+    """Measure pgbench and every case; in the end the books must balance."""
     with tempfile.TemporaryDirectory(prefix="purser-bench-") as folder:
         async with (
             embedded_postgres(Path(folder), owner_password=secrets.token_urlsafe(32)) as server,
@@ -113,10 +138,7 @@ async def bench(asked: argparse.Namespace) -> None:
             simple_update = await asyncio.to_thread(
                 pgbench, server, asked.connections, asked.seconds
             )
-            tell(
-                {"benchmark": "pgbench -N", "connections": asked.connections,
-                 "transactions_per_second": round(simple_update)}
-            )  # fmt: skip
+            tell("pgbench -N", simple_update, "transactions/s", connections=asked.connections)
             channel = grpc.aio.insecure_channel(address)
             users = await sign_up(channel, database)
             for case in cases(users, asked.callers):
@@ -129,7 +151,7 @@ async def bench(asked: argparse.Namespace) -> None:
 async def _measure(
     channel: grpc.aio.Channel,
     case: Case,
-    asked: argparse.Namespace,
+    asked: Options,
     simple_update: float,
     used: Callable[[], dict[str, float]],
 ) -> None:
@@ -137,22 +159,18 @@ async def _measure(
     answers, seconds, latencies = await load(channel, case, asked.seconds)
     after = used()
     applied = _applied(case, answers)
-    per_second = applied / seconds
     tell(
-        {
-            "benchmark": "ledger",
-            "case": case.name,
-            "operations_per_request": case.batch,
-            "callers": case.callers,
-            "connections": asked.connections,
-            "operations_per_second": round(per_second),
-            "times_pgbench": round(per_second / simple_update, 2),
-            "p50_milliseconds": round(latencies[len(latencies) // 2] * 1000, 1),
-            "p99_milliseconds": round(latencies[len(latencies) * 99 // 100] * 1000, 1),
-            "cpu_microseconds_per_operation": {
-                name: round((after[name] - before[name]) / applied * 1e6) for name in after
-            },
-        }
+        f"ledger, {case.name}, in requests of {case.batch}",
+        applied / seconds,
+        "operations/s",
+        times_pgbench=round(applied / seconds / simple_update, 2),
+        callers=case.callers,
+        connections=asked.connections,
+        p50_milliseconds=round(percentile(latencies, 0.5) * 1000, 1),
+        p99_milliseconds=round(percentile(latencies, 0.99) * 1000, 1),
+        cpu_microseconds_per_operation={
+            name: round((after[name] - before[name]) / applied * 1e6) for name in after
+        },
     )
 
 
@@ -279,7 +297,7 @@ def pgbench(server: PostgresServer, connections: int, seconds: float) -> float:
 
 @asynccontextmanager
 async def _ledger(
-    server: PostgresServer, asked: argparse.Namespace
+    server: PostgresServer, asked: Options
 ) -> AsyncIterator[tuple[str, Database, Callable[[], dict[str, float]]]]:
     """Run one ledger process on a migrated database; its address, the database, and a look at the
     processor seconds everybody has used."""
@@ -317,27 +335,6 @@ def _seconds(pid: int) -> float:
         family += process.children(recursive=True)
     return float(sum(sum(member.cpu_times()[:2]) for member in family))
 
-
-def tell(figures: dict[str, object]) -> None:
-    """Print one line with the machine and the commit it was measured on."""
-    line = figures | MACHINE
-    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
-    sys.stdout.flush()
-
-
-def _machine() -> dict[str, object]:
-    cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    return {
-        "commit": commit.stdout.strip(),
-        "cores": os.cpu_count(),
-        "cpu": cpu[1] if cpu else "unknown",
-    }
-
-
-MACHINE = _machine()
 
 if __name__ == "__main__":
     main()

@@ -324,23 +324,33 @@ async def test_duplicates_and_disorder_leave_the_same_books(
     await assert_balanced(database)
 
 
-async def test_a_fill_opens_the_missing_account_once_on_two_ledgers(
+async def test_a_fill_opens_the_missing_account_unless_somebody_else_is_at_it(
     serve: Serve, claim_shard: ClaimShard, database: Database
 ) -> None:
-    """The first purchase of an asset needs no account made before; two at once make one."""
-    claim = await claim_shard(0)
-    async with serve() as one, serve() as other:
-        user = await new_user(one, claim, assets=(USDT,))
-        orders = [uuid4() for _ in range(10)]
-        await asyncio.gather(*(outcomes(one, claim, hold(user, o, "10")) for o in orders))
-        answers = await asyncio.gather(
-            *(
-                outcomes(ledger, claim, buy(user, order, "10", "0.1"))
-                for ledger, order in zip((one, other) * 5, orders, strict=True)
+    """The first purchase of an asset needs no account made before; an EnsureAccounts under way is
+    waited for, and its account is used.
+    """
+    claim, first, second = await claim_shard(0), uuid4(), uuid4()
+    async with serve() as ledger:
+        user = await new_user(ledger, claim, assets=(USDT,))
+        other = await new_user(ledger, claim, assets=(USDT,))
+        fill = buy(user, first, "10", "0.1")
+        assert await outcomes(ledger, claim, hold(user, first, "10"), fill) == ["APPLIED"] * 2
+        await outcomes(ledger, claim, hold(other, second, "10"))
+        owner = await asyncpg.connect(database.owner_url)
+        async with owner.transaction():
+            await owner.execute(
+                "INSERT INTO ledger.accounts (account_id, user_id, asset_id, kind)"
+                " VALUES (gen_random_uuid(), $1, 'paper:BTC', 'spot')",
+                other,
             )
-        )
-        assert answers == [["APPLIED"]] * 10
-        assert await balances(one, user) == {"USDT": ("900", "0"), "BTC": ("1", "0")}
+            filling = asyncio.create_task(outcomes(ledger, claim, buy(other, second, "10", "0.1")))
+            await asyncio.sleep(0.2)
+            assert not filling.done()
+        assert await filling == ["APPLIED"]
+        await owner.close()
+        for who in (user, other):
+            assert await balances(ledger, who) == {"USDT": ("990", "0"), "BTC": ("0.1", "0")}
 
     await assert_balanced(database)
 

@@ -25,7 +25,7 @@ from tests.unit.ledger.books import (
 )
 
 from kernel.sharding import ShardKey
-from ledger.domain.bookkeeping import BALANCE_LIMIT, decide
+from ledger.domain.bookkeeping import decide
 from ledger.domain.operations import (
     Action,
     Amount,
@@ -40,6 +40,7 @@ from ledger.domain.operations import (
     Side,
 )
 from ledger.domain.picture import Picture
+from ledger.domain.working import BALANCE_LIMIT
 
 USER, OTHER, STRANGER = UUID(int=1), UUID(int=2), UUID(int=3)
 ORDER, SECOND = UUID(int=11), UUID(int=12)

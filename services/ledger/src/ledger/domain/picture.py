@@ -16,6 +16,8 @@ from ledger.domain.assets import Registry
 from ledger.domain.operations import Amount, Outcome, Side
 from ledger.domain.positions import Position
 
+NONE = Decimal(0)
+
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
@@ -29,6 +31,21 @@ class AccountState:
     posted_max: Decimal | None = None
     hold_max: Decimal | None = None
     faucet_given: Decimal = Decimal(0)
+
+    def moved(
+        self, posted: Decimal = NONE, held: Decimal = NONE, given: Decimal = NONE
+    ) -> "AccountState":
+        """The account after its figures changed by so much; use inside `exact()`."""
+        return AccountState(
+            self.account_id,
+            self.user_id,
+            self.asset_id,
+            self.posted + posted,
+            self.held + held,
+            self.posted_max,
+            self.hold_max,
+            self.faucet_given + given,
+        )
 
 
 @dataclass(frozen=True, slots=True)
