@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tests.load import bench_planning, bench_start, bench_trades
+from tests.load import bench_pictures, bench_planning, bench_start, bench_trades
 
 Part = Callable[[argparse.Namespace], Coroutine[Any, Any, bool]]
 
 PARTS: dict[str, Part] = {
     "start": bench_start.bench,
     "trades": bench_trades.bench,
+    "pictures": bench_pictures.bench,
     "planning": bench_planning.bench,
 }
 RATE_MAX, SECONDS_MAX, USERS_MAX = 2_000.0, 600.0, 5_000

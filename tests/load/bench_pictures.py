@@ -8,16 +8,12 @@ grew by together, pages shared with others aside: while the painter lives, at it
 has ended.
 """
 
-import argparse
 import asyncio
-import json
 import os
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 
+from tests.load.figures import tell
 from tests.load.process_memory import memory_of
 from tests.unit.user_worker.drawn import candles_picture, equity, portfolio_picture, walk
 
@@ -26,13 +22,14 @@ from user_worker.pictures import ResvgPictures
 CANDLES = 96
 POINTS = 168
 HOLDINGS = [("USDT", "4210"), ("BTC", "3300"), ("ETH", "1500"), ("SOL", "800"), ("XRP", "300")]
-COUNT_MAX = 10_000
+PICTURES = 100
+"""Of each kind."""
 
 Draw = Callable[[ResvgPictures], Awaitable[bytes]]
 
 
-async def bench(count: int) -> None:
-    """Measure and print."""
+async def bench(_asked: object) -> bool:
+    """Measure and tell."""
     price = candles_picture(walk(CANDLES))
     worth = [int(candle.close / 10) for candle in walk(POINTS, interval_minutes=60).candles]
     whole = portfolio_picture(equity(worth), HOLDINGS)
@@ -44,29 +41,30 @@ async def bench(count: int) -> None:
     async with ResvgPictures() as pictures:
         began = time.perf_counter()
         await pictures.candles(price)
-        tell("first_picture_seconds", time.perf_counter() - began)
+        tell("first picture", time.perf_counter() - began, "s")
         for kind, draw in kinds.items():
-            await measure(kind, draw, pictures, count // len(kinds))
+            await measure(kind, draw, pictures)
         assert pictures.painter_pid is not None
         painter = memory_of(pictures.painter_pid)
         growth = memory_of(os.getpid()).written + painter.private - before
-        tell("growth_megabytes", growth)
-        tell("growth_peak_megabytes", growth + painter.peak - painter.resident)
-    tell("growth_after_megabytes", memory_of(os.getpid()).written - before)
+        tell("memory of drawing, between pictures", growth, "MB")
+        tell("memory of drawing, at most", growth + painter.peak - painter.resident, "MB")
+    tell("memory of drawing, afterwards", memory_of(os.getpid()).written - before, "MB")
+    return True
 
 
-async def measure(kind: str, draw: Draw, pictures: ResvgPictures, count: int) -> None:
-    """Draw `count` pictures of a kind, one after the other."""
+async def measure(kind: str, draw: Draw, pictures: ResvgPictures) -> None:
+    """Draw pictures of a kind, one after the other."""
     delays: list[float] = []
     watching = asyncio.create_task(_watch(delays))
     began = time.perf_counter()
-    for _ in range(count):
+    for _ in range(PICTURES):
         picture = await draw(pictures)
     seconds = time.perf_counter() - began
     watching.cancel()
-    tell(f"{kind}_per_second", count / seconds)
-    tell(f"{kind}_bytes", len(picture))
-    tell(f"{kind}_loop_delay_max_seconds", max(delays))
+    tell(f"pictures of {kind}", PICTURES / seconds, "1/s", count=PICTURES)
+    tell(f"size of a picture of {kind}", len(picture), "B")
+    tell(f"longest delay of the event loop, {kind}", max(delays), "s")
 
 
 async def _watch(delays: list[float]) -> None:
@@ -76,22 +74,5 @@ async def _watch(delays: list[float]) -> None:
         delays.append(time.perf_counter() - began - 0.001)
 
 
-def tell(what: str, value: float) -> None:
-    """Print one figure."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    line = {
-        "bench": "pictures",
-        "what": what,
-        "value": round(value, 4),
-        "commit": commit.stdout.strip(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}",
-    }
-    sys.stdout.write(json.dumps(line) + "\n")
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="How fast charts are drawn.")
-    parser.add_argument("--count", type=int, default=200, help="pictures, half of each kind")
-    asyncio.run(bench(max(2, min(parser.parse_args().count, COUNT_MAX))))
+    asyncio.run(bench(None))

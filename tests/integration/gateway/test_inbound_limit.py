@@ -1,6 +1,7 @@
 """One user's flood is held to the limit, told of once, and felt by nobody else."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
@@ -77,6 +78,30 @@ async def test_the_same_update_takes_one_token_whoever_looks(redis: Redis) -> No
         assert refused(await again.rushes(incoming(5, range(4)))) == []
 
     assert [1, 2] == refused(await again.rushes(incoming(5, [9, 10, 11])))
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_the_first_few_updates_of_each_user_pass_whatever_the_batches(
+    redis: Redis, seed: int
+) -> None:
+    """Two gateways, three users, batches of any size with repetitions, against a set per user."""
+    chance = random.Random(seed)
+    gateways = [InboundLimit(redis, 1, 0.001, 12) for _ in range(2)]
+    passed: dict[int, set[int]] = {5: set(), 6: set(), 7: set()}
+    for _ in range(40):
+        batch = [
+            update
+            for _ in range(chance.randrange(1, 12))
+            for update in incoming(chance.choice(list(passed)), [chance.randrange(60)])
+        ]
+
+        found = await chance.choice(gateways).rushes(batch)
+
+        for update, rush in zip(batch, found, strict=True):
+            known = passed[update.telegram_id]
+            if len(known) < 12:
+                known.add(update.update_id)
+            assert (rush is None) == (update.update_id in known)
 
 
 async def test_a_rush_has_one_name_everywhere_until_the_bucket_is_full_again(redis: Redis) -> None:

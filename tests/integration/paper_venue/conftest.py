@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import msgspec
 import pytest
 from tests.integration.stores import ClaimShard, make_claims
@@ -15,7 +16,7 @@ from tests.integration.stores import ClaimShard, make_claims
 from chassis import telemetry
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import ServerSettings, serving
-from chassis.postgres import PostgresSettings
+from chassis.postgres import PostgresSettings, open_pool
 from chassis.redis import RedisSettings
 from chassis.settings import Secret
 from chassis.telemetry import TelemetrySettings
@@ -24,6 +25,7 @@ from kernel.sharding import Claim
 from pricing.domain import Quote, Source
 from pricing.errors import NoQuotes
 from pricing.paper_venue.opening import open_venue
+from pricing.paper_venue.postgres import PostgresOrders
 from pricing.settings import Settings, VenueSettings
 from purser.money.v1.money_pb2 import Amount
 from purser.shard.v1.shard_pb2 import ShardClaim
@@ -36,6 +38,8 @@ from purser.venue.v1.venue_pb2 import (
 )
 from purser.venue.v1.venue_pb2_grpc import VenueServiceStub, add_VenueServiceServicer_to_server
 
+Connection = Any
+"""asyncpg's connection; its stubs are generic in ways that only get in the way of a test."""
 Serve = Callable[..., AbstractAsyncContextManager[VenueServiceStub]]
 
 
@@ -66,24 +70,37 @@ def quotes() -> StatedQuotes:
 
 
 @pytest.fixture
-def serve(database: Database, quotes: StatedQuotes) -> Serve:
+async def owner(database: Database) -> AsyncIterator[Connection]:
+    """The owner of the database, who may look at everything."""
+    connection = await asyncpg.connect(database.owner_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def settings(database: Database) -> Settings:
+    """Pricing's settings for the test's database; nothing here needs its Redis."""
+    return Settings(
+        postgres=PostgresSettings(database_url=Secret(database.url("purser_pricing"))),
+        venue=VenueSettings(venue_database_url=Secret(database.url("purser_venue"))),
+        redis=RedisSettings(redis_url=Secret("redis://127.0.0.1:1/0")),
+        server=ServerSettings(drain_timeout_seconds=1),
+        telemetry=TelemetrySettings(),
+    )
+
+
+@pytest.fixture
+def serve(settings: Settings, quotes: StatedQuotes) -> Serve:
     """Start a venue on the test's database, with changes to its settings; give a stub."""
 
     @asynccontextmanager
     async def started(**changes: Any) -> AsyncIterator[VenueServiceStub]:
-        venue = VenueSettings(venue_database_url=Secret(database.url("purser_venue")))
-        settings = Settings(
-            postgres=PostgresSettings(
-                database_url=Secret(database.url("purser_pricing")), prepared_statements=True
-            ),
-            venue=msgspec.structs.replace(venue, **changes),
-            redis=RedisSettings(redis_url=Secret("redis://127.0.0.1:1/0")),
-            server=ServerSettings(drain_timeout_seconds=1),
-            telemetry=TelemetrySettings(),
+        chosen = msgspec.structs.replace(
+            settings, venue=msgspec.structs.replace(settings.venue, **changes)
         )
         async with (
             telemetry.start("venue", settings.telemetry) as telling,
-            open_venue(settings, quotes, lambda: datetime.now(UTC)) as servicer,
+            open_venue(chosen, quotes, lambda: datetime.now(UTC)) as servicer,
             serving(
                 settings.server,
                 lambda server: add_VenueServiceServicer_to_server(servicer, server),
@@ -102,6 +119,21 @@ def claim_shard(database: Database) -> ClaimShard:
     return make_claims(database)
 
 
+@asynccontextmanager
+async def orders_in(
+    database: Database, *, prepared_statements: bool = True
+) -> AsyncIterator[PostgresOrders]:
+    """The venue's store, without the venue."""
+    settings = PostgresSettings(
+        database_url=Secret(database.url("purser_venue")), prepared_statements=prepared_statements
+    )
+    pool = await open_pool(settings, "test")
+    try:
+        yield PostgresOrders(pool)
+    finally:
+        await pool.close()
+
+
 def on_wire(claim: Claim) -> ShardClaim:
     """A claim as it travels."""
     return ShardClaim(pool=claim.pool, shard=claim.shard, epoch=claim.epoch)
@@ -112,7 +144,7 @@ def amount(asset_id: str, value: str) -> Amount:
     return Amount(asset_id=asset_id, value=value)
 
 
-def buy(claim: Claim, order_id: UUID | None = None, **changes: Any) -> SubmitOrderRequest:
+def buy(claim: Claim, order_id: UUID | None = None, /, **changes: Any) -> SubmitOrderRequest:
     """An order to buy bitcoin for 100 USDT, with changes."""
     fields: dict[str, Any] = {
         "claim": on_wire(claim),

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.malformed import Malformed
-from kernel.names import bucket_key, jobs_stream, quote_key, session_key
+from kernel.names import (
+    bucket_key,
+    jobs_stream,
+    pause_key,
+    quote_key,
+    session_key,
+    turn_key,
+)
 from kernel.sharding import (
     EPOCH_MAX,
     SHARD_MAX,
@@ -75,6 +82,8 @@ def test_each_kind_of_name_is_built_as_the_contract_says() -> None:
     assert jobs_stream(ShardKey("default.main", 7)) == "purser:{default.main/7}:jobs"
     assert quote_key("BTC-USDT") == "purser:quote:BTC-USDT"
     assert bucket_key("inbound", "42") == "purser:bucket:inbound:42"
+    assert turn_key("exchanges") == "purser:turn:exchanges"
+    assert pause_key("kraken") == "purser:pause:kraken"
     assert session_key("u") == "purser:session:u"
 
 

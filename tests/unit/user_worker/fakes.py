@@ -187,14 +187,17 @@ NOTHING = Performance(
 
 @dataclass
 class FakeLedger(Switch):
-    """Knows what it is told; its performance answers every past time with `equity_then`."""
+    """Knows what it is told; its performance answers past times with `equity_then`, and those
+    before `begun_at` with nothing.
+    """
 
     posted: Decimal = Decimal(10_000)
     held: Decimal = Decimal(0)
     given: set[UUID] = field(default_factory=set)
     known: Performance = NOTHING
-    equity_then: Decimal | None = None
-    deposits_then: Decimal = Decimal(0)
+    begun_at: datetime = NOW
+    equity_then: Decimal = Decimal(10_000)
+    deposits_then: Decimal = Decimal(10_000)
     past_trades: list[Trade] = field(default_factory=list)
     asked: list[tuple[dict[str, Decimal], tuple[MarkedTime, ...]]] = field(default_factory=list)
 
@@ -230,7 +233,12 @@ class FakeLedger(Switch):
         self.asked.append((dict(marks), tuple(past)))
         return replace(
             self.known,
-            points=tuple(EquityPoint(p.at, self.equity_then, self.deposits_then) for p in past),
+            points=tuple(
+                EquityPoint(at, self.equity_then, self.deposits_then)
+                if at >= self.begun_at
+                else EquityPoint(at, None, Decimal(0))
+                for at in times
+            ),
         )
 
 

@@ -96,32 +96,35 @@ async def test_the_ledger_is_asked_with_the_prices_of_what_is_held_or_was_traded
     assert not no_past
     assert {"paper:BTC": Decimal("97123.456"), "paper:ETH": Decimal(3000)} == marks
     times = [marked.at for marked in past]
-    assert 76 == len(times)
+    assert 48 + 28 + 15 == len(times)
     assert sorted(set(times)) == times
     assert NOW - timedelta(days=1) == times[0]
     assert {"paper:BTC": Decimal(95000)} == past[0].marks
 
 
-async def test_somebody_new_sees_the_last_hour_and_another_the_day() -> None:
-    """A day of which nothing is known would be a dot."""
+async def test_somebody_new_sees_less_far_back_and_nothing_before_the_start() -> None:
+    """A day of which nothing is known would be a dot, and before the start there is no zero."""
     chat = chat_with()
-    await chat.command("portfolio")
-    chat.services.ledger.equity_then = Decimal(10_000)
-    await chat.command("portfolio")
-
-    new, old = (p for p in chat.services.pictures.drawn if isinstance(p, PortfolioPicture))
-    assert NOW - timedelta(hours=1) == new.points[0].at
-    assert NOW - timedelta(days=1) == old.points[0].at
-    for picture in (new, old):
-        assert NOW == picture.points[-1].at
-        assert HELD.equity == picture.points[-1].equity
-        assert len(picture.points) <= 61
+    day, hour, minute = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+    for begun_before, first in [(2 * day, day), (hour, hour), (5 * minute, 5 * minute)]:
+        chat.services.ledger.begun_at = NOW - begun_before
+        for button in ("portfolio", "7 days"):
+            await (chat.press(button) if button != "portfolio" else chat.command(button))
+            picture = chat.services.pictures.drawn[-1]
+            assert isinstance(picture, PortfolioPicture)
+            assert NOW == picture.points[-1].at
+            assert HELD.equity == picture.points[-1].equity
+            assert None not in [point.equity for point in picture.points]
+            assert 6 < len(picture.points) <= 61
+            if button == "portfolio" or begun_before < day:
+                assert NOW - first == picture.points[0].at
 
 
 @pytest.mark.parametrize(("button", "days"), [("7 days", 7), ("30 days", 30)])
 async def test_another_span_is_another_picture(button: str, days: int) -> None:
     """The shown one is marked."""
     chat = chat_with()
+    chat.services.ledger.begun_at = NOW - timedelta(days=99)
     await chat.command("portfolio")
     await chat.press(button)
 
@@ -236,6 +239,7 @@ async def test_profit_tells_deposits_apart_over_each_span() -> None:
     assert "Money paid in is no gain" in text
     assert "\nProfit factor: " not in text
 
+    chat.services.ledger.begun_at = NOW - timedelta(days=99)
     chat.services.ledger.equity_then = Decimal(9000)
     chat.services.ledger.deposits_then = Decimal(9500)
     assert "24 h: +497.62" in await chat.command("profit")

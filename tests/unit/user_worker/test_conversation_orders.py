@@ -246,6 +246,17 @@ async def test_a_refusal_has_its_sentence_its_bound_and_a_way_on() -> None:
     assert "buy:BTC" in {button.data for button in chat.buttons}
 
 
+async def test_somebody_with_nothing_to_buy_with_is_shown_the_way_to_the_play_money() -> None:
+    """Not everybody begins with /start."""
+    chat = Chat()
+    chat.services.trading.refusal = Refusal(Refused.NOTHING_TO_SPEND)
+    await chat.command("buy BTC $5")
+    assert ["Start", "Price of BTC"] == [button.text for button in chat.buttons]
+    await chat.command("sell BTC all")
+
+    assert ["Price of BTC"] == [button.text for button in chat.buttons]
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_reason_has_a_sentence_with_and_without_its_bound(language: str) -> None:
     """In every language."""

@@ -31,6 +31,16 @@ def bucket_key(kind: str, who: str) -> str:
     return f"purser:bucket:{kind}:{who}"
 
 
+def turn_key(source: str) -> str:
+    """Name the turn of asking a source of quotes: `purser:turn:<source>`."""
+    return f"purser:turn:{source}"
+
+
+def pause_key(exchange: str) -> str:
+    """Name the wish of an exchange to be left alone: `purser:pause:<exchange>`."""
+    return f"purser:pause:{exchange}"
+
+
 def session_key(user_id: object) -> str:
     """Name the chat session of a user (a UUID or its text): `purser:session:<user id>`."""
     return f"purser:session:{user_id}"

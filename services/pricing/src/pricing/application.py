@@ -39,7 +39,7 @@ _TIMER_SLACK_SECONDS = 0.002
 
 
 class QuoteSource(Protocol):
-    """Somewhere prices come from: the simulated market, later the exchanges."""
+    """Somewhere prices come from: the simulated market or the exchanges."""
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -133,18 +133,20 @@ class Market:
         self._candles = Candles()
         self._pending: deque[Candle] = deque()
         self._candles_wait = asyncio.Event()
-        self._cache_is_away = False
+        self._cache_is_away = self._source_is_away = False
 
     def latest(self, symbols: Sequence[str]) -> list[Quote]:
         """Give the latest quotes in the order of the symbols, without the unknown ones.
 
-        An old quote is given with its age rather than withheld. Raises NoQuotes when the source
-        knows a symbol and has never stated its price to this replica.
+        An old quote is given with its age rather than withheld. A symbol the source knows and has
+        never stated a price of is missing too, so that one without a price does not silence the
+        others; when there is nothing else to give, NoQuotes is raised.
         """
+        quotes = [self._quotes[s] for s in symbols if s in self._quotes]
         known = frozenset(self._source.symbols)
-        if silent := [s for s in symbols if s in known and s not in self._quotes]:
+        if not quotes and (silent := [s for s in symbols if s in known]):
             raise NoQuotes(silent)
-        return [self._quotes[s] for s in symbols if s in self._quotes]
+        return quotes
 
     @property
     def instruments(self) -> Sequence[Traded]:
@@ -197,8 +199,11 @@ class Market:
             stated = await self._source.fetch(self._source.symbols, self._now())
         except TryAgain as error:
             metrics.SOURCE_CALLS.labels("failed").inc()
-            _log.warning("source_away", error=str(error))
+            if not self._source_is_away:
+                _log.warning("source_away", error=str(error))
+            self._source_is_away = True
             return
+        self._source_is_away = False
         metrics.SOURCE_CALLS.labels("answered").inc()
         quotes = await self._share(stated)
         changed = [q for q in quotes if self._is_news(q)]

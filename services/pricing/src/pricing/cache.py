@@ -3,8 +3,8 @@
 Per symbol a hash under `kernel.names.quote_key`: `t`, when the quote was stated (microseconds since
 1970), and `q`, the quote as a serialized purser.pricing.v1.Quote. A script compares and writes in
 one go, so the first replica of a step writes and the others learn what it wrote. Each key forgets
-itself. What is read is not trusted: a quote that is unreadable, of another symbol, or from further
-ahead than clocks differ is passed over for the replica's own.
+itself. What is read is not trusted: a quote that is unreadable, of another symbol, currency or
+source, or from further ahead than clocks differ is passed over for the replica's own.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from chassis.redis import translating
 from kernel.malformed import Malformed
 from kernel.names import quote_key
 from pricing import metrics
-from pricing.domain import Quote
+from pricing.domain import Quote, Source
 from pricing.wire import quote_from_message, quote_to_message
 from purser.pricing.v1 import pricing_pb2
 
@@ -67,19 +67,43 @@ class RedisQuoteCache:
             raise TryAgain(f"the shared cache refuses ({type(error).__name__})") from error
         return [_believe(own, other) for own, other in zip(quotes, kept, strict=True)]
 
+    async def read(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
+        """Read what is kept of some symbols, without what nobody can believe. Raises TryAgain."""
+        pipeline = self._client.pipeline(transaction=False)
+        for symbol in symbols:
+            pipeline.hget(quote_key(symbol), "q")
+        try:
+            with translating():
+                kept = await pipeline.execute(raise_on_error=False)
+        except redis.exceptions.RedisError as error:
+            raise TryAgain(f"the shared cache refuses ({type(error).__name__})") from error
+        quotes = [_quote_of(each) for each in kept if isinstance(each, bytes)]
+        wanted = frozenset(symbols)
+        return [q for q in quotes if q and q.symbol in wanted and q.stated_at <= now + AHEAD_MAX]
+
 
 def _believe(own: Quote, kept: bytes | None) -> Quote:
     """Choose between the own quote and the one that was there first."""
     if kept is None:
         metrics.SHARED_QUOTES.labels("written").inc()
         return own
-    try:
-        other = quote_from_message(pricing_pb2.Quote.FromString(kept))
-    except (DecodeError, Malformed):
-        other = None
+    other = _quote_of(kept)
     ahead = other.stated_at - own.stated_at if other is not None else -_MICROSECOND
-    if other is None or other.symbol != own.symbol or not timedelta(0) <= ahead <= AHEAD_MAX:
+    if other is None or _kind(other) != _kind(own) or not timedelta(0) <= ahead <= AHEAD_MAX:
         metrics.SHARED_QUOTES.labels("failed").inc()
         return own
     metrics.SHARED_QUOTES.labels("adopted").inc()
     return other
+
+
+def _quote_of(kept: bytes) -> Quote | None:
+    try:
+        return quote_from_message(pricing_pb2.Quote.FromString(kept))
+    except (DecodeError, Malformed):
+        return None
+
+
+def _kind(quote: Quote) -> tuple[str, str, Source]:
+    """What two quotes must have in common to be of the same thing: a replica that is still on the
+    simulated market must not be believed by one that asks exchanges."""
+    return quote.symbol, quote.currency, quote.source

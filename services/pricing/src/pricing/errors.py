@@ -10,7 +10,7 @@ chassis.errors
 ├── TryAgain
 │   └── NoQuotes           no source has answered yet
 └── CannotStart
-    └── MalformedMarket    mend the setting PRICING_SIMULATION_INSTRUMENTS
+    └── MalformedMarket    mend PRICING_SIMULATION_INSTRUMENTS or PRICING_EXCHANGE_INSTRUMENTS
 
 `chassis.grpc_calls` translates them at the door.
 """
@@ -39,4 +39,4 @@ class NoQuotes(TryAgain):
 
 
 class MalformedMarket(CannotStart):
-    """The simulated market is described in a way nobody can read."""
+    """A market is described in a way nobody can read."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import grpc.aio
 
@@ -13,10 +13,10 @@ from chassis.grpc_server import Server, serving
 from chassis.migrations import folder_of, require_applied
 from chassis.postgres import open_pool
 from chassis.process import ready_line
-from chassis.redis import open_redis
-from pricing.application import Limits, Market
+from chassis.redis import Redis, open_redis
+from pricing.application import Limits, Market, QuoteSource
 from pricing.cache import RedisQuoteCache
-from pricing.history import fill_in
+from pricing.history import PastSource, fill_in
 from pricing.paper_venue.opening import open_venue
 from pricing.postgres import CandleBook
 from pricing.servicer import PricingServicer
@@ -36,27 +36,17 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
     The first step is taken before the door opens, so that the first caller gets a price.
     """
     step = timedelta(milliseconds=settings.step_milliseconds)
-    source = SimulatedMarket(
-        settings.simulation_seed,
-        settings.quote_currency,
-        read_instruments(settings.simulation_instruments),
-        step,
-    )
     async with AsyncExitStack() as stack:
         telling = await stack.enter_async_context(telemetry.start("pricing", settings.telemetry))
+        redis = open_redis(settings.redis)
+        stack.push_async_callback(redis.aclose)
+        cache = RedisQuoteCache(redis, settings.quote_keep_seconds)
+        source = await stack.enter_async_context(_source(settings, step, redis, cache))
         pool = await open_pool(settings.postgres, "purser-pricing")
         stack.push_async_callback(pool.close)
         await require_applied(pool, "pricing", folder_of("pricing"))
-        redis = open_redis(settings.redis)
-        stack.push_async_callback(redis.aclose)
         book = CandleBook(pool)
-        market = Market(
-            source,
-            RedisQuoteCache(redis, settings.quote_keep_seconds),
-            book,
-            _limits(settings, step),
-            now=_now,
-        )
+        market = Market(source, cache, book, _limits(settings, step), now=_now)
         await market.step()
         reach = timedelta(hours=settings.history_hours)
         past = fill_in(source, book, _now(), reach)
@@ -92,6 +82,26 @@ async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+class _Source(QuoteSource, PastSource, Protocol):
+    """What prices come from, the present ones and the past ones."""
+
+
+@asynccontextmanager
+async def _source(
+    settings: Settings, step: timedelta, redis: Redis, cache: RedisQuoteCache
+) -> AsyncIterator[_Source]:
+    """Open where prices come from. Raises CannotStart."""
+    if settings.sources == "exchanges":
+        # Not at the top: an HTTP client costs a simulated market memory and a quarter of a second.
+        from pricing.exchanges.opening import open_exchanges
+
+        async with open_exchanges(settings, redis, cache) as exchanges:
+            yield exchanges
+    else:
+        instruments = read_instruments(settings.simulation_instruments)
+        yield SimulatedMarket(settings.simulation_seed, settings.quote_currency, instruments, step)
 
 
 def _limits(settings: Settings, step: timedelta) -> Limits:

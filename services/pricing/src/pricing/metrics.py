@@ -13,6 +13,32 @@ SHARED_QUOTES = Counter(
     "was first), failed (Redis is away; answers go on from this replica's own).",
     ["outcome"],
 )
+TURNS = Counter(
+    "purser_pricing_turns",
+    "Steps of the exchanges by how this replica got its prices: asked (it was its turn), adopted "
+    "(another replica asked), missed (another's turn, nothing came), alone (Redis is away).",
+    ["outcome"],
+)
+EXCHANGE_CALLS = Counter(
+    "purser_pricing_exchange_calls",
+    "Calls to exchanges: answered, away, throttled, garbled, unlisted (a pair it does not trade); "
+    "and calls that were not made: breaker_open, over_budget, nothing_listed.",
+    ["exchange", "outcome"],
+)
+BREAKER = Gauge(
+    "purser_pricing_exchange_breaker",
+    "The circuit breaker of an exchange: 0 closed, 1 half-open, 2 open.",
+    ["exchange"],
+)
+PRICES_DROPPED = Counter(
+    "purser_pricing_prices_dropped",
+    "Prices of an exchange that did not count: outlier, or no_price (not a price at all).",
+    ["exchange", "reason"],
+)
+DISAGREEMENTS = Counter(
+    "purser_pricing_disagreements",
+    "Symbols of a step without a fresh quote because exchanges disagree or too few state one.",
+)
 CANDLES = Counter(
     "purser_pricing_candles",
     "Finished candles: kept, dropped because the database was away for too long, or filled in from "

@@ -1,6 +1,6 @@
 """Every knob of pricing. Read once, in `main`, from `PRICING_…` with `PURSER_…` as fallback."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -65,6 +65,10 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Pricing's settings."""
 
+    sources: Literal["simulated", "exchanges"] = "simulated"
+    """Where prices come from: the simulated market, which needs nothing and nobody, or the public
+    exchanges. All replicas must be given the same."""
+
     simulation_seed: str = "purser"
     """Prices of the simulated market follow from it. All replicas must be given the same; another
     seed is another market."""
@@ -83,6 +87,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`SYMBOL:BASE_PRICE:PERCENT_PER_YEAR`: the price it keeps near, written with as many digits as
     its quotes shall have, and how far it moves. The defaults are the paper assets of the ledger's
     registry, with the roughness of the real ones."""
+
+    exchange_instruments: tuple[str, ...] = (
+        "BTC:2",
+        "ETH:2",
+        "SOL:2",
+        "BNB:2",
+        "XRP:4",
+        "ADA:4",
+        "DOGE:5",
+        "TON:4",
+        "LTC:2",
+    )
+    """`SYMBOL:DIGITS`: what the exchanges are asked for, and the digits after the point of its
+    quotes. The defaults are the simulated market's symbols. One that no exchange trades has no
+    price."""
+
+    binance_url: str = "https://api.binance.com"
+    """Where Binance's public API is: `https://data-api.binance.vision` serves the same market data,
+    a test or an egress proxy has an address of its own."""
+
+    binance_calls_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1200)] = 90
+    """Upstream calls of all replicas together: half as many again as a step a second needs. One
+    weighs 4 of the 6,000 Binance allows an address."""
+
+    kraken_url: str = "https://api.kraken.com"
+    """Where Kraken's public API is."""
+
+    kraken_calls_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1200)] = 60
+    """The same for Kraken, which asks for one call a second."""
+
+    exchange_timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=30)] = 2.0
+    """How long an exchange may take to answer. There is one try per step; one that is slow every
+    time is left out by its breaker."""
+
+    exchange_deviation_max_percent: Annotated[float, msgspec.Meta(gt=0, le=50)] = 0.5
+    """How far an exchange's price may lie from the median of all before it is dropped. Exchanges
+    differ by some hundredths of a percent, in a rush by tenths; so two may be 1 % apart."""
+
+    exchange_statements_min: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
+    """How many exchanges must state a price for a fresh quote. With 1 quotes go on while one of two
+    is away, and nobody contradicts the other; 2 prefers no fresh quote."""
 
     quote_currency: str = "USDT"
     """What prices are in: the paper venue's currency."""

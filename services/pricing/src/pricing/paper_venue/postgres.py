@@ -69,8 +69,17 @@ class PostgresOrders:
         self._pool = pool
 
     async def keep(self, proposals: Sequence[Proposal]) -> list[Kept | Exception]:
-        """See application.OrderStore."""
-        return await retry_transaction(self._pool, lambda c: _keep(c, proposals))
+        """See application.OrderStore.
+
+        When the database refuses a row, each proposal gets a transaction of its own, so that only
+        the one that is to blame fails.
+        """
+        try:
+            return await retry_transaction(self._pool, lambda c: _keep(c, proposals))
+        except asyncpg.PostgresError as error:
+            if len(proposals) == 1:
+                return [error]
+        return [(await self.keep([proposal]))[0] for proposal in proposals]
 
     async def find(self, order_id: UUID) -> Outcome | None:
         """See application.OrderStore."""

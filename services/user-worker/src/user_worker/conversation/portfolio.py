@@ -1,9 +1,10 @@
 """/portfolio: what the user has and what it is worth, under a picture of value over time.
 
-`portfolio:<span>` sends the same for another span: a picture's message cannot be changed. Somebody
-who began within the day sees the last hour instead, where a day would show a dot.
+`portfolio:<span>` sends the same for another span: a picture's message cannot be changed. Of
+somebody who began lately, a day would show a dot: the picture looks back less far then.
 """
 
+import itertools
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -30,7 +31,12 @@ SPANS = {
     "7d": Span(timedelta(days=7), 60, 56),
     "30d": Span(timedelta(days=30), 240, 60),
 }
-LAST_HOUR = Span(timedelta(hours=1), 1, 30)
+SHORTER_SPANS = (
+    SPANS[DEFAULT_SPAN],
+    Span(timedelta(hours=1), 1, 30),
+    Span(timedelta(minutes=10), 1, 20),
+)
+"""What is shown instead of a span that hardly anything is known of."""
 POSITIONS_SHOWN_MAX = 8
 """What a phone shows beside the picture."""
 _KNOWN_POINTS_MIN = 6
@@ -51,13 +57,13 @@ async def pressed(context: Context, press: Press) -> list[Reply]:
 
 
 async def _shown(context: Context, name: str) -> list[Reply]:
-    valuation = await valued(context, [SPANS[name], LAST_HOUR])
+    valuation = await valued(context, list(dict.fromkeys([SPANS[name], *SHORTER_SPANS])))
     texts, performance = context.texts, valuation.performance
     if not any(position.quantity for position in performance.positions):
         start = Button(texts.plain("button-start"), "do:start")
         return send(context, Page(KIND, texts.html("portfolio-empty"), ((start,),)))
     page = Page(PICTURE_KIND, _text(context, valuation), _keyboard(texts, name))
-    picture = _picture(texts, valuation, _line(valuation, name))
+    picture = _picture(texts, valuation, _line(valuation))
     return await drawing.drawn(context, page, context.services.pictures.portfolio(picture))
 
 
@@ -135,19 +141,21 @@ def _position(texts: Texts, position: Position, performance: Performance) -> str
     return line
 
 
-def _line(valuation: Valuation, name: str) -> tuple[EquityPoint, ...]:
-    points, last_hour = valuation.spans
-    if name == DEFAULT_SPAN and _known(points) < _KNOWN_POINTS_MIN:
-        points = last_hour
+def _line(valuation: Valuation) -> tuple[EquityPoint, ...]:
+    """Choose the first span that makes a line, else the one of which most is known."""
+    longest = max(valuation.spans, key=_known)
+    points = next((s for s in valuation.spans if _known(s) >= _KNOWN_POINTS_MIN), longest)
+    begun = itertools.dropwhile(_is_before_the_start, points)
     performance = valuation.performance
-    return (
-        *points,
-        EquityPoint(valuation.at, performance.equity, performance.net_deposits),
-    )
+    return (*begun, EquityPoint(valuation.at, performance.equity, performance.net_deposits))
 
 
 def _known(points: Sequence[EquityPoint]) -> int:
     return sum(point.equity is not None for point in points)
+
+
+def _is_before_the_start(point: EquityPoint) -> bool:
+    return point.equity is None and not point.net_deposits
 
 
 def _picture(

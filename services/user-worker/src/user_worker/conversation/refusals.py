@@ -3,7 +3,7 @@
 from user_worker.conversation.context import Context
 from user_worker.conversation.page import Page
 from user_worker.conversation.texts import Texts
-from user_worker.domain.orders import Refusal, Refused, Wish
+from user_worker.domain.orders import Refusal, Refused, Side, Wish
 from user_worker.domain.replies import Button, Keyboard
 
 KIND = "refused"
@@ -39,6 +39,9 @@ def page(context: Context, wish: Wish, refusal: Refusal) -> Page:
 
 def _keyboard(texts: Texts, wish: Wish, reason: Refused) -> Keyboard:
     price = Button(texts.plain("button-price", symbol=wish.symbol), f"card:{wish.symbol}")
+    if reason is Refused.NOTHING_TO_SPEND and wish.side is Side.BUY:
+        # Perhaps somebody new, who has not met the faucet.
+        return ((Button(texts.plain("button-start"), "do:start"), price),)
     if reason not in _ANOTHER_SIZE:
         return ((price,),)
     again = Button(texts.plain("button-other-amount"), f"{wish.side.value}:{wish.symbol}")

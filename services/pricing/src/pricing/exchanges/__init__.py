@@ -1,0 +1,1 @@
+"""Prices of public exchanges: a source of quotes. Entered through `opening`."""
