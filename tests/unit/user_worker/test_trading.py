@@ -159,10 +159,10 @@ class House:
 
 
 async def test_a_wish_is_resolved_once_and_the_job_that_runs_again_meets_the_draft() -> None:
-    """Though the price has moved meanwhile."""
+    """Though the price has moved meanwhile, and the money is gone."""
     house, job_id = House(), uuid4()
     draft = await house.trading.propose(CLAIM, job_id, ANN, WISH, 100)
-    house.venue.price = Decimal(50)
+    house.venue.price, house.ledger.posted = Decimal(50), Decimal(0)
     again = await house.trading.propose(CLAIM, job_id, ANN, WISH, 100)
 
     assert isinstance(draft, Draft)
@@ -207,8 +207,13 @@ async def test_a_confirmed_draft_is_filled_while_the_job_waits() -> None:
 async def test_two_presses_at_once_are_one_order() -> None:
     """Both jobs wait for the same task."""
     house = House()
+    house.venue.gate.clear()
     draft = house.offer()
-    one, other = await asyncio.gather(house.confirm(draft), house.confirm(draft))
+    jobs = asyncio.gather(house.confirm(draft), house.confirm(draft))
+    await until(lambda: house.venue.submissions)
+    await asyncio.sleep(0.01)
+    house.venue.gate.set()
+    one, other = await jobs
 
     assert one == other
     assert (1, 1) == (house.venue.submissions, house.venue.executions)
