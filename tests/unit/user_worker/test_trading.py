@@ -346,6 +346,17 @@ async def test_an_answer_that_cannot_be_ends_nothing(said: BooksSaid) -> None:
     assert 1 == house.market.books.applied["fill"]
 
 
+async def test_a_record_that_changes_nothing_is_trouble_not_a_loop() -> None:
+    """A row of another shard, say: it is looked at, not tried a thousand times a second."""
+    house = House([None, Fault.TIME_PASSED], wait_seconds=0.05, troubles=LONG)
+    house.market.orders.is_deaf = True
+    order = await house.confirm(house.offer())
+
+    assert OrderState.ACCEPTED is order.state
+    assert house.market.way.calls < 10
+    await house.carrying_out.close()
+
+
 async def test_the_resumer_takes_up_what_it_finds_after_a_claim_and_survives_an_outage() -> None:
     """Woken by the claim, long before its period."""
     house = House([None, Fault.DIED_BEFORE])
