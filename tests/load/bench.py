@@ -12,7 +12,14 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tests.load import bench_ledger, bench_pictures, bench_planning, bench_start, bench_trades
+from tests.load import (
+    bench_ledger,
+    bench_pictures,
+    bench_planning,
+    bench_quotes,
+    bench_start,
+    bench_trades,
+)
 
 Part = Callable[[argparse.Namespace], Coroutine[Any, Any, bool]]
 
@@ -20,6 +27,7 @@ PARTS: dict[str, Part] = {
     "start": bench_start.bench,
     "trades": bench_trades.bench,
     "ledger": bench_ledger.bench,
+    "quotes": bench_quotes.bench,
     "pictures": bench_pictures.bench,
     "planning": bench_planning.bench,
 }

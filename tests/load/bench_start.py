@@ -30,8 +30,12 @@ WARM_UP_PER_SECOND = 25.0
 # What is not answered so long after the last message counts as lost.
 DRAIN_SECONDS = 30.0
 POLL_SECONDS = 10.0
-# The bench signs up its users faster than an advertisement would.
-UNHINDERED = {"GATEWAY_SIGN_UPS_PER_MINUTE_MAX": "100000"}
+# The bench signs up its users faster than an advertisement would, and few users stand for many.
+UNHINDERED = {
+    "GATEWAY_SIGN_UPS_PER_MINUTE_MAX": "100000",
+    "GATEWAY_INBOUND_PER_USER_PER_SECOND": "1000",
+    "GATEWAY_INBOUND_PER_USER_BURST": "1000",
+}
 
 
 @dataclass(slots=True)

@@ -77,7 +77,9 @@ async def bench(asked: argparse.Namespace) -> bool:
 
 async def _sign_up(run: LiveRun, users: list[int]) -> None:
     timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(timeout=timeout) as http:
+    # Each user's chat is watched by a connection of its own.
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
         driver = Driver(run.report.address, http)
         await driver.load([User(user) for user in users], WARM_UP_PER_SECOND, len(users))
 

@@ -157,6 +157,16 @@ def test_a_single_fault_at_any_call_changes_nothing(fault: Fault, call: int) -> 
     run([*[None] * call, fault])
 
 
+async def test_what_the_venue_has_not_heard_of_in_time_is_tombstoned_not_sent_again() -> None:
+    """The time passes while it is asked about: the database is looked at before the decision."""
+    before_it_is_sent = [None] * 6
+    market = market_of([*before_it_is_sent, Fault.NEVER_ARRIVED, None, Fault.TIME_PASSED])
+    order = await carried_to_the_end(market, BUY)
+
+    assert (OrderState.REJECTED, Refused.TOO_LATE) == (order.state, order.refused)
+    assert 0 == market.venue.executions
+
+
 def _voids_on_not_found(order: Order, last: Answer | Fresh | None, *, is_late: bool) -> Step:
     said = last.said if isinstance(last, Answer) else None
     if said == VenueSaid(VenueState.NOT_FOUND):

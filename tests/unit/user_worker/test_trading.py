@@ -159,10 +159,10 @@ class House:
 
 
 async def test_a_wish_is_resolved_once_and_the_job_that_runs_again_meets_the_draft() -> None:
-    """Though the price has moved meanwhile."""
+    """Though the price has moved meanwhile, and the money is gone."""
     house, job_id = House(), uuid4()
     draft = await house.trading.propose(CLAIM, job_id, ANN, WISH, 100)
-    house.venue.price = Decimal(50)
+    house.venue.price, house.ledger.posted = Decimal(50), Decimal(0)
     again = await house.trading.propose(CLAIM, job_id, ANN, WISH, 100)
 
     assert isinstance(draft, Draft)
@@ -207,8 +207,13 @@ async def test_a_confirmed_draft_is_filled_while_the_job_waits() -> None:
 async def test_two_presses_at_once_are_one_order() -> None:
     """Both jobs wait for the same task."""
     house = House()
+    house.venue.gate.clear()
     draft = house.offer()
-    one, other = await asyncio.gather(house.confirm(draft), house.confirm(draft))
+    jobs = asyncio.gather(house.confirm(draft), house.confirm(draft))
+    await until(lambda: house.venue.submissions)
+    await asyncio.sleep(0.01)
+    house.venue.gate.set()
+    one, other = await jobs
 
     assert one == other
     assert (1, 1) == (house.venue.submissions, house.venue.executions)
@@ -339,6 +344,17 @@ async def test_an_answer_that_cannot_be_ends_nothing(said: BooksSaid) -> None:
     house.market.books.impossible = None
     await until(lambda: house.row(draft).state is OrderState.FILLED)
     assert 1 == house.market.books.applied["fill"]
+
+
+async def test_a_record_that_changes_nothing_is_trouble_not_a_loop() -> None:
+    """A row of another shard, say: it is looked at, not tried a thousand times a second."""
+    house = House([None, Fault.TIME_PASSED], wait_seconds=0.05, troubles=LONG)
+    house.market.orders.is_deaf = True
+    order = await house.confirm(house.offer())
+
+    assert OrderState.ACCEPTED is order.state
+    assert house.market.way.calls < 10
+    await house.carrying_out.close()
 
 
 async def test_the_resumer_takes_up_what_it_finds_after_a_claim_and_survives_an_outage() -> None:

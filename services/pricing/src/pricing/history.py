@@ -59,15 +59,16 @@ async def fill_in(source: PastSource, book: PastBook, now: datetime, reach: time
 
     A piece that cannot be had or kept now is tried again after a pause, for as long as it takes.
     """
+    if not reach:
+        return
     newest, this_minute = beginning(now, PIECE), beginning(now, MINUTE)
     filled = 0
     for back in range(int(reach / PIECE) + 1):
         begin = newest - back * PIECE
         filled += await _ensure(source, book, begin, min(begin + PIECE, this_minute))
-    if reach:
-        # The minute of the start: those who listen have not heard it from its beginning.
-        await asyncio.sleep(START_MINUTE_SECONDS)
-        filled += await _ensure(source, book, this_minute, this_minute + MINUTE)
+    # The minute of the start: those who listen have not heard it from its beginning.
+    await asyncio.sleep(START_MINUTE_SECONDS)
+    filled += await _ensure(source, book, this_minute, this_minute + MINUTE)
     if filled:
         _log.info("history_filled_in", minutes=filled, reach_hours=reach / PIECE)
 

@@ -198,8 +198,8 @@ class CarryingOut:
     async def _carry_out(
         self, claim: Claim, shard: _Shard, seen: Seen, hindered: asyncio.Event
     ) -> Order:
-        order_id, last, missed = seen.order.order_id, None, set[str]()
-        outages, troubles = iter(self._pace.after_outage), iter(self._pace.after_trouble)
+        order_id, pace, last, missed = seen.order.order_id, self._pace, None, set[str]()
+        outages, troubles = map(iter, (pace.after_outage, pace.after_trouble))
         is_looked_at = True
         while True:
             try:
@@ -212,12 +212,9 @@ class CarryingOut:
                 async with self._slots:
                     seen, last = await self._take(claim, seen, step)
                 if seen.order.state is not before:
-                    outages, troubles = (
-                        iter(self._pace.after_outage),
-                        iter(self._pace.after_trouble),
-                    )
-                    for dependency in missed:
-                        note_answer(dependency, "carry-out")
+                    outages, troubles = map(iter, (pace.after_outage, pace.after_trouble))
+                    while missed:
+                        note_answer(missed.pop(), "carry-out")
                 if step is not Pause.WAIT:
                     continue
                 pause = next(outages)
@@ -274,7 +271,8 @@ class CarryingOut:
     ) -> tuple[Seen, Answer | Fresh | None]:
         nobody_waits = order.order_id not in self._waiters
         seen = await self._orders.record(claim, order, change, nobody_waits=nobody_waits)
-        if seen.order.state is order.state and not seen.is_late:
+        may_be_late = change.state is OrderState.SUBMITTED and seen.is_late
+        if seen.order.state is order.state and not may_be_late:
             raise ImpossibleAnswer(f"{change.step} of {order.state.value} changed nothing")
         if seen.order.state.is_final:
             metrics.ORDERS_ENDED.labels(_ending_of(seen.order)).inc()
