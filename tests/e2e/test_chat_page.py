@@ -8,7 +8,6 @@ page is photographed there, in light and dark.
 
 import asyncio
 import os
-import shutil
 import struct
 import zlib
 from collections.abc import AsyncIterator
@@ -19,22 +18,12 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
+from tests.e2e.chromium import launched
 
 from devbox.telegram import Simulator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"> <b>not bold</b> &amp;"
 
@@ -162,13 +151,8 @@ def keyboard(*rows: list[tuple[str, str]]) -> dict[str, Any]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """One headless Chromium for all tests here."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("The chat page needs a browser: apt-get install chromium.")
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    async with launched() as started:
         yield started
-        await started.close()
 
 
 class Scene:
