@@ -9,6 +9,7 @@ import pytest
 from tests.unit.user_worker.conversing import Chat
 from tests.unit.user_worker.fakes import NOTHING, NOW, candles_of, instrument_of, order_of
 
+from user_worker.conversation.portfolio import SHORTER_SPANS
 from user_worker.conversation.texts import LANGUAGES, shown_units
 from user_worker.conversation.valuing import ASSETS_VALUED_MAX
 from user_worker.domain.market import Quote
@@ -42,7 +43,7 @@ def chat_with(performance: Performance = HELD, *, language_code: str = "en") -> 
     """A chat of somebody who has what `performance` says."""
     chat = Chat(language_code=language_code)
     chat.services.ledger.known = performance
-    for interval in (1, 15, 60, 240):
+    for interval in (1, 5, 15, 60, 240):
         chat.services.pricing.history["BTC", interval] = candles_of(
             "BTC", ["95000"] * 500, interval_minutes=interval
         )
@@ -96,8 +97,8 @@ async def test_the_ledger_is_asked_with_the_prices_of_what_is_held_or_was_traded
     assert not no_past
     assert {"paper:BTC": Decimal("97123.456"), "paper:ETH": Decimal(3000)} == marks
     times = [marked.at for marked in past]
-    assert 48 + 28 + 15 == len(times)
-    assert sorted(set(times)) == times
+    assert sorted({at for span in SHORTER_SPANS for at in span.times(NOW)}) == times
+    assert len(times) <= 200
     assert NOW - timedelta(days=1) == times[0]
     assert {"paper:BTC": Decimal(95000)} == past[0].marks
 
@@ -106,7 +107,8 @@ async def test_somebody_new_sees_less_far_back_and_nothing_before_the_start() ->
     """A day of which nothing is known would be a dot, and before the start there is no zero."""
     chat = chat_with()
     day, hour, minute = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
-    for begun_before, first in [(2 * day, day), (hour, hour), (5 * minute, 5 * minute)]:
+    for begun_before in (2 * day, 2 * hour, 50 * minute, 5 * minute, minute):
+        first = min(begun_before, day)
         chat.services.ledger.begun_at = NOW - begun_before
         for button in ("portfolio", "7 days"):
             await (chat.press(button) if button != "portfolio" else chat.command(button))
@@ -115,9 +117,38 @@ async def test_somebody_new_sees_less_far_back_and_nothing_before_the_start() ->
             assert NOW == picture.points[-1].at
             assert HELD.equity == picture.points[-1].equity
             assert None not in [point.equity for point in picture.points]
-            assert 6 < len(picture.points) <= 61
+            assert 6 < len(picture.points) <= 62
             if button == "portfolio" or begun_before < day:
                 assert NOW - first == picture.points[0].at
+
+
+@pytest.mark.parametrize("seconds", [0, 7, 20, 200, 9000])
+async def test_the_line_of_somebody_new_begins_with_what_was_paid_in(seconds: int) -> None:
+    """Also when the first trade came before the first time that is looked at: no lone dot."""
+    chat = chat_with()
+    chat.services.ledger.begun_at = NOW - timedelta(seconds=seconds)
+    chat.services.ledger.equity_then = Decimal(9_990)
+    await chat.command("portfolio")
+
+    picture = chat.services.pictures.drawn[-1]
+    assert isinstance(picture, PortfolioPicture)
+    first, *others = picture.points
+    assert (Decimal(10_000), Decimal(10_000)) == (first.equity, first.net_deposits)
+    assert all(first.at < point.at for point in others)
+    assert others
+    assert None not in [point.equity for point in picture.points]
+
+
+async def test_an_account_that_stood_empty_at_first_is_no_line_from_zero() -> None:
+    """Somebody who looked around before /start had an account with nothing in it."""
+    chat = chat_with()
+    chat.services.ledger.begun_at = NOW - timedelta(days=99)
+    chat.services.ledger.equity_then = chat.services.ledger.deposits_then = Decimal(0)
+    await chat.command("portfolio")
+
+    picture = chat.services.pictures.drawn[-1]
+    assert isinstance(picture, PortfolioPicture)
+    assert {Decimal(10_000), HELD.equity} == {point.equity for point in picture.points}
 
 
 @pytest.mark.parametrize(("button", "days"), [("7 days", 7), ("30 days", 30)])

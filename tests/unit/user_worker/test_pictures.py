@@ -242,6 +242,13 @@ def test_one_known_worth_between_unknown_ones_is_a_dot() -> None:
     assert 1 == len(lines_of_equity(svg))
 
 
+def test_the_last_worth_is_written_once() -> None:
+    """Its tag tells it; when it is the lowest of all, no mark says it again beside the tag."""
+    written = texts(draw_portfolio(portfolio_picture(equity([15, 17, 11]), USUAL_HOLDINGS)))
+
+    assert [1, 1] == [written.count(LABELS.amount(Decimal(worth))) for worth in (17, 11)]
+
+
 def test_what_was_paid_in_goes_up_in_steps() -> None:
     """A deposit is no slope."""
     points = (*equity([10, 10, 10]), *equity([20], deposits=20_000))

@@ -1,11 +1,13 @@
 """/portfolio: what the user has and what it is worth, under a picture of value over time.
 
 `portfolio:<span>` sends the same for another span: a picture's message cannot be changed. Of
-somebody who began lately, a day would show a dot: the picture looks back less far then.
+somebody who began lately, a day would show a dot: the picture looks back less far then, and begins
+where the account did, with what was paid in.
 """
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -33,10 +35,12 @@ SPANS = {
 }
 SHORTER_SPANS = (
     SPANS[DEFAULT_SPAN],
-    Span(timedelta(hours=1), 1, 30),
-    Span(timedelta(minutes=10), 1, 20),
+    Span(timedelta(hours=4), 5, 48),
+    Span(timedelta(hours=1), 1, 60),
+    Span(timedelta(minutes=10), 1, 40),
+    Span(timedelta(minutes=2), 1, 24),
 )
-"""What is shown instead of a span that hardly anything is known of."""
+"""Longest first: what is shown instead of a span that hardly anything is known of."""
 POSITIONS_SHOWN_MAX = 8
 """What a phone shows beside the picture."""
 _KNOWN_POINTS_MIN = 6
@@ -142,12 +146,26 @@ def _position(texts: Texts, position: Position, performance: Performance) -> str
 
 
 def _line(valuation: Valuation) -> tuple[EquityPoint, ...]:
-    """Choose the first span that makes a line, else the one of which most is known."""
-    longest = max(valuation.spans, key=_known)
-    points = next((s for s in valuation.spans if _known(s) >= _KNOWN_POINTS_MIN), longest)
-    begun = itertools.dropwhile(_is_before_the_start, points)
+    """Make the line, from the start of somebody who began within the span."""
+    points = _fitting(valuation.spans)
     performance = valuation.performance
-    return (*begun, EquityPoint(valuation.at, performance.equity, performance.net_deposits))
+    now = EquityPoint(valuation.at, performance.equity, performance.net_deposits)
+    begun = [*itertools.dropwhile(_is_before_the_start, points), now]
+    before = points[: len(points) + 1 - len(begun)]
+    is_told = len(begun) > 1 and begun[0].equity == begun[0].net_deposits
+    if not before or is_told:
+        return tuple(begun)
+    # At the start there was what was paid in; where in this step the start lay is not known.
+    start = replace(begun[0], at=before[-1].at, equity=begun[0].net_deposits)
+    return (start, *begun)
+
+
+def _fitting(spans: Sequence[tuple[EquityPoint, ...]]) -> tuple[EquityPoint, ...]:
+    """Choose the shortest span that reaches back to the start; else the first, if it is known."""
+    reaching = [points for points in spans if _is_before_the_start(points[0])]
+    if reaching:
+        return reaching[-1]
+    return spans[0] if _known(spans[0]) >= _KNOWN_POINTS_MIN else max(spans, key=_known)
 
 
 def _known(points: Sequence[EquityPoint]) -> int:
@@ -155,7 +173,7 @@ def _known(points: Sequence[EquityPoint]) -> int:
 
 
 def _is_before_the_start(point: EquityPoint) -> bool:
-    return point.equity is None and not point.net_deposits
+    return not point.equity and not point.net_deposits
 
 
 def _picture(

@@ -52,12 +52,15 @@ async def valued(context: Context, spans: Sequence[Span]) -> Valuation:
     instruments = await _instruments(context)
     wanted = [instruments[a] for a in _assets(held, page.trades) if a in instruments]
     quotes = await _quotes(context, wanted)
-    candles = await asyncio.gather(*(_candles(context, wanted, span) for span in spans))
+    # Spans of the same candles share those of the longest.
+    longest = {span.interval_minutes: span for span in sorted(spans, key=lambda s: s.length)}
+    known = await asyncio.gather(*(_candles(context, wanted, s) for s in longest.values()))
+    candles = dict(zip(longest, known, strict=True))
     # Each time once, oldest first; where spans meet, the later one's candles tell the prices.
     past = {
         marked.at: marked
-        for known, span in zip(candles, spans, strict=True)
-        for marked in marked_times(known, span.times(now))
+        for span in spans
+        for marked in marked_times(candles[span.interval_minutes], span.times(now))
     }
     performance = await ledger.performance(
         user_id,

@@ -169,7 +169,21 @@ def mark(plot: Plot, x: float, y: float, label: str, *, above: bool) -> str:
     label = _cut(label)
     half = theme.width_of(label, theme.LABEL_SIZE) / 2
     middle = min(max(x, plot.left + half), plot.right - half - 6)
-    return words(label, middle, y - 10 if above else y + 26, colour=theme.TEXT, anchor="middle")
+    return element(
+        "text",
+        text_of(label),
+        x=middle,
+        y=y - 10 if above else y + 26,
+        font_size=theme.LABEL_SIZE,
+        font_family=theme.REGULAR,
+        text_anchor="middle",
+        fill=theme.TEXT,
+        # A rim of the ground's colour, behind the letters, keeps them apart from lines.
+        stroke=theme.BACKGROUND,
+        stroke_width=5.0,
+        stroke_linejoin="round",
+        paint_order="stroke",
+    )
 
 
 def watermark(plot: Plot, note: str) -> str:

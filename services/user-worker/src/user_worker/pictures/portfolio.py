@@ -25,6 +25,8 @@ _COLUMNS = 4
 _ROWS_Y = (524.0, 566.0)
 
 Points = list[tuple[float, float]]
+Known = tuple[EquityPoint, Decimal]
+"""A point and its equity."""
 
 
 def draw_portfolio(picture: PortfolioPicture) -> str:
@@ -63,7 +65,7 @@ def _worth(picture: PortfolioPicture) -> str:
             _deposits(shown, values, times),
             *(_line(part, plot.bottom) for part in _unbroken(shown, values, times)),
             frame.tag(plot, values.y(last), picture.labels.amount(last), theme.LINE),
-            *_extremes(plot, values, times, picture.labels, highest, lowest),
+            *_extremes(plot, values, times, picture.labels, highest, lowest, known[-1]),
         ]
     )
 
@@ -73,15 +75,18 @@ def _extremes(
     values: ValueScale,
     times: TimeScale,
     labels: Labels,
-    highest: tuple[EquityPoint, Decimal],
-    lowest: tuple[EquityPoint, Decimal],
+    highest: Known,
+    lowest: Known,
+    last: Known,
 ) -> Iterable[str]:
     if highest[1] == lowest[1]:
         return
     for (point, value), above in ((highest, True), (lowest, False)):
-        yield frame.mark(
-            plot, times.x(point.at), values.y(value), labels.amount(value), above=above
-        )
+        # The tag tells the last one already.
+        if value != last[1]:
+            yield frame.mark(
+                plot, times.x(point.at), values.y(value), labels.amount(value), above=above
+            )
 
 
 def _key(picture: PortfolioPicture) -> str:
