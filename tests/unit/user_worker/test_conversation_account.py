@@ -306,17 +306,33 @@ async def test_history_turns_its_pages_in_place() -> None:
 
 
 async def test_history_tells_what_was_given_received_paid_and_gained() -> None:
-    """And under which receipt."""
+    """And under which receipt, which says the same: the fee is taken off."""
     chat = chat_with()
     chat.services.ledger.past_trades = [trade_of(1), trade_of(2, Side.SELL)]
     text = await chat.command("history")
 
-    assert "Bought 0.001 BTC</b> for 100 USDT" in text
-    assert "Sold 0.001 BTC</b> for 100 USDT" in text
+    assert "Bought 0.000999 BTC</b> for 100 USDT" in text
+    assert "Sold 0.001 BTC</b> for 99.999999 USDT" in text
     assert "Price 100,000.00 · fee 0.000001 BTC" in text
     assert "Result: \u22121.50 USDT" in text
     assert "Nov 26, 2026, 11:00 UTC" in text
     assert 1 == text.count("Result")
+
+
+async def test_amounts_with_endless_digits_are_told_in_short() -> None:
+    """Of eighteen digits a phone shows nothing else; the receipt has them all."""
+    odd = Decimal("1.386483738418968765")
+    held = replace(BTC, quantity=odd, held=odd / 2)
+    fee = Coins("paper:BTC", "BTC", Decimal("0.001386483738418969"))
+    chat = chat_with(replace(HELD, positions=(held, USDT), fees=(fee,)))
+    trade = trade_of(1)
+    chat.services.ledger.past_trades = [replace(trade, received=Coins("paper:BTC", "BTC", odd))]
+
+    portfolio = await chat.command("portfolio")
+    assert "1.38648373 BTC = " in portfolio
+    assert "of it 0.69324186 set aside" in portfolio
+    assert "0.00138648 BTC" in await chat.command("profit")
+    assert "Bought 1.38648273 BTC" in await chat.command("history")
 
 
 async def test_history_tells_of_orders_under_way_before_the_books_have_them() -> None:

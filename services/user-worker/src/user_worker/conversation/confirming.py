@@ -126,7 +126,7 @@ def _open_page(context: Context, draft: Draft) -> Page:
         texts.html("draft-fee", amount=texts.about(draft.fee.value), symbol=draft.fee.symbol),
         texts.html(
             "draft-bound",
-            amount=texts.amount(draft.receive_min),
+            amount=texts.about(draft.receive_min),
             symbol=draft.receive.symbol,
             slippage=slippage_said(texts, draft.slippage_basis_points),
         ),

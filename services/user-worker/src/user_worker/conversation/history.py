@@ -1,9 +1,13 @@
 """/history: the trades in the books, a page at a time, turned in place.
 
 `history:<token>` shows the page the ledger's token asks for; without a token the newest. Orders
-still under way are told above the newest page, since the books do not have them yet.
+still under way are told above the newest page, since the books do not have them yet. A trade is
+told as its receipt tells it, the fee taken off, though with fewer digits: the receipt has them all.
 """
 
+from dataclasses import replace
+
+from kernel.money import exact
 from user_worker.conversation import anything_else
 from user_worker.conversation.context import Context, together
 from user_worker.conversation.page import Page, change, send
@@ -65,18 +69,19 @@ def _pending(texts: Texts, order: Order) -> str:
 
 
 def _trade(texts: Texts, trade: Trade) -> str:
-    is_buy = trade.side is Side.BUY
-    base, currency = (trade.received, trade.spent) if is_buy else (trade.spent, trade.received)
+    with exact():
+        net = replace(trade.received, value=trade.received.value - trade.fee.value)
+    base, currency = (net, trade.spent) if trade.side is Side.BUY else (trade.spent, net)
     lines = [
         texts.html(
             f"history-{trade.side.value}",
-            base=f"{texts.amount(base.value)} {base.symbol}",
-            currency=f"{texts.amount(currency.value)} {currency.symbol}",
+            base=f"{texts.about(base.value)} {base.symbol}",
+            currency=f"{texts.about(currency.value)} {currency.symbol}",
         ),
         texts.html(
             "history-details",
             price=texts.plain("unknown") if trade.price is None else texts.price(trade.price),
-            fee=f"{texts.amount(trade.fee.value)} {trade.fee.symbol}",
+            fee=f"{texts.about(trade.fee.value)} {trade.fee.symbol}",
         ),
     ]
     if trade.realised_pnl is not None:

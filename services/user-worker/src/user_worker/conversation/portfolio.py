@@ -89,14 +89,15 @@ def _text_with(context: Context, valuation: Valuation, shown_max: int) -> str:
     lines += [_position(texts, position, performance) for position in shown]
     if more:
         lines.append(texts.html("portfolio-more", count=str(len(more))))
+    notes = []
     if valuation.without_price:
         symbols = ", ".join(valuation.without_price[: max(1, shown_max)])
-        lines += ["", texts.html("portfolio-without-price", symbols=symbols)]
+        notes.append(texts.html("portfolio-without-price", symbols=symbols))
     if valuation.oldest_seconds > context.services.stale_quote_seconds:
-        lines.append(texts.html("prices-old", ago=texts.ago(valuation.oldest_seconds)))
+        notes.append(texts.html("prices-old", ago=texts.ago(valuation.oldest_seconds)))
     if valuation.is_simulated:
-        lines.append(texts.html("simulated-prices"))
-    return "\n".join(lines)
+        notes.append(texts.html("simulated-prices"))
+    return "\n".join([*lines, "", *notes] if notes else lines)
 
 
 def _totals(texts: Texts, performance: Performance) -> list[str]:
@@ -125,7 +126,7 @@ def _totals(texts: Texts, performance: Performance) -> list[str]:
 
 
 def _position(texts: Texts, position: Position, performance: Performance) -> str:
-    arguments = {"symbol": position.symbol, "quantity": texts.amount(position.quantity)}
+    arguments = {"symbol": position.symbol, "quantity": texts.about(position.quantity)}
     if position.value is None:
         line = texts.html("portfolio-position-unknown", **arguments)
     elif position.cost is None:
@@ -141,7 +142,7 @@ def _position(texts: Texts, position: Position, performance: Performance) -> str
             change = texts.percent_change(ratio_of_change(position.value, position.cost))
             line += texts.html("portfolio-position-change", percent=change)
     if position.held:
-        line += texts.html("portfolio-held", held=texts.amount(position.held))
+        line += texts.html("portfolio-held", held=texts.about(position.held))
     return line
 
 

@@ -99,7 +99,7 @@ def _closed(texts: Texts, performance: Performance) -> list[str]:
                 ratio=texts.percent(performance.max_drawdown_ratio, 1),
             )
         )
-    fees = [f"{texts.amount(f.value)} {f.symbol}" for f in performance.fees if f.value]
+    fees = [f"{texts.about(f.value)} {f.symbol}" for f in performance.fees if f.value]
     if fees:
         lines.append(texts.html("profit-fees", fees=", ".join(fees[:FEES_SHOWN_MAX])))
     return lines

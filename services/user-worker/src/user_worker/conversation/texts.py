@@ -35,7 +35,7 @@ SIGNIFICANT_DIGITS = 4
 """What a price below one shows of itself, zeros in front not counted."""
 PRICE_DIGITS_MAX = 18
 ABOUT_DIGITS = 8
-"""After the point, of amounts that are not final: what people know of a bitcoin."""
+"""After the point, of amounts told in full elsewhere or not final: what people know of bitcoins."""
 
 _TAG = re.compile("<[^<>]*>")
 _FIRST_STRONG_ISOLATE = "\u2068"
@@ -73,7 +73,7 @@ class Texts:
             )
 
     def about(self, value: Decimal) -> str:
-        """Write an amount that is not final, rounded down to ABOUT_DIGITS, but not to nothing."""
+        """Write an amount in short, rounded down to ABOUT_DIGITS, but not to nothing."""
         return self.amount(round_down(value, ABOUT_DIGITS) or value)
 
     def plain_amount(self, value: Decimal) -> str:
