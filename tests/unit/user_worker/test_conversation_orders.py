@@ -146,6 +146,7 @@ async def test_a_symbol_written_in_place_of_an_amount_is_a_change_of_mind() -> N
     chat = Chat()
     await chat.command("buy BTC")
     assert "How much ETH" in await chat.write("eth")
+    assert "How much BTC" in await chat.write("bitcoin")
     await chat.write("$5 SOL")
 
     assert [Wish(Side.BUY, "SOL", Money(Decimal(5)))] == wishes(chat)
@@ -244,6 +245,17 @@ async def test_a_refusal_has_its_sentence_its_bound_and_a_way_on() -> None:
 
     assert "the least is 1 USDT. Nothing was changed." in text
     assert "buy:BTC" in {button.data for button in chat.buttons}
+
+
+async def test_digits_and_what_is_missing_are_called_by_their_names() -> None:
+    """Eight digits are not 8 BTC, and who sells has nothing to sell, not to spend."""
+    chat = Chat()
+    chat.services.trading.refusal = Refusal(Refused.TOO_PRECISE, Decimal(8), "BTC")
+    assert "than BTC is traded with: the most is 8." in await chat.command("buy BTC 0.000000001")
+    chat.services.trading.refusal = Refusal(Refused.NOTHING_TO_SPEND, symbol="BTC")
+    assert "not have enough BTC for that" in await chat.command("sell BTC all")
+
+    assert "10,000 BTC to sell" in await chat.command("sell BTC")
 
 
 async def test_somebody_with_nothing_to_buy_with_is_shown_the_way_to_the_play_money() -> None:

@@ -59,6 +59,13 @@ async def test_a_real_price_is_not_called_simulated_and_a_fall_points_down() -> 
     assert "low 93,000.00" in text
 
 
+async def test_a_price_that_hardly_moved_points_neither_way() -> None:
+    """What is shown as 0.00 % did not fall."""
+    text = await chat_with(replace(QUOTE, price=Decimal("94999.99"))).write("BTC")
+
+    assert "± 0.00\u00a0%" in text
+
+
 async def test_a_stale_price_is_shown_with_its_age_and_cannot_be_traded_on() -> None:
     """No Buy, no Sell; Refresh stays."""
     chat = chat_with(replace(QUOTE, age_seconds=600))
@@ -232,6 +239,17 @@ async def test_another_span_is_another_picture() -> None:
     assert [SendPhoto] == [type(message) for message in chat.messages]
     await chat.press("Buy")
     assert [SendText] == [type(message) for message in chat.messages]
+
+
+async def test_a_span_there_is_none_of_is_answered_with_those_there_are() -> None:
+    """The symbol was understood, and need not be typed again."""
+    chat = chat_with()
+    assert "cannot draw" in await chat.command("chart btc 5m")
+    assert "chart:BTC:1h" in {button.data for button in chat.buttons}
+    await chat.press("4 h")
+    assert [SendPhoto] == [type(message) for message in chat.messages]
+
+    assert "is traded here" in await chat.command("chart nope 5m")
 
 
 async def test_a_chart_without_candles_says_so() -> None:

@@ -29,6 +29,18 @@ async def test_the_buttons_of_start_say_commands() -> None:
     assert not chat.toast.alert
 
 
+@pytest.mark.parametrize("typed", ["de", " DE ", "Deutsch", "deutsch"])
+async def test_a_language_can_be_named(typed: str) -> None:
+    """Without a press, by its tag or its name; any other word is answered with the choice."""
+    chat = Chat()
+    assert "Which language" in await chat.command("language klingon")
+    assert {} == chat.preferences.languages
+    assert "Ich spreche jetzt Deutsch" in await chat.command(f"language {typed}")
+    assert {ANN: "de"} == chat.preferences.languages
+
+    assert ["English", "✓ Deutsch"] == [button.text for button in chat.buttons]
+
+
 async def test_settings_change_in_place() -> None:
     """The language at once, the slippage for the next offer."""
     chat = Chat()

@@ -29,6 +29,7 @@ from user_worker.domain.market import Instrument
 from user_worker.domain.orders import Money, Share, Side, Size, Units, Wish
 from user_worker.domain.replies import Button, Keyboard, Reply
 from user_worker.domain.sessions import AwaitingAmount, AwaitingSymbol
+from user_worker.domain.symbols import Found, find_symbol
 from user_worker.errors import DependencyDown
 
 KIND = "ask"
@@ -118,8 +119,8 @@ async def answer_amount(context: Context, session: AwaitingAmount, typed: str) -
     except DependencyDown:
         return choosing.prices_away(context)
     asked = told_apart(typed, instruments)
-    named = asked.symbol.lstrip("$#").upper()
-    if named in instruments or session.symbol not in instruments:
+    is_named = isinstance(find_symbol(asked.symbol, instruments), Found)
+    if is_named or session.symbol not in instruments:
         return await begin(context, session.side, typed)
     return await sized(context, session.side, instruments[session.symbol], typed)
 
@@ -142,7 +143,8 @@ async def _ask_amount(context: Context, side: Side, instrument: Instrument) -> P
     available = await _available(context, side, instrument)
     if available is not None:
         unit = instrument.currency if side is Side.BUY else symbol
-        lines.append(texts.html("available", amount=texts.amount(available), symbol=unit))
+        amount = texts.amount(available)
+        lines.append(texts.html(f"{side.value}-available", amount=amount, symbol=unit))
     lines.append(texts.html("how-much-example", symbol=symbol))
     return Page(KIND, "\n".join(lines), _presets(context, side, symbol))
 

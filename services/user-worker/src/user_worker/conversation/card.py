@@ -120,10 +120,11 @@ def day_lines(
     if not recent:
         return []
     first = recent[0]
-    ratio = ratio_of_change(quote.price, first.open)
+    change = texts.percent_change(ratio_of_change(quote.price, first.open))
     arguments = {
-        "arrow": "▼" if ratio < 0 else "▲",
-        "change": texts.percent_change(ratio),
+        # After the sign that is shown: what rounds to nothing goes neither way.
+        "arrow": {"+": "▲", "\u2212": "▼"}.get(change[0], "±"),
+        "change": change,
         "high": texts.price(
             max(quote.price, *(candle.high for candle in recent)), instrument.price_digits
         ),

@@ -10,11 +10,12 @@ from user_worker.conversation import anything_else, choosing, drawing
 from user_worker.conversation.context import Context
 from user_worker.conversation.page import Page, answer_to, send
 from user_worker.conversation.settings import CHECK_MARK
-from user_worker.conversation.texts import Texts
+from user_worker.conversation.texts import Texts, visible
 from user_worker.domain.jobs import Command, Press
 from user_worker.domain.market import Candles, Instrument, ratio_of_change
 from user_worker.domain.pictures import CandlesPicture
 from user_worker.domain.replies import Button, Keyboard, Reply
+from user_worker.domain.symbols import Found, find_symbol
 from user_worker.errors import DependencyDown
 
 KIND = "chart"
@@ -30,7 +31,8 @@ async def answer(context: Context, command: Command) -> list[Reply]:
     words = command.arguments.split()
     spans = [word.lower() for word in words if word.lower() in SPANS]
     span = spans[0] if spans else DEFAULT_SPAN
-    typed = " ".join(word for word in words if word.lower() not in SPANS)
+    others = [word for word in words if word.lower() not in SPANS]
+    typed = " ".join(others)
     chosen = await choosing.choose(
         context,
         typed,
@@ -38,8 +40,23 @@ async def answer(context: Context, command: Command) -> list[Reply]:
         lambda symbol: f"{KIND}:{symbol}:{span}",
     )
     if isinstance(chosen, Page):
-        return send(context, chosen)
+        return send(context, await _without_span(context, others) or chosen)
     return await _shown(context, chosen, span)
+
+
+async def _without_span(context: Context, words: list[str]) -> Page | None:
+    """Make the page for a symbol and a span there is none of; None when it is not that."""
+    if len(words) != 2:
+        return None
+    try:
+        found = find_symbol(words[0], (await context.services.pricing.instruments()).keys())
+    except DependencyDown:
+        return None
+    if not isinstance(found, Found):
+        return None
+    texts = context.texts
+    text = texts.html("chart-span-unknown", typed=visible(words[1]) or "?")
+    return Page(choosing.KIND, text, (_spans(texts, found.symbol, ""),))
 
 
 async def pressed(context: Context, press: Press) -> list[Reply]:
@@ -99,16 +116,19 @@ def _caption(texts: Texts, instrument: Instrument, candles: Candles, span: str) 
 
 def _keyboard(texts: Texts, candles: Candles, chosen: str) -> Keyboard:
     symbol = candles.symbol
-    spans = tuple(
+    trading = (
+        Button(texts.plain("button-buy", symbol=symbol), f"buy:{symbol}"),
+        Button(texts.plain("button-sell", symbol=symbol), f"sell:{symbol}"),
+        Button(texts.plain("button-price", symbol=symbol), f"card:{symbol}"),
+    )
+    return (_spans(texts, symbol, chosen), trading)
+
+
+def _spans(texts: Texts, symbol: str, chosen: str) -> tuple[Button, ...]:
+    return tuple(
         Button(
             (CHECK_MARK if span == chosen else "") + texts.plain(f"span-{span}"),
             f"{KIND}:{symbol}:{span}",
         )
         for span in SPANS
     )
-    trading = (
-        Button(texts.plain("button-buy", symbol=symbol), f"buy:{symbol}"),
-        Button(texts.plain("button-sell", symbol=symbol), f"sell:{symbol}"),
-        Button(texts.plain("button-price", symbol=symbol), f"card:{symbol}"),
-    )
-    return (spans, trading)

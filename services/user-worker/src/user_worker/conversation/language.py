@@ -1,7 +1,8 @@
 """/language: buttons to choose a language; a press keeps the choice and changes the message.
 
-The button's data is `language:<language>`. A press counts only under a message this command sent:
-its key says so, and the gateway names only the user's own messages.
+`/language de` keeps it at once. The button's data is `language:<language>`. A press counts only
+under a message this command sent: its key says so, and the gateway names only the user's own
+messages.
 """
 
 from user_worker.conversation import anything_else
@@ -14,12 +15,17 @@ KIND = "language"
 CHECK_MARK = "✓ "
 
 
-async def answer(context: Context, _command: Command) -> list[Reply]:
-    """Offer the languages."""
+async def answer(context: Context, command: Command) -> list[Reply]:
+    """Keep the language that was named, or offer the languages."""
+    texts, said = context.texts, "language-choose"
+    named = _named(command.arguments)
+    if named is not None:
+        await context.preferences.choose_language(context.claim, context.job.user_id, named)
+        texts, said = texts_in(named), "language-chosen"
     return [
         SendText(
-            context.texts.html("language-choose"),
-            keyboard=_keyboard(context.texts.language),
+            texts.html(said),
+            keyboard=_keyboard(texts.language),
             message_key=context.message_key(KIND),
         )
     ]
@@ -36,6 +42,12 @@ async def pressed(context: Context, press: Press) -> list[Reply]:
         EditText(press.message_key, texts.html("language-chosen"), keyboard=_keyboard(language)),
         AnswerPress(press.press_id, texts.plain("language-chosen-short")),
     ]
+
+
+def _named(typed: str) -> str | None:
+    """Find the language typed by its tag or its own name."""
+    name = typed.strip().lower()
+    return next((tag for tag, own in LANGUAGES.items() if name in (tag, own.lower())), None)
 
 
 def _keyboard(chosen: str) -> Keyboard:

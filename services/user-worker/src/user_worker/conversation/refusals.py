@@ -22,8 +22,13 @@ _ANOTHER_SIZE = frozenset(
 def sentence(texts: Texts, refusal: Refusal) -> str:
     """Say why, with the bound that was met where there is one."""
     name = f"refused-{refusal.reason.value}"
+    if refusal.reason is Refused.NOTHING_TO_SPEND and refusal.symbol:
+        return texts.html(f"{name}-of", symbol=refusal.symbol)
     if refusal.bound is None or refusal.reason not in _ANOTHER_SIZE:
         return texts.html(name)
+    if refusal.reason is Refused.TOO_PRECISE:
+        digits = texts.amount(refusal.bound)
+        return texts.html(f"{name}-bound", digits=digits, symbol=refusal.symbol)
     return texts.html(
         f"{name}-bound",
         bound=f"{texts.amount(refusal.bound)} {refusal.symbol}".rstrip(),

@@ -29,7 +29,7 @@ profit-factor = Profitfaktor: { $factor }
 profit-expectancy = Erwartungswert: { $change } je Verkauf
 profit-drawdown = Größter Rückgang: { $value } ({ $ratio })
 profit-fees = Gezahlte Gebühren: { $fees }
-profit-legend = <i>Realisiert: aus Verkauftem. Unrealisiert: auf Gehaltenes, zum Kurs von jetzt. Trefferquote: Verkäufe mit Gewinn. Profitfaktor: Gewinne durch Verluste. Erwartungswert: Mittel eines Verkaufs. Rückgang: der größte Fall von einem Höchststand. Eingezahltes ist kein Gewinn.</i>
+profit-legend = <i>Realisiert: aus Verkauftem. Unrealisiert: auf Gehaltenes, zum Kurs von jetzt. Trefferquote: Verkäufe mit Gewinn. Profitfaktor: Gewinne durch Verluste. Erwartungswert: Mittel eines Verkaufs. Rückgang: der größte Fall des Realisierten von seinem Höchststand. Eingezahltes ist kein Gewinn.</i>
 
 ### /history
 

@@ -2,8 +2,8 @@
 
 price-which = Den Kurs wovon?
 chart-which = Einen Chart wovon?
-symbol-unknown = Etwas namens { $typed } wird hier nicht gehandelt.
-symbol-lookalike = { $typed } enthält Buchstaben oder Zeichen, die nur so aussehen wie die üblichen; dem traue ich nicht.
+symbol-unknown = Etwas namens { $typed } wird hier nicht gehandelt; /price zeigt, was es gibt.
+symbol-lookalike = { $typed } enthält Buchstaben oder Zeichen, die nicht zu A bis Z und 0 bis 9 gehören oder nur so aussehen; dem traue ich nicht.
 symbol-did-you-mean = Meintest du etwas davon?
 prices-away = Ich komme gerade nicht an die Kurse. Es wurde nichts geändert; bitte versuche es gleich noch einmal.
 prices-old = ⚠ Der älteste dieser Kurse ist von { $ago }.
@@ -25,6 +25,7 @@ card-fresh = Das ist der neueste.
 chart-caption =
     <b>{ $symbol }</b> · { $span }
     { $last }
+chart-span-unknown = { $typed } kann ich nicht zeichnen. Über welche Zeit soll es sein?
 chart-empty = Für diese Zeit gibt es noch keine Kurse von { $symbol }.
 
 span-1h = 1 Std.

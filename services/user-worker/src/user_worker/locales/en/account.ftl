@@ -29,7 +29,7 @@ profit-factor = Profit factor: { $factor }
 profit-expectancy = Expectancy: { $change } a sale
 profit-drawdown = Max. drawdown: { $value } ({ $ratio })
 profit-fees = Fees paid: { $fees }
-profit-legend = <i>Realised: from what you sold. Unrealised: on what you hold, at the price of now. Win rate: sales with a gain. Profit factor: gains over losses. Expectancy: the mean of a sale. Drawdown: the largest fall from a peak. Money paid in is no gain.</i>
+profit-legend = <i>Realised: from what you sold. Unrealised: on what you hold, at the price of now. Win rate: sales with a gain. Profit factor: gains over losses. Expectancy: the mean of a sale. Drawdown: the largest fall of what was realised from its peak. Money paid in is no gain.</i>
 
 ### /history
 

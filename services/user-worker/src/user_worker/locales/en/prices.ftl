@@ -2,8 +2,8 @@
 
 price-which = The price of what?
 chart-which = A chart of what?
-symbol-unknown = Nothing called { $typed } is traded here.
-symbol-lookalike = { $typed } has letters or signs that only look like the usual ones, so I do not trust it.
+symbol-unknown = Nothing called { $typed } is traded here; /price lists what is.
+symbol-lookalike = { $typed } has letters or signs that are none of A to Z and 0 to 9 or only look like them, so I do not trust it.
 symbol-did-you-mean = Did you mean one of these?
 prices-away = I cannot get at the prices just now. Nothing was changed; please try again in a moment.
 prices-old = ⚠ The oldest of these prices is from { $ago }.
@@ -25,6 +25,7 @@ card-fresh = Here is the newest.
 chart-caption =
     <b>{ $symbol }</b> · { $span }
     { $last }
+chart-span-unknown = I cannot draw { $typed }. For how long shall it be?
 chart-empty = There are no prices of { $symbol } for that time yet.
 
 span-1h = 1 h
