@@ -259,6 +259,25 @@ async def test_a_picture_is_wide_enough_to_read_and_opens_whole(browser: Browser
         await expect(whole.locator("img")).to_have_js_property("naturalWidth", 480)
 
 
+async def test_an_opened_page_stands_at_the_end_when_pictures_come_late(
+    browser: Browser,
+) -> None:
+    """Where the newest message is: what is above it grows, and it is still in sight."""
+    async with opened(browser) as scene:
+        column = scene.column(ADA)
+        for text in [*("something " * 40 for _ in range(6)), "/start"]:
+            await scene.say(ADA, text)
+        await column.get_by_role("button", name="Chart").click()
+        await expect(column.locator("img.photo")).to_have_count(1)
+
+        await scene.page.reload()
+        await expect(column.locator("img.photo")).to_have_js_property("naturalWidth", 480)
+
+        at_end = "(e) => e.scrollHeight - e.clientHeight - e.scrollTop < 2"
+        scroll = await column.locator(".scroll").element_handle()
+        await scene.page.wait_for_function(at_end, arg=scroll, timeout=5000)
+
+
 async def test_a_table_is_not_followed_by_an_empty_line(browser: Browser) -> None:
     """A code block stands on lines of its own; the line break after it is not one more."""
     async with opened(browser) as scene:

@@ -30,6 +30,7 @@ export class Column {
     this.commands = [];
     this.chosen = 0;
     this.blocked = false;
+    this.following = true;
     this.element = template.content.firstElementChild.cloneNode(true);
     this.field = this.find("textarea");
     this.list = this.find(".messages");
@@ -95,7 +96,7 @@ export class Column {
 
   // What changed on the server. `whole`: this is everything, not only changes.
   update(changes, whole) {
-    const atBottom = this.isAtBottom();
+    this.following = whole || this.isAtBottom();
     if (whole) this.forgetAllBut(new Set(changes.messages.map((m) => m.message_id)));
     for (const message of changes.messages) this.showMessage(message);
     for (const id of changes.deleted) this.removeMessage(id);
@@ -107,7 +108,7 @@ export class Column {
     this.showTyping(changes.action);
     this.showReplyKeyboard(changes.reply_keyboard);
     this.showState();
-    if (atBottom || whole) this.toBottom();
+    if (this.following) this.toBottom();
   }
 
   showState() {
@@ -174,9 +175,10 @@ export class Column {
     const image = element("img", "photo");
     image.alt = message.text ? "Picture with the text below" : "Picture";
     image.src = message.photo;
-    const atBottom = this.isAtBottom();
+    // It takes its room once it is there; whoever read the end still does then.
+    const { following } = this;
     image.addEventListener("load", () => {
-      if (atBottom) this.toBottom();
+      if (following) this.toBottom();
     });
     const link = element("a", "picture", image);
     link.href = message.photo;
