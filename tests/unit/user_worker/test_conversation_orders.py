@@ -366,10 +366,10 @@ async def test_a_withdrawn_offer_cannot_be_confirmed() -> None:
     chat = Chat()
     await chat.command("sell 50% BTC")
     confirm = chat.buttons[0].data
-    assert "You withdrew this offer. No BTC was sold" in await chat.press("Cancel")
+    assert "This offer is withdrawn. No BTC was sold" in await chat.press("Cancel")
     await chat.say(Press(confirm, chat.message_key, "press"))
 
-    assert "You withdrew" in chat.text
+    assert "is withdrawn" in chat.text
     assert not chat.services.trading.confirmed
 
 
