@@ -137,7 +137,7 @@ async def test_a_redis_that_stops_answering_delays_no_step(serve: Serve, redis_u
 
 
 async def test_a_flushed_or_spoilt_cache_changes_no_answer(serve: Serve, redis_url: str) -> None:
-    """Another symbol's quote, a wrong time or one that cannot be, garbage, another
+    """Another symbol's quote, another price, a wrong time or one that cannot be, garbage, another
     type: passed over; prices go on.
     """
     key, soon, far = quote_key("BTC"), in_microseconds(2), in_microseconds(10**6)
@@ -145,6 +145,7 @@ async def test_a_flushed_or_spoilt_cache_changes_no_answer(serve: Serve, redis_u
         for spoil in (
             redis.flushall(),
             redis.hset(key, mapping={"t": soon, "q": lie("DOGE", 1.5)}),
+            redis.hset(key, mapping={"t": soon, "q": lie("BTC", 1.5)}),
             redis.hset(key, mapping={"t": soon, "q": timeless(10**15, 0)}),
             redis.hset(key, mapping={"t": soon, "q": timeless(1, -1)}),
             redis.hset(key, mapping={"t": soon, "q": lie("BTC", 10**6)}),
