@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 from tests.unit.user_worker.fakes import (
+    ANN,
     BEN,
     CLAIM,
     POOL,
@@ -15,6 +17,7 @@ from tests.unit.user_worker.fakes import (
     FakePreferences,
     FakeServices,
     job_of,
+    until,
 )
 
 from kernel.sharding import ShardKey
@@ -280,6 +283,19 @@ async def test_an_outage_takes_the_count_back() -> None:
     task.cancel()
 
 
+async def test_a_job_that_has_run_is_not_condemned_while_the_gateway_is_away() -> None:
+    """Whatever ends its owners now, it is not the job."""
+    inbox, attempts = FakeInbox(), FakeAttempts()
+    job = accepted(inbox)
+    inbox.failures = [DependencyDown("gateway", "down")]
+    waiting = execution(inbox, Failing(), attempts=attempts, after_outage=Pauses(30, 30))
+    task = asyncio.create_task(waiting.work(turn(job, may_have_run=True)))
+    await until(lambda: inbox.calls)
+
+    assert {} == attempts.begun
+    task.cancel()
+
+
 async def test_a_fresh_job_is_not_counted() -> None:
     """It costs no write in the usual case."""
     inbox, attempts = FakeInbox(), FakeAttempts()
@@ -340,6 +356,45 @@ async def test_a_confirmation_waits_for_an_inbox_that_is_away() -> None:
 
     assert Ending.ENDED is await pressed(inbox, handler, job)
     assert 1 == handler.calls
+
+
+async def test_an_order_of_a_confirmation_that_is_set_aside_is_told_of() -> None:
+    """Also when it died with its owners, and however long the database is away."""
+    services, inbox, attempts = FakeServices(), FakeInbox(), FakeAttempts()
+    services.trading.failures = [DependencyDown("database", "down")] * 5
+    draft_id = uuid4()
+    conversation = Conversation(services.as_services(), presses={"confirm": Failing()})
+    works = Execution(
+        conversation, inbox, attempts, asyncio.Semaphore(4), Tries(3, 0.2, SOON, SOON)
+    )
+    for data in (f"confirm:{draft_id}", "confirm:nothing", f"cancel:{draft_id}"):
+        job = job_of(Press(data))
+        inbox.accepted.append(job)
+        attempts.begun[job.job_id] = 3
+        await works.work(turn(job, may_have_run=True))
+
+    assert [(ANN, draft_id)] == services.trading.told_of
+    assert {Outcome.SET_ASIDE} == {delivery.outcome for delivery in inbox.deliveries}
+    assert 3 == len(inbox.deliveries)
+
+
+async def test_a_mistake_in_seeing_a_job_through_does_not_stop_the_users_line() -> None:
+    """The job ends all the same."""
+    services, inbox, attempts = FakeServices(), FakeInbox(), FakeAttempts()
+    services.trading.failures = [ValueError("a mistake")]
+    job = job_of(Press(f"confirm:{uuid4()}"))
+    inbox.accepted.append(job)
+    attempts.begun[job.job_id] = 3
+    works = Execution(
+        Conversation(services.as_services()),
+        inbox,
+        attempts,
+        asyncio.Semaphore(4),
+        Tries(3, 0.2, SOON, SOON),
+    )
+
+    assert Ending.ENDED is await works.work(turn(job, may_have_run=True))
+    assert Outcome.SET_ASIDE is inbox.deliveries[0].outcome
 
 
 def test_what_moves_money_is_named_in_one_place() -> None:

@@ -8,7 +8,10 @@
 
 A try is counted in memory. A job that ends the whole process would start from zero with each new
 owner, so one that an earlier owner may have been working is also counted in the database, before it
-runs.
+runs. It is forgiven when it has run: owners that end while the gateway is away do not condemn it.
+
+A job that is set aside may have begun something that goes on, such as an order: the apology is not
+the last word on it (`Conversation.see_through`).
 
 A stream can be written to by whoever reaches Redis. What moves money (`book.moves_money`) is
 therefore worked as the inbox has it, never as a stream told it; an invented job ends there.
@@ -112,10 +115,12 @@ class Execution:
                 return Ending.UNKNOWN
             if answer is None:
                 return Ending.ABANDONED
+            has_run = answer.outcome is Outcome.DONE
+            if has_run:
+                await self._forgive(turn)
             ending = await self._deliver(turn, answer)
-            if turn.may_have_run:
-                with suppress(DependencyDown, ClaimLost):  # the row goes by its age, then
-                    await self._attempts.forgive(turn.claim, turn.job.job_id)
+            if not has_run:
+                await self._forgive(turn)
             metrics.JOBS.labels(
                 answer.outcome.value if ending is Ending.ENDED else ending.value
             ).inc()
@@ -149,6 +154,11 @@ class Execution:
                 return answer
             if await is_set_within(turn.draining, pause):
                 return None
+
+    async def _forgive(self, turn: Turn) -> None:
+        if turn.may_have_run:
+            with suppress(DependencyDown, ClaimLost):  # the row goes by its age, then
+                await self._attempts.forgive(turn.claim, turn.job.job_id)
 
     async def _attempt(self, turn: Turn) -> _Answer:
         job, claim = turn.job, turn.claim
@@ -214,11 +224,32 @@ class Execution:
             shard=str(job.key),
             error=error,
         )
+        await self._see_through(turn)
         try:
             language = await turn.preferences.language(turn.job.user_id)
         except DependencyDown:
             language = None
         return _Answer(apology(turn.job, language), Outcome.SET_ASIDE, _kept(error))
+
+    async def _see_through(self, turn: Turn) -> None:
+        """Have the user told of what the job has begun, once that has ended."""
+        after_outage, missed = iter(self._tries.after_outage), set[str]()
+        while True:
+            try:
+                await self._conversation.see_through(turn.job, turn.claim)
+            except ClaimLost:
+                raise
+            except DependencyDown as outage:
+                note_outage(outage, "see-through")
+                missed.add(outage.dependency)
+                await asyncio.sleep(next(after_outage))
+            except Exception:  # noqa: BLE001 (a user's line never stops)
+                _log.exception("job_not_seen_through", job_id=str(turn.job.job_id))
+                return
+            else:
+                for dependency in missed:
+                    note_answer(dependency, "see-through")
+                return
 
 
 def _kept(error: str) -> str:

@@ -135,6 +135,19 @@ class Conversation:
             case Unsupported() as thing:
                 return await anything_else.unsupported(context, thing)
 
+    async def see_through(self, job: Job, claim: Claim) -> None:
+        """See to what a job that is set aside may have begun: nobody else tells of it.
+
+        May raise DependencyDown, ClaimLost.
+        """
+        match job.input:
+            case Press(data) if data.partition(":")[0] == confirming.CONFIRM:
+                draft_id = confirming.draft_of(data)
+                if draft_id is not None:
+                    await self._services.trading.tell_of(claim, job.user_id, draft_id)
+            case _:
+                return
+
 
 def apology(job: Job, language: str | None) -> list[Reply]:
     """Say politely that a job could not be worked; names no cause."""
