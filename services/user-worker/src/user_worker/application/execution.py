@@ -13,8 +13,9 @@ runs. It is forgiven when it has run: owners that end while the gateway is away 
 A job that is set aside may have begun something that goes on, such as an order: the apology is not
 the last word on it (`Conversation.see_through`).
 
-A stream can be written to by whoever reaches Redis. What moves money (`book.moves_money`) is
-therefore worked as the inbox has it, never as a stream told it; an invented job ends there.
+A stream can be written to by whoever reaches Redis. What moves money or cannot be undone
+(`book.needs_proof`) is therefore worked as the inbox has it, never as a stream told it; an invented
+job ends there.
 
 An attempt holds one of the worker's slots only while it runs, never while it rests: users whose
 dependency is down keep nobody else waiting. A handler may run more than once, so its effects are
@@ -33,7 +34,7 @@ from kernel.sharding import Claim
 from user_worker import metrics
 from user_worker.application.outages import note_answer, note_outage
 from user_worker.application.waiting import is_set_within
-from user_worker.conversation.book import Conversation, apology, moves_money
+from user_worker.conversation.book import Conversation, apology, needs_proof
 from user_worker.domain.jobs import Job
 from user_worker.domain.pauses import Pauses
 from user_worker.domain.replies import Reply
@@ -167,7 +168,7 @@ class Execution:
             if begun >= self._tries.tries_max:
                 return await self._set_aside(turn, f"begun {begun} times and never ended")
         try:
-            if moves_money(job.input):
+            if needs_proof(job):
                 job = await self._as_accepted(turn)
             return _Answer(await self._conversation.answer(job, claim, turn.preferences))
         except DependencyDown:
