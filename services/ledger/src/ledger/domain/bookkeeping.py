@@ -11,8 +11,10 @@ decides everything: the database executes, and refuses what would make a balance
 Every action looks before it changes anything, so a refused one has changed nothing. A linked group
 keeps an undo log: when one member is refused, what the others did is taken back.
 
-Which refusals are durable: all but two kinds. SHARD_MISMATCH, and NOT_FOUND for a user nobody has
-registered, leave no key behind, because the caller may not be the one the key belongs to; and
+Which refusals are durable: all but three kinds. SHARD_MISMATCH, and NOT_FOUND for a user nobody has
+registered, leave no key behind, because the caller may not be the one the key belongs to; NOT_FOUND
+for an asset that is not in the registry leaves none, because the registry is a remembered one and
+the asset may be younger: an executed order must not be refused its posting for ever; and
 IDEMPOTENCY_MISMATCH never overwrites the first answer. The other members of a group that failed so
 leave none either.
 """
@@ -72,6 +74,7 @@ _RESOLVED = {
 }
 _NOT_FOUND = _Refusal(Outcome.NOT_FOUND)
 _UNREGISTERED = _Refusal(Outcome.NOT_FOUND, durable=False)
+_UNKNOWN_ASSET = _Refusal(Outcome.NOT_FOUND, durable=False)
 _INSUFFICIENT = _Refusal(Outcome.INSUFFICIENT_FUNDS)
 _LIMIT = _Refusal(Outcome.LIMIT_EXCEEDED)
 _MISMATCH = _Refusal(Outcome.IDEMPOTENCY_MISMATCH, durable=False)
@@ -272,8 +275,10 @@ class Bookkeeper:
         if isinstance(hold, _Refusal):
             return hold
         spent, received = action.spent, action.received
-        if hold.asset_id != spent.asset_id or received.asset_id not in self._picture.registry:
+        if hold.asset_id != spent.asset_id:
             return _NOT_FOUND
+        if received.asset_id not in self._picture.registry:
+            return _UNKNOWN_ASSET
         if spent.value > hold.amount:
             return _INSUFFICIENT
         credited = self._accounts.get((action.user_id, received.asset_id)) or AccountState(
@@ -339,10 +344,12 @@ class Bookkeeper:
         account = self._accounts.get((action.user_id, amount.asset_id))
         if account is None:
             return _NOT_FOUND
+        asset = self._picture.registry.get(amount.asset_id)
+        if asset is None:
+            return _UNKNOWN_ASSET
         given = account.faucet_given + amount.value
         posted = account.posted + amount.value
-        faucet_max = self._picture.registry[amount.asset_id].faucet_max
-        if faucet_max is None or given > faucet_max:
+        if asset.faucet_max is None or given > asset.faucet_max:
             return _LIMIT
         if posted >= BALANCE_LIMIT or (
             account.posted_max is not None and posted > account.posted_max
