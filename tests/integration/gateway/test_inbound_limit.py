@@ -246,6 +246,17 @@ async def test_a_refused_press_is_answered_silently(house: House) -> None:
     assert len(await house.jobs()) == 1
 
 
+@pytest.mark.parametrize("tokens", ["-1000000000", "-inf", "nan", "many"])
+async def test_a_bucket_that_lies_shuts_nobody_out(redis: Redis, tokens: str) -> None:
+    """It counts as full; the user's real flood is held to the limit still."""
+    limit = InboundLimit(redis, 1, 0.001, 5)
+    await limit.rushes(incoming(5, [1]))
+    (key,) = await redis.keys("*")
+    await redis.hset(key, "t", tokens)
+
+    assert [5, 6, 7] == refused(await limit.rushes(incoming(5, range(100, 108))))
+
+
 async def test_a_stranger_over_the_limit_is_no_user(house: House) -> None:
     """While sign-ups are closed nobody is known to whom an answer could go; nothing fails."""
     house.environ = {

@@ -112,6 +112,13 @@ def lie(symbol: str, stated_in_seconds: float) -> bytes:
     return quote.SerializeToString()
 
 
+def timeless(seconds: int, nanos: int) -> bytes:
+    """A quote of a time that cannot be."""
+    quote = Quote(symbol="BTC", currency="USDT", price="64000", source=QUOTE_SOURCE_SIMULATED)
+    quote.stated_at.seconds, quote.stated_at.nanos = seconds, nanos
+    return quote.SerializeToString()
+
+
 async def test_a_redis_that_stops_answering_delays_no_step(serve: Serve, redis_url: str) -> None:
     """While it hangs quotes go on within their time; when it is back it is used again."""
     async with serve() as pricing, Redis.from_url(redis_url) as redis:
@@ -130,12 +137,17 @@ async def test_a_redis_that_stops_answering_delays_no_step(serve: Serve, redis_u
 
 
 async def test_a_flushed_or_spoilt_cache_changes_no_answer(serve: Serve, redis_url: str) -> None:
-    """Another symbol's quote, a wrong time, garbage, another type: passed over; prices go on."""
+    """Another symbol's quote, another price, a wrong time or one that cannot be, garbage, another
+    type: passed over; prices go on.
+    """
     key, soon, far = quote_key("BTC"), in_microseconds(2), in_microseconds(10**6)
     async with serve() as pricing, Redis.from_url(redis_url) as redis:
         for spoil in (
             redis.flushall(),
             redis.hset(key, mapping={"t": soon, "q": lie("DOGE", 1.5)}),
+            redis.hset(key, mapping={"t": soon, "q": lie("BTC", 1.5)}),
+            redis.hset(key, mapping={"t": soon, "q": timeless(10**15, 0)}),
+            redis.hset(key, mapping={"t": soon, "q": timeless(1, -1)}),
             redis.hset(key, mapping={"t": soon, "q": lie("BTC", 10**6)}),
             redis.hset(key, mapping={"t": far, "q": lie("BTC", 10**6)}),
             redis.hset(key, mapping={"t": "soon", "q": b"\xff"}),

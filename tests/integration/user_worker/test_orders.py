@@ -239,6 +239,7 @@ async def test_a_stale_claim_writes_nothing(room: Room) -> None:
         room.orders.accept(stale, user_id, draft.draft_id, ""),
         room.orders.record(stale, order, HELD, nobody_waits=True),
         room.orders.tell_later(stale, order.order_id),
+        room.orders.tell_of(stale, user_id, order.order_id),
         room.events.mark_relayed(stale, [uuid4()]),
     ):
         with pytest.raises(ClaimLost):
@@ -310,6 +311,44 @@ async def test_an_end_and_its_event_are_one_transaction(
     assert events == await room.count("events")
     told = await room.events.unrelayed([claim], 10)
     assert [("de", ended.order, claim)] * events == [(e.language, e.order, e.claim) for e in told]
+
+
+async def test_what_became_of_an_order_is_told_of_on_demand(room: Room) -> None:
+    """Before its end and after it, once; nobody else's, and not from another shard."""
+    claim, other, user_id = await room.claim_shard(0), await room.claim_shard(1), uuid4()
+    early, late = await room.accepted(claim, user_id), await room.accepted(claim, user_id)
+    await room.orders.tell_of(claim, user_id, early.order_id)
+    for order in (early, late):
+        await room.orders.record(claim, order, NO_FUNDS, nobody_waits=False)
+    assert [early.order_id] == [row["order_id"] for row in await room.rows("events")]
+
+    await room.orders.tell_of(claim, uuid4(), late.order_id)
+    await room.orders.tell_of(other, user_id, late.order_id)
+    await room.orders.tell_of(claim, user_id, uuid4())
+    assert 1 == await room.count("events")
+    for _ in range(2):
+        await room.orders.tell_of(claim, user_id, early.order_id)
+        await room.orders.tell_of(claim, user_id, late.order_id)
+    assert {early.order_id, late.order_id} == {e["order_id"] for e in await room.rows("events")}
+    assert 2 == await room.count("events")
+
+
+async def test_an_end_that_comes_while_it_is_asked_for_is_told_of(room: Room) -> None:
+    """Whoever commits first: an event, and no order is forgotten."""
+    claim, user_id = await room.claim_shard(0), uuid4()
+    order = await room.accepted(claim, user_id)
+    async with room.connections.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "UPDATE worker.orders SET state = 'rejected', refused = 'too-late',"
+            " ended_at = clock_timestamp() WHERE order_id = $1",
+            order.order_id,
+        )
+        asking = asyncio.create_task(room.orders.tell_of(claim, user_id, order.order_id))
+        await asyncio.sleep(0.2)
+        assert not asking.done()
+    await asking
+
+    assert 1 == await room.count("events")
 
 
 async def test_an_event_that_commits_late_is_not_passed_over(room: Room) -> None:

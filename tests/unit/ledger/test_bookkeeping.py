@@ -24,7 +24,9 @@ from tests.unit.ledger.books import (
     written,
 )
 
+from kernel.money import AssetId
 from kernel.sharding import ShardKey
+from ledger.domain.assets import Asset
 from ledger.domain.bookkeeping import decide
 from ledger.domain.operations import (
     Action,
@@ -457,3 +459,30 @@ def test_requests_of_one_batch_are_answered_as_if_they_came_one_by_one(
             one_by_one.accounts[key].posted,
             one_by_one.accounts[key].held,
         )
+
+
+def test_an_asset_younger_than_the_remembered_registry_is_refused_for_now_only() -> None:
+    """An executed order is posted as soon as the registry has been read again; nothing stays."""
+    sol = AssetId("paper:SOL")
+    bought = Operation(
+        "fill",
+        Fill(USER, ORDER, usdt(100), Amount(sol, Decimal(1)), Amount(sol, Decimal(0)), Side.BUY),
+    )
+    (_, _), changes = decide(RICH, [(SHARD, [held()]), (SHARD, [bought])])
+    before = check(RICH, changes)
+    assert names(before, bought) == ["NOT_FOUND"]
+    assert "fill" not in before.keys
+
+    later = replace(before, registry={**before.registry, sol: Asset(sol, "SOL", 9, None)})
+    assert names(later, bought, bought) == ["APPLIED", "APPLIED*"]
+
+
+def test_a_gift_of_an_unknown_asset_fails_no_neighbour() -> None:
+    """It has an account, made a moment ago; the registry remembered here is older."""
+    sol = AssetId("paper:SOL")
+    before = picture(account(USER, 101, USDT), account(USER, 103, sol))
+    gift = Operation("sol", Faucet(USER, Amount(sol, Decimal(1))))
+
+    assert names(before, gift, Operation("usdt", Faucet(USER, usdt(1)))) == ["NOT_FOUND", "APPLIED"]
+    _, changes = decide(before, [(SHARD, [gift])])
+    assert changes.keys == {}

@@ -281,6 +281,7 @@ class FakeTrading(Switch):
     drafts_of_jobs: dict[UUID, UUID] = field(default_factory=dict)
     confirmed: dict[UUID, Order] = field(default_factory=dict)
     slippages: list[int] = field(default_factory=list)
+    told_of: list[tuple[UUID, UUID]] = field(default_factory=list)
 
     async def propose(
         self, claim: Claim, job_id: UUID, user_id: UUID, wish: Wish, slippage_basis_points: int
@@ -307,6 +308,10 @@ class FakeTrading(Switch):
             self.drafts[draft_id] = draft
             self.confirmed[draft_id] = order_of(draft, self.ends_as, self.refused)
         return self.confirmed.get(draft_id, draft)
+
+    async def tell_of(self, claim: Claim, user_id: UUID, draft_id: UUID) -> None:
+        self.pass_or_raise()
+        self.told_of.append((user_id, draft_id))
 
     async def cancel(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Draft | None:
         draft = await self.draft(user_id, draft_id)

@@ -319,6 +319,9 @@ class MemoryOrders:
     async def tell_later(self, claim: Claim, order_id: UUID) -> Seen:
         return self.way.go(lambda: self._tell_later(claim, order_id))
 
+    async def tell_of(self, claim: Claim, user_id: UUID, order_id: UUID) -> None:
+        self.way.go(lambda: self._tell_of(claim, user_id, order_id))
+
     async def look(self, order_id: UUID) -> Seen:
         return self.way.go(lambda: self._seen(order_id))
 
@@ -371,6 +374,13 @@ class MemoryOrders:
             row.steps.append((change.step, change.outcome, claim.epoch))
             row.is_event |= change.state.is_final and (nobody_waits or row.tell_later)
         return self._seen(order.order_id)
+
+    def _tell_of(self, claim: Claim, user_id: UUID, order_id: UUID) -> None:
+        self.way.fence(claim)
+        row = self.rows.get(order_id)
+        if row is not None and row.order.draft.user_id == user_id:
+            row.tell_later |= not row.order.state.is_final
+            row.is_event |= row.order.state.is_final
 
     def _tell_later(self, claim: Claim, order_id: UUID) -> Seen:
         self.way.fence(claim)

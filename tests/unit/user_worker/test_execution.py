@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 from tests.unit.user_worker.fakes import (
+    ANN,
     BEN,
     CLAIM,
     POOL,
@@ -15,20 +17,19 @@ from tests.unit.user_worker.fakes import (
     FakePreferences,
     FakeServices,
     job_of,
+    until,
 )
 
 from kernel.sharding import ShardKey
 from user_worker.application.execution import ERROR_CHARACTERS_MAX, Ending, Execution, Tries, Turn
 from user_worker.conversation.book import (
-    COMMANDS,
-    MONEY_COMMANDS,
-    MONEY_PRESSES,
     PRESSES,
+    PROVEN_PRESSES,
     Conversation,
-    moves_money,
+    needs_proof,
 )
 from user_worker.conversation.context import Context, PressHandler
-from user_worker.domain.jobs import Command, Job, Press, Text
+from user_worker.domain.jobs import Command, Input, Job, Press, Text
 from user_worker.domain.pauses import Pauses
 from user_worker.domain.replies import Reply, SendText
 from user_worker.errors import ClaimLost, DependencyDown
@@ -56,9 +57,14 @@ def execution(
     )
 
 
+def later(what: Input, **fields: str) -> Job:
+    """Make a job that is not the user's first."""
+    return job_of(what, seq=2, **fields)  # type: ignore[arg-type]
+
+
 def accepted(inbox: FakeInbox, *, language_code: str = "en") -> Job:
     """Put a job that does `do` into the inbox."""
-    job = job_of(Command("do"), language_code=language_code)
+    job = later(Command("do"), language_code=language_code)
     inbox.accepted.append(job)
     return job
 
@@ -183,7 +189,7 @@ async def test_deliver_is_repeated_for_as_long_as_the_gateway_is_away() -> None:
 
 async def test_a_job_the_inbox_does_not_know_is_forgotten() -> None:
     """The stream invented it."""
-    assert Ending.UNKNOWN is await work(FakeInbox(), Failing(), job=job_of(Command("do")))
+    assert Ending.UNKNOWN is await work(FakeInbox(), Failing(), job=later(Command("do")))
 
 
 async def test_refused_replies_become_an_apology() -> None:
@@ -219,7 +225,7 @@ async def test_a_resting_job_keeps_no_other_user_waiting() -> None:
     """With one slot only, a job whose dependency is down lets another through."""
     inbox = FakeInbox()
     stuck = accepted(inbox)
-    quick = job_of(Command("help"))
+    quick = later(Command("help"))
     inbox.accepted.append(quick)
     one_slot = execution(
         inbox, Failing(DependencyDown("wallet", "down")), slots=1, after_outage=Pauses(30, 30)
@@ -280,6 +286,19 @@ async def test_an_outage_takes_the_count_back() -> None:
     task.cancel()
 
 
+async def test_a_job_that_has_run_is_not_condemned_while_the_gateway_is_away() -> None:
+    """Whatever ends its owners now, it is not the job."""
+    inbox, attempts = FakeInbox(), FakeAttempts()
+    job = accepted(inbox)
+    inbox.failures = [DependencyDown("gateway", "down")]
+    waiting = execution(inbox, Failing(), attempts=attempts, after_outage=Pauses(30, 30))
+    task = asyncio.create_task(waiting.work(turn(job, may_have_run=True)))
+    await until(lambda: inbox.calls)
+
+    assert {} == attempts.begun
+    task.cancel()
+
+
 async def test_a_fresh_job_is_not_counted() -> None:
     """It costs no write in the usual case."""
     inbox, attempts = FakeInbox(), FakeAttempts()
@@ -291,7 +310,7 @@ async def test_a_fresh_job_is_not_counted() -> None:
 async def test_a_confirmation_a_stream_invented_changes_nothing() -> None:
     """The inbox has no such job: no handler runs, nothing is set aside, nothing is delivered."""
     inbox, handler = FakeInbox(), Failing()
-    forged = job_of(Press("confirm:00000000-0000-4000-8000-000000000001"))
+    forged = later(Press("confirm:00000000-0000-4000-8000-000000000001"))
 
     assert Ending.UNKNOWN is await pressed(inbox, handler, forged)
     assert 0 == handler.calls
@@ -302,14 +321,14 @@ async def test_a_confirmation_a_stream_invented_changes_nothing() -> None:
     "lie",
     [
         {"user_id": BEN},
-        {"user_seq": 2},
+        {"user_seq": 3},
         {"key": ShardKey(POOL, 5)},
     ],
 )
 async def test_a_confirmation_under_anothers_name_is_invented(lie: dict[str, object]) -> None:
     """A real job's id with another user, another place or another shard."""
     inbox, handler = FakeInbox(), Failing()
-    job = job_of(Press("confirm:1"))
+    job = later(Press("confirm:1"))
     inbox.accepted.append(job)
 
     assert Ending.UNKNOWN is await pressed(inbox, handler, replace(job, **lie))  # type: ignore[arg-type]
@@ -320,7 +339,7 @@ async def test_a_confirmation_under_anothers_name_is_invented(lie: dict[str, obj
 async def test_a_confirmation_is_worked_as_the_inbox_has_it() -> None:
     """What a stream says of the same job does not count."""
     inbox, seen = FakeInbox(), list[str]()
-    job = job_of(Press("confirm:mine"))
+    job = later(Press("confirm:mine"))
     inbox.accepted.append(job)
 
     async def handler(_context: Context, press: Press) -> list[Reply]:
@@ -334,7 +353,7 @@ async def test_a_confirmation_is_worked_as_the_inbox_has_it() -> None:
 async def test_a_confirmation_waits_for_an_inbox_that_is_away() -> None:
     """An outage is no answer."""
     inbox, handler = FakeInbox(), Failing()
-    job = job_of(Press("confirm:1"))
+    job = later(Press("confirm:1"))
     inbox.accepted.append(job)
     inbox.failures = [DependencyDown("gateway", "down")] * 3
 
@@ -342,14 +361,65 @@ async def test_a_confirmation_waits_for_an_inbox_that_is_away() -> None:
     assert 1 == handler.calls
 
 
-def test_what_moves_money_is_named_in_one_place() -> None:
-    """Every such button exists; nothing else is read twice."""
-    assert MONEY_PRESSES <= PRESSES.keys()
-    assert MONEY_COMMANDS <= COMMANDS.keys()
-    assert moves_money(Press("confirm:1"))
-    assert not moves_money(Press("cancel:1"))
-    assert not moves_money(Text("confirm:1"))
-    assert not moves_money(Command("confirm"))
+async def test_an_order_of_a_confirmation_that_is_set_aside_is_told_of() -> None:
+    """Also when it died with its owners, and however long the database is away."""
+    services, inbox, attempts = FakeServices(), FakeInbox(), FakeAttempts()
+    services.trading.failures = [DependencyDown("database", "down")] * 5
+    draft_id = uuid4()
+    conversation = Conversation(services.as_services(), presses={"confirm": Failing()})
+    works = Execution(
+        conversation, inbox, attempts, asyncio.Semaphore(4), Tries(3, 0.2, SOON, SOON)
+    )
+    for data in (f"confirm:{draft_id}", "confirm:nothing", f"cancel:{draft_id}"):
+        job = later(Press(data))
+        inbox.accepted.append(job)
+        attempts.begun[job.job_id] = 3
+        await works.work(turn(job, may_have_run=True))
+
+    assert [(ANN, draft_id)] == services.trading.told_of
+    assert {Outcome.SET_ASIDE} == {delivery.outcome for delivery in inbox.deliveries}
+    assert 3 == len(inbox.deliveries)
+
+
+async def test_a_mistake_in_seeing_a_job_through_does_not_stop_the_users_line() -> None:
+    """The job ends all the same."""
+    services, inbox, attempts = FakeServices(), FakeInbox(), FakeAttempts()
+    services.trading.failures = [ValueError("a mistake")]
+    job = later(Press(f"confirm:{uuid4()}"))
+    inbox.accepted.append(job)
+    attempts.begun[job.job_id] = 3
+    works = Execution(
+        Conversation(services.as_services()),
+        inbox,
+        attempts,
+        asyncio.Semaphore(4),
+        Tries(3, 0.2, SOON, SOON),
+    )
+
+    assert Ending.ENDED is await works.work(turn(job, may_have_run=True))
+    assert Outcome.SET_ASIDE is inbox.deliveries[0].outcome
+
+
+@pytest.mark.parametrize("what", [Command("do"), Text("btc"), Press("card:BTC")])
+async def test_a_users_first_job_is_worked_as_the_inbox_has_it(what: Input) -> None:
+    """It gives the user his place in the books: an invented one would give him a wrong one."""
+    inbox, handler = FakeInbox(), Failing()
+    first = job_of(what)
+    assert Ending.UNKNOWN is await work(inbox, handler, job=first)
+    assert (0, []) == (handler.calls, inbox.deliveries)
+
+    inbox.accepted.append(first)
+    assert Ending.ENDED is await work(inbox, handler, job=first)
+
+
+def test_what_needs_proof_is_named_in_one_place() -> None:
+    """Every such button exists; nothing else of a known user is read twice."""
+    assert PROVEN_PRESSES <= PRESSES.keys()
+    for data in ("confirm:1", "forget:yes", "settings:slippage:300"):
+        assert needs_proof(later(Press(data)))
+    for what in (Press("cancel:1"), Text("confirm:1"), Command("forget"), Command("start")):
+        assert not needs_proof(later(what))
+        assert needs_proof(job_of(what))
 
 
 async def pressed(inbox: FakeInbox, handler: PressHandler, job: Job) -> Ending:

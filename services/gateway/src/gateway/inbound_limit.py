@@ -6,7 +6,8 @@ update met again (Telegram repeats what was not acknowledged, Redis' client what
 changes nothing. The newest update ids that took a token take no second one. And a rush, which lasts
 from the first update refused until the bucket is full again, has a name, the time it began: by that
 name the user is told of it once, whoever refuses the rest. A bucket expires when it would be full,
-and the rush with it.
+and the rush with it. A bucket owes no tokens: one that says so is none of ours and counts as full,
+or it would shut its user out for as long as it likes.
 
 Redis away, or slower than a gateway can wait: everything passes, counted. Limits protect against
 excess; they must not stop the service.
@@ -47,6 +48,7 @@ local answers, arg = {}, 3
 for _, key in ipairs(KEYS) do
   local bucket = redis.call('HMGET', key, 't', 'at', 'passed', 'rush')
   local tokens, at = tonumber(bucket[1]) or burst, tonumber(bucket[2]) or now
+  if not (tokens >= 0) then tokens = burst end
   local passed, rush = bucket[3] or ' ', tonumber(bucket[4]) or 0
   tokens = math.min(burst, tokens + math.max(0, now - at) / 1000000 * rate)
   if tokens >= burst then rush = 0 end

@@ -4,11 +4,14 @@ Per symbol a hash under `kernel.names.quote_key`: `t`, when the quote was stated
 1970), and `q`, the quote as a serialized purser.pricing.v1.Quote. A script compares and writes in
 one go, so the first replica of a step writes and the others learn what it wrote. Each key forgets
 itself. What is read is not trusted: a quote that is unreadable, of another symbol, currency or
-source, or from further ahead than clocks differ is passed over for the replica's own.
+source, from further ahead than clocks differ, or of another price than a market's move explains is
+passed over for the replica's own. The venue trades on these prices: whoever can write to Redis must
+not be able to name one.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import redis.asyncio
 import redis.exceptions
@@ -17,6 +20,7 @@ from google.protobuf.message import DecodeError
 from chassis.errors import TryAgain
 from chassis.redis import translating
 from kernel.malformed import Malformed
+from kernel.money import exact
 from kernel.names import quote_key
 from pricing import metrics
 from pricing.domain import Quote, Source
@@ -25,6 +29,10 @@ from purser.pricing.v1 import pricing_pb2
 
 AHEAD_MAX = timedelta(seconds=5)
 """How far ahead of the own quote another replica's may be: more than honest clocks differ."""
+
+APART_MAX = Decimal("0.01")
+"""How far another replica's price may be from the own, as a share of it: two honest ones differ by
+what the market moves in `AHEAD_MAX`, and by no more than exchanges may differ."""
 
 _WRITE_IF_NEWER = """
 local kept = tonumber(redis.call('HGET', KEYS[1], 't') or '0')
@@ -89,11 +97,21 @@ def _believe(own: Quote, kept: bytes | None) -> Quote:
         return own
     other = _quote_of(kept)
     ahead = other.stated_at - own.stated_at if other is not None else -_MICROSECOND
-    if other is None or _kind(other) != _kind(own) or not timedelta(0) <= ahead <= AHEAD_MAX:
+    if (
+        other is None
+        or _kind(other) != _kind(own)
+        or not timedelta(0) <= ahead <= AHEAD_MAX
+        or not _is_near(own.price, other.price)
+    ):
         metrics.SHARED_QUOTES.labels("failed").inc()
         return own
     metrics.SHARED_QUOTES.labels("adopted").inc()
     return other
+
+
+def _is_near(own: Decimal, other: Decimal) -> bool:
+    with exact():
+        return abs(other - own) <= own * APART_MAX
 
 
 def _quote_of(kept: bytes) -> Quote | None:

@@ -40,7 +40,7 @@ def quote_to_message(quote: Quote) -> pricing_pb2.Quote:
 
 
 def quote_from_message(message: pricing_pb2.Quote) -> Quote:
-    """Read a quote. Raises Malformed (a MalformedQuote or a MalformedAmount)."""
+    """Read a quote. Raises Malformed (a MalformedQuote, a MalformedAmount or a MalformedTime)."""
     price = parse_amount(message.price)
     source = _FROM_WIRE.get(message.source)
     if price <= 0 or source is None or not is_symbol(message.symbol):
@@ -49,7 +49,7 @@ def quote_from_message(message: pricing_pb2.Quote) -> Quote:
         symbol=message.symbol,
         currency=message.currency,
         price=price,
-        stated_at=message.stated_at.ToDatetime(tzinfo=UTC),
+        stated_at=time_of(message.stated_at),
         source=source,
     )
 

@@ -218,6 +218,11 @@ class Trading(Protocol):
         expired; None when the user has no such draft.
         """
 
+    async def tell_of(self, claim: Claim, user_id: UUID, draft_id: UUID) -> None:
+        """Have the end of the order a draft became told by a notice, also when it has ended and
+        nobody told; nothing when it became none.
+        """
+
     async def cancel(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Draft | None:
         """Withdraw a draft; gives it as it then stands (CONFIRMED: too late)."""
 

@@ -94,6 +94,11 @@ class Orders(Protocol):
     async def tell_later(self, claim: Claim, order_id: UUID) -> Seen:
         """Have the order's end, if it has not come, told by an event."""
 
+    async def tell_of(self, claim: Claim, user_id: UUID, order_id: UUID) -> None:
+        """Have the end of a user's order told by an event, come or not; no such order is no
+        error.
+        """
+
     async def look(self, order_id: UUID) -> Seen:
         """Read an order."""
 

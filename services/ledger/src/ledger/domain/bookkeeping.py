@@ -5,8 +5,10 @@ requests to it in order, in memory, and in the end says what has to be written (
 decides everything: the database executes, and refuses what would make a balance negative. What each
 action does stands in `ledger.domain.working`.
 
-Which refusals are durable: all but two kinds. SHARD_MISMATCH, and NOT_FOUND for a user nobody has
-registered, leave no key behind, because the caller may not be the one the key belongs to; and
+Which refusals are durable: all but three kinds. SHARD_MISMATCH, and NOT_FOUND for a user nobody has
+registered, leave no key behind, because the caller may not be the one the key belongs to; NOT_FOUND
+for an asset that is not in the registry leaves none, because the registry is a remembered one and
+the asset may be younger: an executed order must not be refused its posting for ever; and
 IDEMPOTENCY_MISMATCH never overwrites the first answer. The other members of a group that failed so
 leave none either.
 """

@@ -58,6 +58,7 @@ _RESOLVED = {
 }
 _NOT_FOUND = Refusal(Outcome.NOT_FOUND)
 _UNREGISTERED = Refusal(Outcome.NOT_FOUND, durable=False)
+_UNKNOWN_ASSET = Refusal(Outcome.NOT_FOUND, durable=False)
 _INSUFFICIENT = Refusal(Outcome.INSUFFICIENT_FUNDS)
 _LIMIT = Refusal(Outcome.LIMIT_EXCEEDED)
 MISMATCH = Refusal(Outcome.IDEMPOTENCY_MISMATCH, durable=False)
@@ -175,8 +176,10 @@ class WorkingBooks:
         if isinstance(hold, Refusal):
             return hold
         spent, received = action.spent, action.received
-        if hold.asset_id != spent.asset_id or received.asset_id not in self._picture.registry:
+        if hold.asset_id != spent.asset_id:
             return _NOT_FOUND
+        if received.asset_id not in self._picture.registry:
+            return _UNKNOWN_ASSET
         if spent.value > hold.amount:
             return _INSUFFICIENT
         credited = self._accounts.get((action.user_id, received.asset_id)) or AccountState(
@@ -242,10 +245,12 @@ class WorkingBooks:
         account = self._accounts.get((action.user_id, amount.asset_id))
         if account is None:
             return _NOT_FOUND
+        asset = self._picture.registry.get(amount.asset_id)
+        if asset is None:
+            return _UNKNOWN_ASSET
         given = account.faucet_given + amount.value
         posted = account.posted + amount.value
-        faucet_max = self._picture.registry[amount.asset_id].faucet_max
-        if faucet_max is None or given > faucet_max:
+        if asset.faucet_max is None or given > asset.faucet_max:
             return _LIMIT
         if posted >= BALANCE_LIMIT or (
             account.posted_max is not None and posted > account.posted_max

@@ -8,10 +8,14 @@
 
 A try is counted in memory. A job that ends the whole process would start from zero with each new
 owner, so one that an earlier owner may have been working is also counted in the database, before it
-runs.
+runs. It is forgiven when it has run: owners that end while the gateway is away do not condemn it.
 
-A stream can be written to by whoever reaches Redis. What moves money (`book.moves_money`) is
-therefore worked as the inbox has it, never as a stream told it; an invented job ends there.
+A job that is set aside may have begun something that goes on, such as an order: the apology is not
+the last word on it (`Conversation.see_through`).
+
+A stream can be written to by whoever reaches Redis. What moves money or cannot be undone
+(`book.needs_proof`) is therefore worked as the inbox has it, never as a stream told it; an invented
+job ends there.
 
 An attempt holds one of the worker's slots only while it runs, never while it rests: users whose
 dependency is down keep nobody else waiting. A handler may run more than once, so its effects are
@@ -30,7 +34,7 @@ from kernel.sharding import Claim
 from user_worker import metrics
 from user_worker.application.outages import note_answer, note_outage
 from user_worker.application.waiting import is_set_within
-from user_worker.conversation.book import Conversation, apology, moves_money
+from user_worker.conversation.book import Conversation, apology, needs_proof
 from user_worker.domain.jobs import Job
 from user_worker.domain.pauses import Pauses
 from user_worker.domain.replies import Reply
@@ -112,10 +116,12 @@ class Execution:
                 return Ending.UNKNOWN
             if answer is None:
                 return Ending.ABANDONED
+            has_run = answer.outcome is Outcome.DONE
+            if has_run:
+                await self._forgive(turn)
             ending = await self._deliver(turn, answer)
-            if turn.may_have_run:
-                with suppress(DependencyDown, ClaimLost):  # the row goes by its age, then
-                    await self._attempts.forgive(turn.claim, turn.job.job_id)
+            if not has_run:
+                await self._forgive(turn)
             metrics.JOBS.labels(
                 answer.outcome.value if ending is Ending.ENDED else ending.value
             ).inc()
@@ -150,6 +156,11 @@ class Execution:
             if await is_set_within(turn.draining, pause):
                 return None
 
+    async def _forgive(self, turn: Turn) -> None:
+        if turn.may_have_run:
+            with suppress(DependencyDown, ClaimLost):  # the row goes by its age, then
+                await self._attempts.forgive(turn.claim, turn.job.job_id)
+
     async def _attempt(self, turn: Turn) -> _Answer:
         job, claim = turn.job, turn.claim
         if turn.may_have_run:
@@ -157,7 +168,7 @@ class Execution:
             if begun >= self._tries.tries_max:
                 return await self._set_aside(turn, f"begun {begun} times and never ended")
         try:
-            if moves_money(job.input):
+            if needs_proof(job):
                 job = await self._as_accepted(turn)
             return _Answer(await self._conversation.answer(job, claim, turn.preferences))
         except DependencyDown:
@@ -214,11 +225,32 @@ class Execution:
             shard=str(job.key),
             error=error,
         )
+        await self._see_through(turn)
         try:
             language = await turn.preferences.language(turn.job.user_id)
         except DependencyDown:
             language = None
         return _Answer(apology(turn.job, language), Outcome.SET_ASIDE, _kept(error))
+
+    async def _see_through(self, turn: Turn) -> None:
+        """Have the user told of what the job has begun, once that has ended."""
+        after_outage, missed = iter(self._tries.after_outage), set[str]()
+        while True:
+            try:
+                await self._conversation.see_through(turn.job, turn.claim)
+            except ClaimLost:
+                raise
+            except DependencyDown as outage:
+                note_outage(outage, "see-through")
+                missed.add(outage.dependency)
+                await asyncio.sleep(next(after_outage))
+            except Exception:  # noqa: BLE001 (a user's line never stops)
+                _log.exception("job_not_seen_through", job_id=str(turn.job.job_id))
+                return
+            else:
+                for dependency in missed:
+                    note_answer(dependency, "see-through")
+                return
 
 
 def _kept(error: str) -> str:

@@ -87,6 +87,11 @@ class Trading:
                 return order
             return (await orders.tell_later(claim, draft_id)).order
 
+    async def tell_of(self, claim: Claim, user_id: UUID, draft_id: UUID) -> None:
+        """Have the end of the order a draft became told by a notice."""
+        await self._stores.orders.tell_of(claim, user_id, draft_id)
+        self._carrying_out.ended_untold.set()
+
     async def cancel(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Draft | None:
         """Withdraw a draft; gives it as it then stands (CONFIRMED: too late)."""
         return await self._stores.drafts.cancel(claim, user_id, draft_id)

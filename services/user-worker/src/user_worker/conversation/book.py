@@ -30,7 +30,7 @@ from user_worker.conversation import (
 from user_worker.conversation.context import CommandHandler, Context, PressHandler, Services
 from user_worker.conversation.page import answer_to
 from user_worker.conversation.texts import fitting_language, texts_in
-from user_worker.domain.jobs import Command, Input, Job, Press, Text, Unsupported
+from user_worker.domain.jobs import Command, Job, Press, Text, Unsupported
 from user_worker.domain.replies import Reply, SendText
 from user_worker.ports import Preferences
 
@@ -84,18 +84,23 @@ PRESSES: Mapping[str, PressHandler] = MappingProxyType(
     }
 )
 
-MONEY_COMMANDS: frozenset[str] = frozenset()
-MONEY_PRESSES = frozenset({confirming.CONFIRM})
-"""The commands and kinds of buttons that move money. They are worked as the inbox has them."""
+PROVEN_PRESSES = frozenset({confirming.CONFIRM, forgetting.KIND, settings.KIND})
+"""The kinds of buttons that move money, bound what an order may cost, or erase."""
+FIRST_SEQ = 1
 
 
-def moves_money(what: Input) -> bool:
-    """Say whether an input may move money, so that no stream's word is enough for it."""
-    match what:
-        case Command(name):
-            return name in MONEY_COMMANDS
+def needs_proof(job: Job) -> bool:
+    """Say whether a job is worked only as the inbox has it, so that no stream's word is enough.
+
+    Besides PROVEN_PRESSES that is a user's first job. It gives him his place in wallet and books,
+    in the job's shard and for good; and since a shard's line of users it does not know begins with
+    the first job, none but that can be invented for another shard's user.
+    """
+    if job.user_seq == FIRST_SEQ:
+        return True
+    match job.input:
         case Press(data):
-            return data.partition(":")[0] in MONEY_PRESSES
+            return data.partition(":")[0] in PROVEN_PRESSES
         case _:
             return False
 
@@ -134,6 +139,19 @@ class Conversation:
                 return await typed.answer(context, text)
             case Unsupported() as thing:
                 return await anything_else.unsupported(context, thing)
+
+    async def see_through(self, job: Job, claim: Claim) -> None:
+        """See to what a job that is set aside may have begun: nobody else tells of it.
+
+        May raise DependencyDown, ClaimLost.
+        """
+        match job.input:
+            case Press(data) if data.partition(":")[0] == confirming.CONFIRM:
+                draft_id = confirming.draft_of(data)
+                if draft_id is not None:
+                    await self._services.trading.tell_of(claim, job.user_id, draft_id)
+            case _:
+                return
 
 
 def apology(job: Job, language: str | None) -> list[Reply]:

@@ -44,7 +44,7 @@ async def offer(context: Context, wish: Wish) -> Page:
 
 async def pressed_confirm(context: Context, press: Press) -> list[Reply]:
     """Carry the draft out, and show the receipt in its place."""
-    draft_id = _draft_id(press)
+    draft_id = draft_of(press.data)
     found: Order | Draft | None = None
     if draft_id is not None:
         found = await context.services.trading.confirm(
@@ -62,7 +62,7 @@ async def pressed_confirm(context: Context, press: Press) -> list[Reply]:
 
 async def pressed_cancel(context: Context, press: Press) -> list[Reply]:
     """Withdraw the draft; one that became an order shows its receipt."""
-    draft_id, user_id, trading = _draft_id(press), context.job.user_id, context.services.trading
+    draft_id, user_id, trading = draft_of(press.data), context.job.user_id, context.services.trading
     draft = None
     if draft_id is not None:
         draft = await trading.cancel(context.claim, user_id, draft_id)
@@ -78,7 +78,7 @@ async def pressed_cancel(context: Context, press: Press) -> list[Reply]:
 
 async def pressed_again(context: Context, press: Press) -> list[Reply]:
     """Offer the same anew, at the price of now."""
-    draft_id = _draft_id(press)
+    draft_id = draft_of(press.data)
     draft = None
     if draft_id is not None:
         draft = await context.services.trading.draft(context.job.user_id, draft_id)
@@ -87,9 +87,10 @@ async def pressed_again(context: Context, press: Press) -> list[Reply]:
     return change(context, press, await offer(context, draft.wish))
 
 
-def _draft_id(press: Press) -> UUID | None:
+def draft_of(data: str) -> UUID | None:
+    """Read which draft a button is about."""
     try:
-        return parse_uuid(press.data.partition(":")[2])
+        return parse_uuid(data.partition(":")[2])
     except MalformedIdentifier:
         return None
 

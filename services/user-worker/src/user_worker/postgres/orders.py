@@ -53,6 +53,13 @@ _TELL_LATER = """
 UPDATE worker.orders SET tell_later = true
 WHERE order_id = $1 AND pool = $2 AND shard = $3 AND ended_at IS NULL
 """
+# After _TELL_LATER, in a statement of its own: it sees an end that the former waited for.
+_TELL_NOW = """
+INSERT INTO worker.events (event_id, order_id, pool, shard)
+SELECT $4, order_id, pool, shard FROM worker.orders
+WHERE order_id = $1 AND pool = $2 AND shard = $3 AND user_id = $5 AND ended_at IS NOT NULL
+ON CONFLICT (order_id) DO NOTHING
+"""
 # Oldest first within each shard, so that no shard hides another's.
 _UNDER_WAY = f"""
 SELECT claims.n, open.* FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS claims (pool,
@@ -118,6 +125,14 @@ class PostgresOrders:
             await fence(connection, claim)
             await connection.execute(_TELL_LATER, order_id, claim.pool, claim.shard)
             return await _seen(connection, order_id)
+
+    async def tell_of(self, claim: Claim, user_id: UUID, order_id: UUID) -> None:
+        """Have the end of a user's order told by an event, come or not."""
+        async with answering(self._connections) as connection:
+            await fence(connection, claim)
+            mine = (order_id, claim.pool, claim.shard)
+            await connection.execute(f"{_TELL_LATER} AND user_id = $4", *mine, user_id)
+            await connection.execute(_TELL_NOW, *mine, new_uuid7(), user_id)
 
     async def look(self, order_id: UUID) -> Seen:
         """Read an order."""
