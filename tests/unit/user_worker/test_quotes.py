@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from tests.unit.user_worker.fakes import instrument_of, until
 
+from user_worker.application import quotes as quotes_module
 from user_worker.application.quotes import LocalPricing, QuotesPace
 from user_worker.application.single_flight import SingleFlight
 from user_worker.domain.market import Candles
@@ -181,6 +182,21 @@ async def test_a_stream_that_breaks_is_begun_anew(source: Source, pricing: Local
     quote = await pricing.quote("BTC")
     assert quote is not None
     assert Decimal(101) == quote.price
+
+
+async def test_only_a_stream_that_cannot_begin_is_an_outage(
+    source: Source, pricing: LocalPricing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections have an age: one that has begun ends every few minutes, and is no news."""
+    outages: list[str] = []
+    monkeypatch.setattr(quotes_module, "note_outage", lambda _, purpose: outages.append(purpose))
+    source.changes.put_nowait([btc(101, 999.0)])
+    await until(source.changes.empty)
+    source.is_down = True
+    source.changes.put_nowait([])
+    await until(lambda: source.listings == 2)  # the first try after the stream broke
+
+    assert outages == ["watch"]
 
 
 async def test_an_older_quote_never_replaces_a_newer_one(

@@ -68,17 +68,21 @@ class LocalPricing:
         """Keep the copy until cancelled."""
         pauses = iter(self._pace.after_outage)
         while True:
+            has_begun = False
             try:
                 listed = await self._source.listed()
                 symbols = [one.symbol for one in listed[:SYMBOLS_PER_STREAM_MAX]]
                 if symbols:
                     async with self._source.watch(symbols) as changes:
                         async for quotes in changes:
+                            has_begun = True
                             pauses = iter(self._pace.after_outage)
                             note_answer("pricing", "watch")
                             self._take(quotes)
             except DependencyDown as outage:
-                note_outage(outage, "watch")
+                # One that has begun may end at any time: connections have an age, servers drain.
+                if not has_begun:
+                    note_outage(outage, "watch")
             except Exception:  # noqa: BLE001 (a copy that is not kept costs calls, never a worker)
                 _log.exception("quotes_not_watched")
             await asyncio.sleep(next(pauses))
