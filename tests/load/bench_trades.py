@@ -4,6 +4,7 @@ The model is open: when each trade begins is fixed in advance, and its latency c
 time. What a trade consists of follows as a person would do it: the button is pressed when the card
 is in the chat. It ends when Telegram has accepted the receipt, which is an edit of the card; the
 gateway notes that time in its outbox, on the same machine's clock, so nobody has to poll for edits.
+The processor time of each process, per trade, says what the limit is.
 
 Afterwards the books are read: every trade was filled, none twice, and they sum to zero.
 """
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 import aiohttp
+import psutil  # type: ignore[import-untyped]  # carries no types
 from tests.e2e.live_run import LiveRun, running
 from tests.e2e.reconciling import assert_reconciled
 from tests.load.bench_start import (
@@ -48,8 +50,10 @@ async def bench(asked: argparse.Namespace) -> bool:
         async with running(Path(folder), *options_of(asked), **UNHINDERED) as run:
             users = [FIRST_USER + number for number in range(asked.users)]
             await _sign_up(run, users)
+            before = _processor_seconds(run)
             begins = await _trade(run, users, asked.trade_rate, asked.seconds)
             ends = await _ends(run, begins)
+            after = _processor_seconds(run)
             loaded = memory(run)
             connection = await run.database()
             try:
@@ -71,8 +75,23 @@ async def bench(asked: argparse.Namespace) -> bool:
         p99_ms=round(p99, 1),
         of="/buy, card, button, receipt: two updates and two answers each",
     )
+    for name, seconds in after.items():
+        spent = (seconds - before.get(name, 0.0)) / len(begins) * 1000
+        tell("processor time of a trade", spent, "ms", process=name)
     tell_memory("after trades", loaded)
     return len(done) == len(begins)
+
+
+def _processor_seconds(run: LiveRun) -> dict[str, float]:
+    """What each process and its children have used so far; says what the limit is."""
+    used: dict[str, float] = {}
+    for process in run.report.processes:
+        if process.pid is not None:
+            alone = psutil.Process(process.pid)
+            family = [alone, *alone.children(recursive=True)]
+            times = [member.cpu_times() for member in family]
+            used[process.name] = sum(time.user + time.system for time in times)
+    return used
 
 
 async def _sign_up(run: LiveRun, users: list[int]) -> None:
