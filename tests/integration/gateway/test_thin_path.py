@@ -5,6 +5,7 @@ from tests.integration.gateway.house import POOL, House, ending, text
 
 from chassis.streams import read
 from kernel.names import jobs_stream
+from kernel.seals import unseal
 from kernel.sharding import ShardKey
 from purser.gateway.v1 import gateway_pb2, job_pb2
 
@@ -27,5 +28,10 @@ async def test_a_start_becomes_a_job_and_its_answer_a_message(house: House) -> N
     assert message["text"] == "Welcome aboard"
     async with Redis.from_url(house.redis_url) as redis:
         stream = jobs_stream(ShardKey(POOL, 0))
-        ((_, _, payload),) = await read(redis, {stream: b"0"}, 0, 10)
+        ((_, _, entry),) = await read(redis, {stream: b"0"}, 0, 10)
+    request = gateway_pb2.FetchJobsRequest(claims=[claim], include_cursors=True)
+    fetched = await gateway.stub.FetchJobs(request, timeout=5)
+    payload = unseal(fetched.stream_key, stream, entry)
+    assert payload is not None
     assert job_pb2.Job.FromString(payload) == job
+    assert entry != payload

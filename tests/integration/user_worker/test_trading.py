@@ -5,7 +5,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 from tests.integration.user_worker.conftest import SHORT_LEASE, StartWorker
-from tests.integration.user_worker.world import POOL, World, until
+from tests.integration.user_worker.world import POOL, World, sealed, until
 
 from chassis import streams
 from kernel.identifiers import new_uuid7
@@ -83,7 +83,8 @@ async def test_nobody_confirms_for_another(world: World, start_worker: StartWork
     forged = job_pb2.Job(
         job_id=str(new_uuid7()), pool=POOL, shard=0, user_id=str(user), user_seq=2, press=press
     )
-    await streams.append(world.redis, jobs_stream(ShardKey(POOL, 0)), forged.SerializeToString())
+    # Sealed as well: the last line of defence is the inbox.
+    await streams.append(world.redis, jobs_stream(ShardKey(POOL, 0)), sealed(forged))
     await until(lambda: world.is_clear(0))
     after = await world.gateway.accept(user, 0)
     await until(lambda: after.job_id in world.gateway.delivered)

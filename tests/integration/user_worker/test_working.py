@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.integration.user_worker.conftest import StartWorker
-from tests.integration.user_worker.world import ADDRESS, POOL, World, until
+from tests.integration.user_worker.world import ADDRESS, POOL, World, sealed, until
 
 from chassis import streams
 from kernel.names import jobs_stream
@@ -56,7 +56,7 @@ async def test_a_users_jobs_are_answered_in_order_and_once(
         )
         for user in users
     ]
-    payloads = [job.SerializeToString() for job in [*jobs[::-1][::2], *invented, *jobs[:10]]]
+    payloads = [sealed(job) for job in [*jobs[::-1][::2], *invented, *jobs[:10]]]
     for payload in [*payloads, b"no job", *payloads]:
         await streams.append(world.redis, jobs_stream(ShardKey(POOL, 0)), payload)
     start_worker(ME)
@@ -65,6 +65,27 @@ async def test_a_users_jobs_are_answered_in_order_and_once(
     for user in users:
         assert list(range(1, 9)) == world.gateway.order_of(user)
 
+    await until(lambda: world.is_clear(0))
+
+
+async def test_what_stands_in_a_stream_without_a_seal_is_nobodys_job(
+    world: World, start_worker: StartWorker
+) -> None:
+    """Another text under a real job's id, and a job of somebody who wrote to Redis only."""
+    await world.ensure_shards(0, desired=ME)
+    user, stream = uuid4(), jobs_stream(ShardKey(POOL, 0))
+    start_worker(ME)
+    first = await world.gateway.accept(user, 0)
+    await until(lambda: first.job_id in world.gateway.delivered)
+    world.gateway.pushes = False
+    real = await world.gateway.accept(user, 0, **command("help"))
+    altered = job_pb2.Job.FromString(real.SerializeToString())
+    altered.command.name = "nonsense"
+    for entry in (sealed(altered, b"x" * 32), altered.SerializeToString()):
+        await streams.append(world.redis, stream, entry)
+
+    await until(lambda: real.job_id in world.gateway.delivered)
+    assert "nonsense" not in world.gateway.delivered[real.job_id].text
     await until(lambda: world.is_clear(0))
 
 

@@ -26,6 +26,7 @@ from chassis.telemetry import Telemetry
 from kernel.identifiers import new_uuid7
 from kernel.money import format_amount
 from kernel.names import jobs_stream
+from kernel.seals import KEY_BYTES, seal
 from kernel.sharding import ShardKey
 from purser.gateway.v1 import gateway_pb2, gateway_pb2_grpc, job_pb2
 from purser.ledger.v1 import ledger_pb2, ledger_pb2_grpc
@@ -52,6 +53,15 @@ class Delivered:
     def text(self) -> str:
         """The first text sent."""
         return next((r.send_text.text for r in self.request.replies if r.send_text.text), "")
+
+
+STREAM_KEY = b"k" * KEY_BYTES
+
+
+def sealed(job: job_pb2.Job, key: bytes = STREAM_KEY) -> bytes:
+    """A job as a gateway puts it into the stream of its shard."""
+    stream = jobs_stream(ShardKey(job.pool, job.shard))
+    return seal(key, stream, job.SerializeToString())
 
 
 @dataclass
@@ -83,7 +93,7 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
         self.jobs[job.job_id] = job
         if self.pushes:
             stream = jobs_stream(ShardKey(POOL, shard))
-            await streams.append(self.redis, stream, job.SerializeToString())
+            await streams.append(self.redis, stream, sealed(job))
         return job
 
     async def FetchJobs(  # noqa: N802 (the proto's name)
@@ -114,7 +124,7 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
                     ],
                 )
             )
-        return gateway_pb2.FetchJobsResponse(shards=answers)
+        return gateway_pb2.FetchJobsResponse(shards=answers, stream_key=STREAM_KEY)
 
     async def Deliver(  # noqa: N802
         self, request: gateway_pb2.DeliverRequest, context: Context

@@ -46,12 +46,14 @@ from gateway.postgres import (
     Outbox,
     Pollers,
     UndoneJobs,
+    read_stream_key,
 )
 from gateway.servicer import GatewayServicer
 from gateway.settings import Settings, TelegramSettings, check
 from gateway.telegram import Telegram, bot_id_of
 from gateway.translation import ALLOWED_UPDATES
 from kernel.names import jobs_stream
+from kernel.seals import seal
 from kernel.sharding import ShardKey
 from purser.gateway.v1.gateway_pb2_grpc import add_GatewayServiceServicer_to_server
 
@@ -87,7 +89,10 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         directory = _directory(settings, pool)
         await directory.ensure_spare_shard()
         inbox = Inbox(pool, bot_id, directory)
-        pusher = StreamPusher(_appender(redis, settings), settings.flow.stream_buffer_jobs_max)
+        stream_key = await read_stream_key(pool)
+        pusher = StreamPusher(
+            _appender(redis, stream_key, settings), settings.flow.stream_buffer_jobs_max
+        )
         acceptance = Acceptance(
             inbox,
             InboundLimit(
@@ -125,7 +130,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         )
         servicer = GatewayServicer(
             delivery,
-            UndoneJobs(pool, settings.flow.fetch_bytes_max),
+            UndoneJobs(pool, settings.flow.fetch_bytes_max, stream_key),
             Notices(outbox, sending),
             Forgetting(pool),
         )
@@ -250,11 +255,12 @@ def _directory(settings: Settings, pool: Pool) -> Directory:
     )
 
 
-def _appender(redis: Redis, settings: Settings) -> Append:
+def _appender(redis: Redis, stream_key: bytes, settings: Settings) -> Append:
     async def append(jobs: Sequence[AcceptedJob]) -> Sequence[bytes | ServiceError]:
+        named = [(jobs_stream(ShardKey(job.pool, job.shard)), job.payload) for job in jobs]
         return await append_many(
             redis,
-            [(jobs_stream(ShardKey(job.pool, job.shard)), job.payload) for job in jobs],
+            [(stream, seal(stream_key, stream, payload)) for stream, payload in named],
             settings.flow.stream_entries_max,
         )
 

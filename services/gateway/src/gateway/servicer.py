@@ -57,7 +57,9 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             request.jobs_per_shard_max or JOBS_PER_SHARD_DEFAULT,
             cursors=request.include_cursors,
         )
-        return gateway_pb2.FetchJobsResponse(shards=shards)
+        return gateway_pb2.FetchJobsResponse(
+            shards=shards, stream_key=self._jobs.stream_key if request.include_cursors else b""
+        )
 
     async def ReadJob(  # noqa: N802
         self,

@@ -129,7 +129,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 stale_quote_seconds=settings.conversation.stale_quote_seconds,
             )
         )
-        stream = RedisJobStream(redis)
+        stream = RedisJobStream(redis, lambda: inbox.stream_key)
         clearer = EntryClearer(stream, settings.reading.clearing_entries_max)
         shards = Shards(
             Execution(

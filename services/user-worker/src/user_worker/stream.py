@@ -1,27 +1,40 @@
 """The shards' streams in Redis. Every failure to answer is DependencyDown."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 
 from redis.asyncio import Redis
 
 from chassis import streams
 from kernel.names import jobs_stream
+from kernel.seals import unseal
 from kernel.sharding import ShardKey
+from user_worker.domain.jobs import Job
 from user_worker.ports import StreamEntry
 from user_worker.redis_calls import answering
 from user_worker.wire import job_of_payload
+
+KEY_WAIT_SECONDS = 0.02
+"""How often to look whether the key is known."""
 
 
 class RedisJobStream:
     """Reads and clears the streams."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, key: Callable[[], bytes | None]) -> None:
+        """Take `key` as what gives the seals' key, None while nobody has told it."""
         self._redis = redis
+        self._key = key
 
     async def read(
         self, positions: Mapping[ShardKey, bytes], wait_seconds: float, entries_max: int
     ) -> Sequence[StreamEntry]:
         """Wait for entries after the given positions; up to `entries_max` of each shard."""
+        seal_key = self._key()
+        if seal_key is None:
+            # The inbox tells it with the first answer after a claim; until then it tells the jobs.
+            await asyncio.sleep(min(wait_seconds, KEY_WAIT_SECONDS))
+            return []
         keys = {jobs_stream(key): key for key in positions}
         with answering():
             entries = await streams.read(
@@ -31,11 +44,15 @@ class RedisJobStream:
                 entries_max,
             )
         return [
-            StreamEntry(keys[name], entry_id, job_of_payload(payload))
-            for name, entry_id, payload in entries
+            StreamEntry(keys[name], entry_id, _job_of(unseal(seal_key, name, entry)))
+            for name, entry_id, entry in entries
         ]
 
     async def remove(self, key: ShardKey, entry_ids: Sequence[bytes]) -> None:
         """Take entries off the stream; those not there are no error."""
         with answering():
             await streams.remove(self._redis, jobs_stream(key), entry_ids)
+
+
+def _job_of(payload: bytes | None) -> Job | None:
+    return None if payload is None else job_of_payload(payload)

@@ -65,6 +65,10 @@ class RushGuard(Protocol):
 class JobReader(Protocol):
     """Says what there is to do."""
 
+    @property
+    def stream_key(self) -> bytes:
+        """What seals the entries of the streams."""
+
     async def fetch(
         self, claims: Sequence[Claim], jobs_per_shard_max: int, *, cursors: bool
     ) -> list[gateway_pb2.ShardJobs]:

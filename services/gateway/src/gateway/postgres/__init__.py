@@ -7,6 +7,7 @@ from gateway.postgres.inbox import Inbox
 from gateway.postgres.leases import Leases
 from gateway.postgres.outbox import Outbox
 from gateway.postgres.pollers import Pollers
+from gateway.postgres.stream_key import read_stream_key
 from gateway.postgres.undone import UndoneJobs
 
 __all__ = (
@@ -19,4 +20,5 @@ __all__ = (
     "Outbox",
     "Pollers",
     "UndoneJobs",
+    "read_stream_key",
 )

@@ -56,9 +56,15 @@ WHERE job_id = $1 AND pool = $2 AND shard = $3 AND done_at IS NULL
 class UndoneJobs:
     """Says what shards have to do."""
 
-    def __init__(self, pool: Pool, fetch_bytes_max: int) -> None:
+    def __init__(self, pool: Pool, fetch_bytes_max: int, stream_key: bytes) -> None:
         self._pool = pool
+        self._stream_key = stream_key
         self._fetch_bytes_max = fetch_bytes_max
+
+    @property
+    def stream_key(self) -> bytes:
+        """See application.JobReader."""
+        return self._stream_key
 
     async def fetch(
         self, claims: Sequence[Claim], jobs_per_shard_max: int, *, cursors: bool

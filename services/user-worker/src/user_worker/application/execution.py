@@ -13,9 +13,9 @@ runs. It is forgiven when it has run: owners that end while the gateway is away 
 A job that is set aside may have begun something that goes on, such as an order: the apology is not
 the last word on it (`Conversation.see_through`).
 
-A stream can be written to by whoever reaches Redis. What moves money or cannot be undone
-(`book.needs_proof`) is therefore worked as the inbox has it, never as a stream told it; an invented
-job ends there.
+A stream can be written to by whoever reaches Redis. Its entries are sealed for that reason; what
+moves money or cannot be undone (`book.needs_proof`) is worked as the inbox has it even so, never as
+a stream told it. An invented job ends there.
 
 An attempt holds one of the worker's slots only while it runs, never while it rests: users whose
 dependency is down keep nobody else waiting. A handler may run more than once, so its effects are

@@ -6,6 +6,7 @@ from uuid import UUID
 import grpc
 import grpc.aio
 
+from kernel.seals import KEY_BYTES
 from kernel.sharding import Claim
 from purser.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from user_worker.clients.asked import asked, is_claim_lost, told
@@ -28,6 +29,8 @@ class GatewayInbox:
     def __init__(self, channel: grpc.aio.Channel, timeout_seconds: float) -> None:
         self._stub = gateway_pb2_grpc.GatewayServiceStub(channel)
         self._timeout_seconds = timeout_seconds
+        self.stream_key: bytes | None = None
+        """What seals stream entries; None until the first answer with cursors."""
 
     async def fetch_jobs(
         self, claims: Sequence[Claim], jobs_per_shard_max: int, *, include_cursors: bool
@@ -43,6 +46,8 @@ class GatewayInbox:
         except grpc.aio.AioRpcError as error:
             is_much = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             raise (TooMuch if is_much else DependencyDown)("gateway", told(error)) from None
+        if len(response.stream_key) == KEY_BYTES:
+            self.stream_key = response.stream_key
         return [
             UndoneJobs(
                 claim=claim,
