@@ -7,6 +7,7 @@ needs nothing at all.
 
 import argparse
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -49,6 +50,9 @@ def run(
         await migrate(url, room or package, folder_of(package))
 
     def do_serve(_parsed: argparse.Namespace) -> None:
+        # No room goes on in a forked child; gRPC's handlers for that say so in the midst of the log
+        # each time a program is started. Read when grpc is imported, hence here.
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
         process.run(serve)
 
     def do_migrate(_parsed: argparse.Namespace) -> None:
