@@ -189,7 +189,7 @@ async def test_watches_are_bounded_and_given_back(world: World, market: Market) 
 async def test_candles_wait_for_the_database_within_a_bound(world: World, market: Market) -> None:
     """While it is away finished candles wait; past the limit the oldest are given up."""
     world.book_away = True
-    following = asyncio.create_task(market.follow())
+    following = asyncio.create_task(market.keep_candles())
     for minute in range(6):
         world.now = NOON + timedelta(minutes=minute)
         await market.step()

@@ -11,6 +11,7 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from chassis import telemetry
+from chassis.ending import end_tasks
 from chassis.errors import ServiceError
 from chassis.grpc_server import serving
 from chassis.migrations import folder_of, require_applied, require_placement
@@ -200,14 +201,12 @@ class _Background:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
+        await end_tasks(self._tasks)
         await self._group.__aexit__(kind, error, trace)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
+    await end_tasks({task})
 
 
 def _telegram(settings: Settings) -> Telegram:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from chassis import telemetry
+from chassis.ending import end_tasks
 from chassis.grpc_server import Server, serving
 from chassis.migrations import folder_of, require_applied
 from chassis.postgres import Pool, open_pool
@@ -60,8 +61,7 @@ async def _keeping_house(pool: Pool, settings: HousekeepingSettings) -> AsyncIte
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
+            await end_tasks(tasks)
 
 
 def _limits(settings: ApplySettings) -> ApplyLimits:

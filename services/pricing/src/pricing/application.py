@@ -187,12 +187,6 @@ class Market:
             while True:
                 yield await watch.next()
 
-    async def follow(self) -> None:
-        """Follow the market and keep its candles, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow_quotes())
-            tasks.create_task(self._keep_candles())
-
     async def step(self) -> None:
         """Ask the source once, agree with the other replicas, tell the watchers."""
         try:
@@ -212,7 +206,8 @@ class Market:
             watch.tell(changed)
         self._collect(changed)
 
-    async def _follow_quotes(self) -> None:
+    async def follow_quotes(self) -> None:
+        """Take each step in time, until cancelled."""
         while True:
             seconds = self._limits.step.total_seconds()
             await asyncio.sleep(seconds - self._now().timestamp() % seconds + _TIMER_SLACK_SECONDS)
@@ -244,7 +239,8 @@ class Market:
         if self._pending:
             self._candles_wait.set()
 
-    async def _keep_candles(self) -> None:
+    async def keep_candles(self) -> None:
+        """Keep finished candles, until cancelled."""
         while True:
             await self._candles_wait.wait()
             self._candles_wait.clear()

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import grpc.aio
 
 from chassis import telemetry
+from chassis.ending import end_tasks
 from chassis.grpc_server import Server, serving
 from chassis.migrations import folder_of, require_applied
 from chassis.postgres import open_pool
@@ -24,9 +25,6 @@ from pricing.settings import Settings
 from pricing.simulation import SimulatedMarket, read_instruments
 from purser.pricing.v1.pricing_pb2_grpc import add_PricingServiceServicer_to_server
 from purser.venue.v1.venue_pb2_grpc import add_VenueServiceServicer_to_server
-
-INSIST_SECONDS = 0.5
-"""How long a task may take to end before it is told again."""
 
 
 @asynccontextmanager
@@ -50,7 +48,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         await market.step()
         reach = timedelta(hours=settings.history_hours)
         past = fill_in(source, book, _now(), reach)
-        await stack.enter_async_context(_beside(market.follow(), past))
+        await stack.enter_async_context(
+            _beside(market.follow_quotes(), market.keep_candles(), past)
+        )
         servicer = PricingServicer(market)
         venue = await stack.enter_async_context(open_venue(settings, market, _now))
 
@@ -72,12 +72,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
         tasks = {group.create_task(one) for one in work}
-        yield
-        # Insisting: where asyncpg waits, one cancellation can get lost on its way.
-        while tasks:
-            for task in tasks:
-                task.cancel()
-            _, tasks = await asyncio.wait(tasks, timeout=INSIST_SECONDS)
+        try:
+            yield
+        finally:
+            await end_tasks(tasks)
 
 
 def _now() -> datetime:

@@ -17,6 +17,7 @@ import grpc.aio
 import msgspec
 
 from chassis import migrations, telemetry
+from chassis.ending import end_tasks
 from chassis.errors import CannotStart
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import serving
@@ -196,8 +197,7 @@ async def _until_owner_left(
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work) for work in beside]
         await group.create_task(owner)
-        for task in tasks:
-            task.cancel()
+        await end_tasks(tasks)
 
 
 @dataclass(frozen=True, slots=True)

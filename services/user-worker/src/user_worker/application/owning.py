@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from chassis.ending import end_tasks
 from chassis.telemetry import get_logger
 from kernel.identifiers import new_uuid7
 from kernel.sharding import ShardKey
@@ -232,7 +233,6 @@ class Owner:
 
 async def _cancelled(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait for it; one that failed raises its error here."""
-    task.cancel()
-    await asyncio.wait({task})
+    await end_tasks({task})
     if not task.cancelled():
         task.result()
