@@ -2,8 +2,8 @@
 
 Each step one call to the source states every symbol's price, however many users ask; the answers
 to callers come from memory. What the source said is offered to the cache that all replicas share,
-and whoever was first for a step is believed by all. A cache that is away or slow costs agreement
-between replicas, never an answer.
+and whoever was first for a step is believed by all whose own price is near. A cache that is away or
+slow costs agreement between replicas, never an answer.
 
 A watcher that reads slowly does not fill a queue: what it has not read yet is one quote per symbol,
 the latest. Finished candles are kept by a task of their own, so that a slow database never delays a

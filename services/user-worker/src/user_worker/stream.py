@@ -1,4 +1,8 @@
-"""The shards' streams in Redis. Every failure to answer is DependencyDown."""
+"""The shards' streams in Redis. Every failure to answer is DependencyDown.
+
+An entry without the gateways' seal is given as one that is no job, so that it is removed. While
+nobody has told the seals' key nothing is read: what cannot be judged must not be removed either.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence

@@ -57,10 +57,6 @@ class Candles:
     candles: tuple[Candle, ...]
 
 
-CANDLE_INTERVALS_MINUTES = (1, 5, 15, 60, 240, 1440)
-"""What pricing gives."""
-
-
 def ratio_of_change(now: Decimal, then: Decimal) -> Decimal:
     """Say by which part of itself a price changed: from 100 to 101 is 0.01. `then` is above 0."""
     with exact():
