@@ -29,6 +29,10 @@ run: $(STAMP) ## start everything on this machine and print the address of the c
 status: $(STAMP) ## list each process with its state and memory (PSS), and the sum
 	@$(BIN)/python -m devbox status
 
+.PHONY: scale
+scale: $(STAMP) ## hold the run at WORKERS=3 user-workers; WORKERS=auto lets the backlog decide again
+	@$(BIN)/python -m devbox scale $(or $(WORKERS),auto)
+
 .PHONY: stop
 stop: $(STAMP) ## stop what a killed run left behind
 	@$(BIN)/python -m devbox stop

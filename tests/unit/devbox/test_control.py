@@ -68,3 +68,17 @@ def test_the_local_pool_is_made_from_the_settings() -> None:
     assert user_shard.pool == "default.main"
     assert user_shard.spec.workers.min_replicas == 3
     assert user_shard.spec.workers.max_replicas == 7
+
+
+def test_a_pinned_count_is_the_pools_replicas_whatever_the_bounds_say() -> None:
+    """As `kubectl scale` sets `spec.replicas`; a count outside the run's own bounds is obeyed."""
+    settings = load_settings({"DEVBOX_WORKERS_MAX": "4"}, workers=2)
+    for pinned in (1, 3, 6):
+        assert local_user_shard(settings, pinned).spec.replicas == pinned
+    assert local_user_shard(settings).spec.replicas is None
+
+
+def test_fewer_users_share_a_shard_when_asked() -> None:
+    """The pool's policy is the setting's."""
+    settings = load_settings({"DEVBOX_USERS_PER_SHARD": "5"})
+    assert local_user_shard(settings).spec.users_per_shard == 5

@@ -120,3 +120,17 @@ def test_a_lost_secret_is_not_made_up(tmp_path: Path) -> None:
     key.write_text("\n")
     with pytest.raises(CannotBegin, match="empty"):
         ensure_key_file(tmp_path, "key")
+
+
+def test_a_pinned_count_lasts_as_long_as_the_run(tmp_path: Path) -> None:
+    """Told to this run, let go of, and unknown to the next."""
+    folder = DataFolder(tmp_path)
+    folder.ensure()
+    assert folder.pinned_workers() is None
+    folder.pin_workers(3)
+    assert folder.pinned_workers() == 3
+    folder.pin_workers(None)
+    assert folder.pinned_workers() is None
+    folder.pin_workers(4)
+    with folder.locked():
+        assert folder.pinned_workers() is None

@@ -1,4 +1,4 @@
-"""`python -m devbox run|status|stop`: the one-machine run of Purser."""
+"""`python -m devbox run|status|scale|stop`: the one-machine run of Purser."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ import time
 from chassis.errors import BadSettings
 from devbox.data_folder import DataFolder
 from devbox.errors import DevboxError
-from devbox.settings import load_settings
+from devbox.settings import WORKERS_MAX, load_settings
 
 STOP_TIMEOUT_SECONDS = 60.0
 STOP_POLL_SECONDS = 0.1
@@ -50,6 +50,8 @@ def _do(asked: argparse.Namespace) -> int:
         table, alive = render_status(folder)
         _say(table)
         return 0 if alive else EXIT_NOT_RUNNING
+    if asked.verb == "scale":
+        return _scale(folder, asked.workers)
     return _stop(folder)
 
 
@@ -60,6 +62,22 @@ def _run(asked: argparse.Namespace) -> int:
         data_dir=asked.data_dir, port=asked.port, gateways=asked.gateways, workers=asked.workers
     )
     asyncio.run(run(settings, os.environ, _say))
+    return 0
+
+
+def _scale(folder: DataFolder, workers: str) -> int:
+    """Note how many workers there shall be; the control loop reads it within its period."""
+    if folder.running_pid() is None:
+        _say("Nothing runs; `make run` starts everything.")
+        return EXIT_NOT_RUNNING
+    if workers == "auto":
+        folder.pin_workers(None)
+        _say("The number of workers follows the backlog again.")
+        return 0
+    if not (workers.isdecimal() and 1 <= int(workers) <= WORKERS_MAX):
+        raise DevboxError(f"How many workers? A number from 1 to {WORKERS_MAX}, or auto.")
+    folder.pin_workers(int(workers))
+    _say(f"There will be {int(workers)} workers within seconds; `make status` lists them.")
     return 0
 
 
@@ -92,14 +110,16 @@ def _parser() -> argparse.ArgumentParser:
         epilog=ENVIRONMENT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|status|stop")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|status|scale|stop")
     starting = verbs.add_parser("run", help="start everything; Ctrl-C stops it")
     starting.add_argument("--port", type=int, help="port of the chat page; 0 takes a free one")
     starting.add_argument("--gateways", type=int, help="how many gateways (1)")
     starting.add_argument("--workers", type=int, help="the fewest user-workers (2)")
     showing = verbs.add_parser("status", help="list the processes with their memory (PSS)")
+    scaling = verbs.add_parser("scale", help="hold the number of user-workers, or leave it again")
+    scaling.add_argument("workers", help="how many, or auto: as the backlog asks for")
     stopping = verbs.add_parser("stop", help="stop the run, or what a killed one left")
-    for verb in (starting, showing, stopping):
+    for verb in (starting, showing, scaling, stopping):
         verb.add_argument("--data-dir", help="the data folder (.data)")
     return parser
 

@@ -95,7 +95,7 @@ async def _bring_up(
         lambda ordinal: fleet.keep_planned(Rank.WORKER, plan_worker(world, ordinal), placement),
     )
     workers.grow(settings.workers)
-    await stack.enter_async_context(control_loop(world, workers))
+    await stack.enter_async_context(control_loop(world, workers, folder.pinned_workers))
     await fleet.serving()
     await until(lambda: placement.owns_shard(POOL, 0))
 

@@ -95,17 +95,32 @@ class LoggedStatus:
             self._log.warning("event", pool=user_shard.pool, reason=reason, message=message)
 
 
-def local_user_shard(settings: RunSettings) -> UserShard:
-    """Give the UserShard that this machine serves."""
+def local_user_shard(settings: RunSettings, pinned: int | None = None) -> UserShard:
+    """Give the UserShard that this machine serves.
+
+    `pinned` is the count a person asked for (`devbox scale`); the bounds make way for it.
+    """
     namespace, _, name = POOL.partition(".")
-    workers = WorkersPolicy(min_replicas=settings.workers, max_replicas=settings.workers_max)
-    spec = UserShardSpec(scale_target_ref=ScaleTarget(name=WORKER), workers=workers)
+    least, most = settings.workers, settings.workers_max
+    if pinned is not None:
+        least, most = min(least, pinned), max(most, pinned)
+    spec = UserShardSpec(
+        users_per_shard=settings.users_per_shard,
+        replicas=pinned,
+        scale_target_ref=ScaleTarget(name=WORKER),
+        workers=WorkersPolicy(min_replicas=least, max_replicas=most),
+    )
     return UserShard(namespace=namespace, name=name, spec=spec)
 
 
 @contextlib.asynccontextmanager
-async def control_loop(world: World, workers: LocalWorkers) -> AsyncIterator[None]:
-    """Run the control loop beside the body of the context."""
+async def control_loop(
+    world: World, workers: LocalWorkers, read_pin: Callable[[], int | None]
+) -> AsyncIterator[None]:
+    """Run the control loop beside the body of the context.
+
+    `read_pin` gives the count of workers a person asked for; it is read at each pass.
+    """
     settings = world.settings
     secret = Secret(world.database.url("purser_operator"))
     postgres = PostgresSettings(
@@ -113,7 +128,6 @@ async def control_loop(world: World, workers: LocalWorkers) -> AsyncIterator[Non
         connections_max=CONNECTIONS_MAX,
         prepared_statements=settings.database_url is None,
     )
-    user_shard = local_user_shard(settings)
     wake = asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(postgres, "devbox control")
@@ -126,7 +140,7 @@ async def control_loop(world: World, workers: LocalWorkers) -> AsyncIterator[Non
             backlogs=StreamBacklog(redis),
             reporter=LoggedStatus(),
         )
-        loop = ReconcileLoop(controller, lambda: [user_shard], wake)
+        loop = ReconcileLoop(controller, lambda: [local_user_shard(settings, read_pin())], wake)
         tasks = [
             asyncio.create_task(loop.run(), name="reconcile"),
             asyncio.create_task(listen_placement(secret, wake), name="listen"),

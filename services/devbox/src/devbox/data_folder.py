@@ -56,6 +56,7 @@ class DataFolder:
         self.logs = root / "logs"
         self.secrets = root / "secrets"
         self.run = root / "run"
+        self._pin = self.run / "replicas"
 
     def ensure(self) -> None:
         """Make the folders, for us alone."""
@@ -90,7 +91,8 @@ class DataFolder:
                 raise AlreadyRunning(self._who_runs()) from None
             os.ftruncate(descriptor, 0)
             os.write(descriptor, str(os.getpid()).encode())
-            (self.run / "state.json").unlink(missing_ok=True)  # the last run's
+            for last_runs in (self.run / "state.json", self._pin):
+                last_runs.unlink(missing_ok=True)
             yield
         finally:
             os.close(descriptor)
@@ -135,6 +137,19 @@ class DataFolder:
         try:
             return msgspec.json.decode((self.run / "state.json").read_bytes(), type=RunReport)
         except (OSError, msgspec.DecodeError):
+            return None
+
+    def pin_workers(self, count: int | None) -> None:
+        """Note how many workers the run shall have; None leaves it to the control loop."""
+        beside = self._pin.with_suffix(".new")
+        beside.write_text("" if count is None else str(count))
+        beside.replace(self._pin)
+
+    def pinned_workers(self) -> int | None:
+        """Read how many workers somebody wants; None when nobody said, or nothing readable."""
+        try:
+            return int(self._pin.read_text())
+        except (OSError, ValueError):
             return None
 
     def _who_runs(self) -> str:

@@ -20,7 +20,8 @@ BOT_TOKEN_VARIABLE = "TELEGRAM_BOT_TOKEN"  # noqa: S105  # a variable's name
 # The gateway would refuse another one too, but only after everything else has started.
 BOT_TOKEN = re.compile(r"[0-9]+:[!-~]+")
 
-Count = Annotated[int, msgspec.Meta(ge=1, le=20)]
+WORKERS_MAX = 20
+Count = Annotated[int, msgspec.Meta(ge=1, le=WORKERS_MAX)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
@@ -45,6 +46,10 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers_max: Count = 4
     """The most workers the control loop may start: a laptop has few cores, and each takes some 50
     MB."""
+
+    users_per_shard: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+    """How many users share a shard, as on a cluster. Few make many shards of few people, for trying
+    how shards move."""
 
     database_url: Secret | None = None
     """A PostgreSQL (17 or newer) of yours instead of the embedded one, as a role that may create
