@@ -3,11 +3,11 @@
 import re
 from dataclasses import replace
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from tests.unit.user_worker.conversing import Chat
-from tests.unit.user_worker.fakes import BEN, FakePreferences, draft_of, order_of
+from tests.unit.user_worker.fakes import BEN, CLAIM, FakePreferences, draft_of, order_of
 
 from user_worker.conversation import notices, receipt, refusals
 from user_worker.conversation.texts import LANGUAGES, texts_in
@@ -25,6 +25,7 @@ from user_worker.domain.orders import (
 )
 from user_worker.domain.replies import EditText, SendText
 from user_worker.errors import DependencyDown
+from user_worker.trading_ports import EndEvent
 
 BUY_100 = Wish(Side.BUY, "BTC", Money(Decimal(100)))
 
@@ -503,7 +504,7 @@ def test_a_draft_confirms_under_an_id_that_fits_a_button() -> None:
 def test_a_notice_says_what_the_receipt_says(language: str) -> None:
     """In the language of the confirmation, under a key of its own, with the same buttons."""
     order = order_of(draft_of(BUY_100), OrderState.FILLED)
-    (notice,) = notices.notice_of(order, language)
+    (notice,) = notices.notice_of(EndEvent(uuid4(), CLAIM, order, ""), language)
 
     assert isinstance(notice, SendText)
     assert receipt.text(texts_in(language), order) == notice.text

@@ -30,8 +30,9 @@ from user_worker.application.recurring import Rhythm
 from user_worker.application.resuming import Resumer
 from user_worker.application.telling import NOTICES_AT_ONCE_MAX, Teller
 from user_worker.application.trading import HINDERED_SECONDS, Stores, Trading
-from user_worker.conversation.notices import notice_of
+from user_worker.conversation.notices import UnreadableNote, notice_of
 from user_worker.domain.carrying_out import BooksSaid, VenueSaid
+from user_worker.domain.notes import AlertExpired, UnknownNote
 from user_worker.domain.orders import (
     Draft,
     DraftState,
@@ -47,7 +48,7 @@ from user_worker.domain.orders import (
 from user_worker.domain.pauses import Pauses
 from user_worker.domain.replies import Reply, SendText
 from user_worker.errors import ClaimLost, DependencyDown
-from user_worker.trading_ports import EndEvent, Notice, Offer
+from user_worker.trading_ports import EndEvent, Event, NoteEvent, Notice, Offer
 
 SOON = Pauses(0.001, 0.002)
 LONG = Pauses(60.0, 60.0)
@@ -378,11 +379,11 @@ async def test_the_resumer_takes_up_what_it_finds_after_a_claim_and_survives_an_
 class MemoryEvents:
     """Events by shard."""
 
-    waiting: list[EndEvent] = field(default_factory=list)
+    waiting: list[Event] = field(default_factory=list)
     marked: list[UUID] = field(default_factory=list)
     is_stale: bool = False
 
-    async def unrelayed(self, claims: Sequence[Claim], count_max: int) -> Sequence[EndEvent]:
+    async def unrelayed(self, claims: Sequence[Claim], count_max: int) -> Sequence[Event]:
         """Read what is not marked."""
         return [e for e in self.waiting if e.event_id not in self.marked][:count_max]
 
@@ -447,8 +448,8 @@ async def test_ends_are_told_in_the_users_language() -> None:
     texts = [notice.replies[0] for notice in (german, english)]
     assert ANN == german.user_id
     first, second = events.waiting
-    assert notice_of(first.order, "de") == german.replies
-    assert notice_of(second.order, "en") == english.replies
+    assert notice_of(first, "de") == german.replies
+    assert notice_of(second, "en") == english.replies
     assert all(isinstance(text, SendText) for text in texts)
     assert texts[0] != texts[1]
 
@@ -489,10 +490,10 @@ async def test_one_bad_event_keeps_no_others_back() -> None:
     good, bad, other = [await _ended(house) for _ in range(3)]
     events = MemoryEvents([good, bad, other])
 
-    def fussy(order: Order, language: str) -> list[Reply]:
-        if order.order_id == bad.order.order_id:
+    def fussy(event: Event, language: str) -> list[Reply]:
+        if event is bad:
             raise ValueError("no such message")
-        return notice_of(order, language)
+        return notice_of(event, language)
 
     teller = Teller(events, notices, Languages(), fussy, house.carrying_out, RHYTHM)
     with pytest.raises(ValueError, match="no such message"):
@@ -502,6 +503,22 @@ async def test_one_bad_event_keeps_no_others_back() -> None:
     await asyncio.sleep(0.02)
     assert not running.done()
     running.cancel()
+
+
+async def test_notes_are_told_beside_ends_and_an_unknown_one_keeps_none_back() -> None:
+    """It stays for the version that wrote it."""
+    house, notices = House(), MemoryNotices()
+    note = AlertExpired(symbol="BTC", direction="at-or-above", price=Decimal(70_000))
+    unknown, known = [
+        NoteEvent(uuid4(), CLAIM, ANN, "de", one) for one in (UnknownNote("later"), note)
+    ]
+    end = await _ended(house)
+    events = MemoryEvents([unknown, end, known])
+    with pytest.raises(UnreadableNote, match="later"):
+        await _teller(house, events, notices, {}).relay()
+
+    assert [end.event_id, known.event_id] == events.marked == list(notices.taken)
+    assert notice_of(known, "de") == notices.taken[known.event_id].replies
 
 
 async def test_a_job_does_not_wait_long_for_an_order_somebody_does_not_answer_for() -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 from kernel.sharding import Claim
 from user_worker.domain.carrying_out import BooksSaid, Record, VenueSaid
 from user_worker.domain.market import Candles, Quote
+from user_worker.domain.notes import Note, UnknownNote
 from user_worker.domain.orders import Draft, Order, Refusal, Side, Wish
 from user_worker.domain.replies import Reply
 from user_worker.domain.sizing import Asset, Preview, Question, Terms
@@ -123,11 +124,32 @@ class EndEvent:
     language: str
     """What the user was spoken to in when he confirmed; empty when unknown."""
 
+    @property
+    def user_id(self) -> UUID:
+        """Who is told."""
+        return self.order.draft.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class NoteEvent:
+    """Something else to tell."""
+
+    event_id: UUID
+    claim: Claim
+    """What it is marked under."""
+    user_id: UUID
+    language: str
+    """As in EndEvent."""
+    note: Note | UnknownNote
+
+
+Event = EndEvent | NoteEvent
+
 
 class Events(Protocol):
     """The events in the database."""
 
-    async def unrelayed(self, claims: Sequence[Claim], count_max: int) -> Sequence[EndEvent]:
+    async def unrelayed(self, claims: Sequence[Claim], count_max: int) -> Sequence[Event]:
         """Read the events of some shards that were not relayed yet, oldest first."""
 
     async def mark_relayed(self, claim: Claim, event_ids: Sequence[UUID]) -> None:

@@ -1,6 +1,6 @@
-"""Ends of orders nobody waited for, told by a notice.
+"""Events, told by notices: ends of orders nobody waited for, and notes.
 
-The event stands in the database since the very transaction that ended the order; here it is
+An event stands in the database since the very transaction that did what it tells; here it is
 rendered, given to the gateway under its id, and marked. Whatever happens between the two, the
 gateway takes an event once, so telling again is harmless. Each event has its own mark: one that
 commits later than its neighbours is not passed over.
@@ -19,16 +19,15 @@ from kernel.sharding import Claim
 from user_worker import metrics
 from user_worker.application.carrying_out import CarryingOut
 from user_worker.application.recurring import Rhythm, again_and_again
-from user_worker.domain.orders import Order
 from user_worker.domain.replies import Reply
 from user_worker.errors import ClaimLost, DependencyDown
-from user_worker.trading_ports import ChosenLanguages, EndEvent, Events, Notice, Notices
+from user_worker.trading_ports import ChosenLanguages, Event, Events, Notice, Notices
 
 NOTICES_AT_ONCE_MAX = 100
 """The gateway's bound on one Notify."""
 
-NoticeOf = Callable[[Order, str], list[Reply]]
-"""Renders the end of an order in a language: the one chosen, the one spoken before, or ""."""
+NoticeOf = Callable[[Event, str], list[Reply]]
+"""Renders an event in a language: the one chosen, the one spoken before, or ""."""
 
 _log = get_logger(__name__)
 
@@ -72,7 +71,7 @@ class Teller:
             await self._tell_each(events, error)
         return len(events) == NOTICES_AT_ONCE_MAX
 
-    async def _tell_each(self, events: Sequence[EndEvent], error: Exception) -> None:
+    async def _tell_each(self, events: Sequence[Event], error: Exception) -> None:
         bad: Exception | None = error if len(events) == 1 else None
         for event in events if bad is None else ():
             try:
@@ -80,12 +79,12 @@ class Teller:
             except DependencyDown:
                 raise
             except Exception as reason:  # noqa: BLE001 (the others go first)
-                _log.warning("event_not_told", order_id=str(event.order.order_id))
+                _log.warning("event_not_told", event_id=str(event.event_id))
                 bad = reason
         if bad is not None:
             raise bad
 
-    async def _tell(self, events: Sequence[EndEvent]) -> None:
+    async def _tell(self, events: Sequence[Event]) -> None:
         await self._notices.notify([await self._notice(event) for event in events])
         metrics.NOTICES.inc(len(events))
         told: defaultdict[Claim, list[UUID]] = defaultdict(list)
@@ -96,8 +95,7 @@ class Teller:
             with suppress(ClaimLost):
                 await self._events.mark_relayed(claim, event_ids)
 
-    async def _notice(self, event: EndEvent) -> Notice:
-        user_id = event.order.draft.user_id
-        chosen = await self._languages.language(user_id)
-        replies = self._notice_of(event.order, chosen or event.language)
-        return Notice(event.event_id, user_id, replies)
+    async def _notice(self, event: Event) -> Notice:
+        chosen = await self._languages.language(event.user_id)
+        replies = self._notice_of(event, chosen or event.language)
+        return Notice(event.event_id, event.user_id, replies)

@@ -1,0 +1,77 @@
+"""Notes: what a user is told though no job asked, beside the ends of orders. No I/O.
+
+A note holds all that its sentence needs, so that it can be told when what it is about has gone. It
+is written with what it tells, in one transaction, and its kind and subject make it unique. A new
+kind is a class here, in `Note`, and a sentence in `conversation.notices`.
+
+A note that a later version wrote is UnknownNote to this one: it is kept for that version, and keeps
+no others back.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+
+class AlertReached(msgspec.Struct, frozen=True, tag_field="kind", tag="alert-reached"):
+    """A price somebody wanted to be told of was reached."""
+
+    symbol: str
+    currency: str
+    direction: Literal["at-or-below", "at-or-above"]
+    price: Decimal
+    """What the user named."""
+    quoted: Decimal
+    """What was quoted when it was reached."""
+    is_simulated: bool
+
+
+class AlertExpired(msgspec.Struct, frozen=True, tag_field="kind", tag="alert-expired"):
+    """The price was not reached in time."""
+
+    symbol: str
+    direction: Literal["at-or-below", "at-or-above"]
+    price: Decimal
+
+
+class RestingExpired(msgspec.Struct, frozen=True, tag_field="kind", tag="resting-expired"):
+    """An order waited in vain for its price."""
+
+    resting: Literal["limit", "stop", "take-profit"]
+    side: Literal["buy", "sell"]
+    symbol: str
+    currency: str
+    trigger_price: Decimal
+    receipt: str
+
+
+Note = AlertReached | AlertExpired | RestingExpired
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownNote:
+    """A note this version cannot read."""
+
+    kind: str
+
+
+def kind_of(note: Note) -> str:
+    """Name the kind of a note."""
+    return str(note.__struct_config__.tag)
+
+
+def encode_note(note: Note) -> str:
+    """Write a note as JSON."""
+    return msgspec.json.encode(note).decode()
+
+
+def decode_note(kind: str, details: str) -> Note | UnknownNote:
+    """Read what `encode_note` wrote."""
+    note: Note
+    try:
+        note = msgspec.json.decode(details, type=Note)
+    except msgspec.MsgspecError:
+        return UnknownNote(kind)
+    return note

@@ -1,0 +1,76 @@
+"""Notes: written and read back, and said in every language."""
+
+import re
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from tests.unit.user_worker.fakes import ANN, CLAIM
+
+from user_worker.conversation.notices import notice_of
+from user_worker.conversation.texts import LANGUAGES
+from user_worker.domain.notes import (
+    AlertExpired,
+    AlertReached,
+    Note,
+    RestingExpired,
+    UnknownNote,
+    decode_note,
+    encode_note,
+    kind_of,
+)
+from user_worker.domain.replies import SendText
+from user_worker.trading_ports import NoteEvent
+
+PRICE = Decimal("12345678901.000000000000000001")
+NOTES: list[Note] = [
+    AlertReached(
+        symbol="BTC",
+        currency="USDT",
+        direction=direction,
+        price=PRICE,
+        quoted=PRICE,
+        is_simulated=True,
+    )
+    for direction in ("at-or-above", "at-or-below")
+]
+NOTES += [
+    AlertExpired(symbol="BTC", direction="at-or-below", price=PRICE),
+    *(
+        RestingExpired(
+            resting=kind,
+            side=side,
+            symbol="BTC",
+            currency="USDT",
+            trigger_price=PRICE,
+            receipt="7K3M-9Q2X",
+        )
+        for kind in ("limit", "stop", "take-profit")
+        for side in ("buy", "sell")
+    ),
+]
+
+
+@pytest.mark.parametrize("note", NOTES)
+def test_a_note_is_read_as_it_was_written(note: Note) -> None:
+    """To the last digit."""
+    assert note == decode_note(kind_of(note), encode_note(note))
+
+
+@pytest.mark.parametrize(
+    "details", ['{"kind": "later"}', '{"kind": "alert-expired"}', "[]", '{"kind": 7}']
+)
+def test_what_this_version_cannot_read_is_an_unknown_note(details: str) -> None:
+    """It raises nothing where others are read beside it."""
+    assert UnknownNote("later") == decode_note("later", details)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("note", NOTES)
+def test_every_note_has_its_sentence(note: Note, language: str) -> None:
+    """One message, under a key made of the event's id."""
+    (notice,) = notice_of(NoteEvent(uuid4(), CLAIM, ANN, "", note), language)
+
+    assert isinstance(notice, SendText)
+    assert note.symbol in notice.text
+    assert re.fullmatch("notice:[a-f0-9-]{36}", notice.message_key)
