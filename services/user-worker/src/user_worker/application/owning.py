@@ -11,7 +11,6 @@ deregisters; the heartbeat goes on until then. If the database is away meanwhile
 """
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -84,10 +83,11 @@ class Owner:
                     self.incarnation = None
 
     async def _register(self, incarnation: UUID, lease: Lease, stop: asyncio.Event) -> bool:
+        now = asyncio.get_running_loop().time
         for pause in self._pace.after_outage:
             if stop.is_set():
                 break
-            sent_at = time.monotonic()
+            sent_at = now()
             try:
                 await self._placement.register(self.worker, incarnation, self._pace.lease_seconds)
             except DependencyDown as outage:
@@ -121,11 +121,12 @@ class Owner:
 
     async def _keep(self, incarnation: UUID, lease: Lease) -> None:
         """Heartbeat until the lease is over; then return."""
+        now = asyncio.get_running_loop().time
         period = self._pace.heartbeat_seconds
         pause = period
         while True:
-            await asyncio.sleep(min(pause, lease.remaining(time.monotonic())))
-            sent_at = time.monotonic()
+            await asyncio.sleep(min(pause, lease.remaining(now())))
+            sent_at = now()
             if lease.is_over(sent_at):
                 _log.error("lease_over", incarnation=str(incarnation))
                 return

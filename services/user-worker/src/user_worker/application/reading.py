@@ -15,7 +15,6 @@ remove is met again on the next reading from the start and is removed then.
 """
 
 import asyncio
-import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ class StreamReader:
             self._shards.take_from_stream(shards, entries)
 
     def _position(self, shard: OwnedShard) -> bytes:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         since = now - shard.read_from_start_at
         queue = shard.queue
         made_room = queue.has_dropped and queue.has_room

@@ -10,7 +10,6 @@ Whatever offers jobs or ends one calls `_pump`, which starts each user's next jo
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -175,11 +174,12 @@ class Shards:
         if shard is None:
             return None
         shard.draining.set()
-        ends_at = time.monotonic() + timeout_seconds
+        now = asyncio.get_running_loop().time
+        ends_at = now() + timeout_seconds
         if shard.tasks:
             await asyncio.wait(shard.tasks, timeout=timeout_seconds)
         # A job may wait for its order: the orders go on until the jobs have stopped.
-        cut_orders = await self._beside.finish(shard.claim, max(0.0, ends_at - time.monotonic()))
+        cut_orders = await self._beside.finish(shard.claim, max(0.0, ends_at - now()))
         cut = list(shard.tasks)
         for task in cut:
             task.cancel()
