@@ -67,6 +67,10 @@ botapi: $(STAMP) ## export the Bot API's shapes for the simulator, after raising
 bench: $(STAMP) ## print every figure as a line of JSON (ARGS='trades --trade-rate 20' for a part)
 	@$(BIN)/python -m tests.load.bench $(ARGS)
 
+.PHONY: chaos
+chaos: $(STAMP) ## break everything under load for MINUTES=10 and judge the books; SEED=7 chooses the faults
+	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: format
 format: $(STAMP) ## write the code as `make check` wants it
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet . ; cd protos && ../$(BIN)/buf format -w

@@ -59,6 +59,8 @@ class Placed(msgspec.Struct, frozen=True, tag="placed", tag_field="what"):
     """The database's own time of the release, while nobody has claimed it."""
     seen_by: float | None = None
     """When the sample had been read: the row was so at some moment from `at` to here."""
+    still_before_at: float | None = None
+    """When the sample before was asked for, which still had the row that was recorded before."""
 
 
 class Quoted(msgspec.Struct, frozen=True, tag="quoted", tag_field="what"):

@@ -1,0 +1,139 @@
+"""People who trade: each does one thing at a time and waits for its answer, as people do.
+
+The crowd acts at a steady rate, whoever is idle; a person who is not answered loses patience after
+a while and does something else later, which changes nothing about what was sent: it must be worked.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.telegram import Telegram
+from tests.history.records import Heard
+
+PATIENCE_SECONDS = 40.0
+"""Longer than any recovery that is promised."""
+READING_SECONDS = (0.3, 0.8)
+"""Before a button is pressed; a press in the same millisecond is no person's."""
+SIGN_UPS_PER_SECOND = 20.0
+SYMBOLS = ("BTC", "ETH", "SOL")
+BUY, SELL = "/buy {symbol} ${amount}", "/sell 50% {symbol}"
+
+
+@dataclass(slots=True)
+class Deeds:
+    """What the crowd did."""
+
+    done: dict[str, int] = field(default_factory=dict)
+    impatient: int = 0
+    """How often nobody answered in time."""
+    nobody_idle: int = 0
+    """How often it was somebody's turn and everybody still waited."""
+
+
+class Crowd:
+    """All the people of a run."""
+
+    def __init__(self, telegram: Telegram, users: Sequence[int], seed: int) -> None:
+        self.deeds = Deeds()
+        self._telegram = telegram
+        self._users = users
+        self._chance = random.Random(seed)  # must be the same in every run
+        self._idle = list(users)
+        self._deeds: list[tuple[int, Callable[[int], Coroutine[Any, Any, None]], str]] = [
+            (50, self._buy, "buy"),
+            (14, self._sell, "sell"),
+            (8, self._press_again_and_again, "press again and again"),
+            (5, self._think_better, "cancel"),
+            (11, self._ask("btc"), "price"),
+            (6, self._ask("/history"), "history"),
+            (5, self._ask("/profit"), "profit"),
+            (1, self._ask("/portfolio"), "portfolio"),
+        ]
+
+    async def sign_up(self) -> None:
+        """Let everybody start and be answered."""
+        async with asyncio.TaskGroup() as group:
+            for user in self._users:
+                group.create_task(self._ask("/start")(user))
+                await asyncio.sleep(1 / SIGN_UPS_PER_SECOND)
+
+    async def act(self, rate: float, seconds: float) -> None:
+        """Act so often a second for so long; returns when everybody has been answered."""
+        begin = time.monotonic()
+        weights = [weight for weight, _, _ in self._deeds]
+        async with asyncio.TaskGroup() as group:
+            for number in range(int(rate * seconds)):
+                await asyncio.sleep(max(0.0, begin + number / rate - time.monotonic()))
+                _, deed, name = self._chance.choices(self._deeds, weights)[0]
+                if not self._idle:
+                    self.deeds.nobody_idle += 1
+                    continue
+                user = self._idle.pop(self._chance.randrange(len(self._idle)))
+                self.deeds.done[name] = self.deeds.done.get(name, 0) + 1
+                group.create_task(self._do(deed, user))
+
+    async def _do(self, deed: Callable[[int], Coroutine[Any, Any, None]], user: int) -> None:
+        try:
+            await deed(user)
+        finally:
+            self._idle.append(user)
+
+    async def _buy(self, user: int) -> None:
+        await self._trade(user, self._order())
+
+    async def _sell(self, user: int) -> None:
+        await self._trade(user, SELL.format(symbol=self._chance.choice(SYMBOLS)))
+
+    async def _press_again_and_again(self, user: int) -> None:
+        await self._trade(user, self._order(), presses=self._chance.randint(2, 4))
+
+    async def _think_better(self, user: int) -> None:
+        card = await self._asked(user, self._order())
+        if card is not None:
+            await self._press(user, card, "cancel:", 1)
+
+    async def _trade(self, user: int, text: str, presses: int = 1) -> None:
+        card = await self._asked(user, text)
+        if card is not None:
+            await self._press(user, card, "confirm:", presses)
+
+    async def _press(self, user: int, card: Heard, kind: str, presses: int) -> None:
+        """Press until something changes; an offer that cannot be had has no such button."""
+        data = next((data for data in card.buttons if data.startswith(kind)), None)
+        if data is None:
+            return
+        await asyncio.sleep(self._chance.uniform(*READING_SECONDS))
+        for _ in range(presses):
+            await self._telegram.press(user, card.message_id, data)
+        # A changed message, or a new one where it could not be changed any more.
+        await self._until(
+            user,
+            lambda heard: (
+                heard.message_id > card.message_id
+                or (heard.message_id == card.message_id and heard.edited)
+            ),
+        )
+
+    def _ask(self, text: str) -> Callable[[int], Coroutine[Any, Any, None]]:
+        async def ask(user: int) -> None:
+            await self._asked(user, text)
+
+        return ask
+
+    async def _asked(self, user: int, text: str) -> Heard | None:
+        said = await self._telegram.say(user, text)
+        return await self._until(user, lambda heard: heard.message_id > said.message_id)
+
+    async def _until(self, user: int, found: Callable[[Heard], bool]) -> Heard | None:
+        heard = await self._telegram.until(user, found, PATIENCE_SECONDS)
+        if heard is None:
+            self.deeds.impatient += 1
+        return heard
+
+    def _order(self) -> str:
+        symbol = self._chance.choice(SYMBOLS)
+        return BUY.format(symbol=symbol, amount=self._chance.randint(5, 20))

@@ -1,0 +1,162 @@
+"""One run of chaos: the whole stack, a crowd, a schedule of faults; then the judgement.
+
+The books are read when everything has settled: no update undone, no order open, no answer unsent,
+no event untold. What does not settle within its bound is not waited for any longer; the checker
+names it.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import msgspec
+from tests.chaos.crowd import SYMBOLS, Crowd, Deeds
+from tests.chaos.figures import Figures, measure
+from tests.chaos.schedule import Event, duration
+from tests.chaos.striking import Striker
+from tests.chaos.telegram import Telegram
+from tests.chaos.watching import PlacementWatch, watch_prices
+from tests.e2e.live_run import LiveRun, running
+from tests.history.books import Books
+from tests.history.checker import Violation, judge
+from tests.history.reading_books import read_books
+from tests.history.records import HistoryFile
+
+FIRST_USER = 700_000
+SETTLE_SECONDS_MAX = 90.0
+"""Longer than any wait of Purser's own: an order is given up a minute after it was accepted."""
+SETTLED_FOR_SECONDS = 1.0
+
+_UNSETTLED = """
+SELECT (SELECT count(*) FROM gateway.inbox WHERE done_at IS NULL) AS jobs,
+       (SELECT count(*) FROM worker.orders WHERE ended_at IS NULL) AS orders,
+       (SELECT count(*) FROM gateway.outbox WHERE state = 0) AS answers,
+       (SELECT count(*) FROM worker.events WHERE relayed_at IS NULL) AS events
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many people act how often."""
+
+    users: int
+    users_per_shard: int
+    rate: float
+    """Acts a second; a trade is one act of two updates."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    violations: list[Violation]
+    figures: Figures
+    deeds: Deeds
+    settled_seconds: float | None
+    """From the last act or fault; None when it did not settle."""
+    stale_writes_refused: int
+    samples: int
+
+
+async def run_chaos(
+    folder: Path, load: Load, schedule: list[Event], say: Callable[[str], None], **environ: str
+) -> Outcome:
+    """Run everything in a folder, which keeps the history and the books. Raises `AssertionError`
+    when the stack does not even start."""
+    users = range(FIRST_USER, FIRST_USER + load.users)
+    environ |= {"DEVBOX_USERS_PER_SHARD": str(load.users_per_shard), "DEVBOX_WORKERS_MAX": "4"}
+    async with contextlib.AsyncExitStack() as stack:
+        data = folder / "data"
+        run = await stack.enter_async_context(
+            running(data, "--port", "0", "--gateways", "2", **environ)
+        )
+        run.folder.pin_workers(2)
+        history = stack.enter_context(HistoryFile(folder / "history.jsonl"))
+        http = await stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
+            )
+        )
+        telegram = Telegram(run.report.address, http, history)
+        placement = PlacementWatch(run, history)
+        crowd = Crowd(telegram, users, load.seed)
+        striker = Striker(run, telegram, placement, history, say)
+        await stack.enter_async_context(_beside(telegram.follow(users)))
+        await stack.enter_async_context(_beside(placement.watch()))
+        await stack.enter_async_context(_beside(watch_prices(run, SYMBOLS, history)))
+        await crowd.sign_up()
+        say(f"{load.users} users have signed up; {load.rate:g} acts a second from here on")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(striker.carry_out(schedule))
+            group.create_task(crowd.act(load.rate, duration(schedule)))
+        settled_seconds = await _settle(run)
+        await _let_the_chats_catch_up()
+        books = await _read(run)
+        records = list(history.records)
+        (folder / "books.json").write_bytes(msgspec.json.encode(books))
+        refused = _stale_writes_refused(run)
+    violations = judge(records, books)
+    return Outcome(
+        violations,
+        measure(records, books),
+        crowd.deeds,
+        settled_seconds,
+        refused,
+        placement.samples,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> Any:
+    """Do something beside the body; should it fail, so does the run."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work)
+        yield
+        task.cancel()
+
+
+async def _settle(run: LiveRun) -> float | None:
+    """Wait until nothing is under way any more; how long that took."""
+    begin = time.monotonic()
+    quiet_since: float | None = None
+    while time.monotonic() - begin < SETTLE_SECONDS_MAX:
+        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            connection = await run.database()
+            try:
+                row = await connection.fetchrow(_UNSETTLED)
+            finally:
+                connection.terminate()
+            if row is None or any(row.values()):
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since >= SETTLED_FOR_SECONDS:
+                return quiet_since - begin
+        await asyncio.sleep(0.1)
+    return None
+
+
+async def _let_the_chats_catch_up() -> None:
+    """What Telegram took a moment ago is seen by the next poll of the chats."""
+    await asyncio.sleep(1.0)
+
+
+async def _read(run: LiveRun) -> Books:
+    connection = await run.database()
+    try:
+        return await read_books(connection)
+    finally:
+        connection.terminate()
+
+
+def _stale_writes_refused(run: LiveRun) -> int:
+    """How often the fence said no, by the database's own log."""
+    log = run.folder.logs / "postgres.log"
+    return log.read_text(errors="replace").count("stale epoch")
