@@ -77,7 +77,7 @@ def _others(outcome: Outcome) -> list[tuple[str, str]]:
     settled, deeds = outcome.settled_seconds, outcome.deeds
     return [
         ("settled at the end after", "never" if settled is None else f"{settled:.1f} s"),
-        ("stale writes refused by the fence", str(outcome.stale_writes_refused)),
+        ("stale claims refused by the stores", str(outcome.stale_claims_refused)),
         ("samples of placement", str(outcome.samples)),
         ("acts", ", ".join(f"{count} {name}" for name, count in sorted(deeds.done.items()))),
         ("answers nobody waited for any longer", str(deeds.impatient)),

@@ -18,6 +18,7 @@ import asyncpg
 import msgspec
 from tests.chaos.crowd import SYMBOLS, Crowd, Deeds
 from tests.chaos.figures import Figures, measure
+from tests.chaos.sabotage import sabotage
 from tests.chaos.schedule import Event, duration
 from tests.chaos.striking import Striker
 from tests.chaos.telegram import Telegram
@@ -61,15 +62,23 @@ class Outcome:
     deeds: Deeds
     settled_seconds: float | None
     """From the last act or fault; None when it did not settle."""
-    stale_writes_refused: int
+    stale_claims_refused: int
     samples: int
 
 
 async def run_chaos(
-    folder: Path, load: Load, schedule: list[Event], say: Callable[[str], None], **environ: str
+    folder: Path,
+    load: Load,
+    schedule: list[Event],
+    say: Callable[[str], None],
+    sabotaged: str = "",
+    **environ: str,
 ) -> Outcome:
-    """Run everything in a folder, which keeps the history and the books. Raises `AssertionError`
-    when the stack does not even start."""
+    """Run everything in a folder, which keeps the history and the books.
+
+    `sabotaged` are statements that break the database on purpose before anybody uses it. Raises
+    `AssertionError` when the stack does not even start.
+    """
     users = range(FIRST_USER, FIRST_USER + load.users)
     environ |= {"DEVBOX_USERS_PER_SHARD": str(load.users_per_shard), "DEVBOX_WORKERS_MAX": "4"}
     async with contextlib.AsyncExitStack() as stack:
@@ -78,6 +87,8 @@ async def run_chaos(
             running(data, "--port", "0", "--gateways", "2", **environ)
         )
         run.folder.pin_workers(2)
+        if sabotaged:
+            await sabotage(run, sabotaged)
         history = stack.enter_context(HistoryFile(folder / "history.jsonl"))
         http = await stack.enter_async_context(
             aiohttp.ClientSession(
@@ -101,7 +112,7 @@ async def run_chaos(
         books = await _read(run)
         records = list(history.records)
         (folder / "books.json").write_bytes(msgspec.json.encode(books))
-        refused = _stale_writes_refused(run)
+        refused = _stale_claims_refused(run)
     violations = judge(records, books)
     return Outcome(
         violations,
@@ -156,7 +167,11 @@ async def _read(run: LiveRun) -> Books:
         connection.terminate()
 
 
-def _stale_writes_refused(run: LiveRun) -> int:
-    """How often the fence said no, by the database's own log."""
-    log = run.folder.logs / "postgres.log"
-    return log.read_text(errors="replace").count("stale epoch")
+def _stale_claims_refused(run: LiveRun) -> int:
+    """How often a store refused a stale claim, by the logs: of a write alone the database says so;
+    of a batch it is the worker who does, when it gives the shard up. Some show in both."""
+    logs = run.folder.logs
+    told = [(logs / "postgres.log", "stale epoch")]
+    for worker in logs.glob("purser-user-worker-*.log*"):
+        told += [(worker, "a store knows a newer claim"), (worker, "the inbox knows a newer claim")]
+    return sum(log.read_text(errors="replace").count(words) for log, words in told)
