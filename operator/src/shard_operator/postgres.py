@@ -41,8 +41,13 @@ ORDER BY s.shard
 """
 
 _OBSERVE_WORKERS = """
-SELECT worker, lease_until > clock_timestamp() AS alive, draining
-FROM placement.workers WHERE pool = $1 ORDER BY worker
+SELECT worker, seconds_left > 0 AS alive, draining, seconds_left
+FROM (
+    SELECT worker, draining,
+           extract(epoch FROM lease_until - clock_timestamp())::double precision AS seconds_left
+    FROM placement.workers WHERE pool = $1
+) AS w
+ORDER BY worker
 """
 
 _ENSURE_POLICY = """

@@ -1,6 +1,8 @@
 """The one task that reconciles: every pool at its own period, and all when something happened.
 
-Events only wake; what to do is always found by looking. A storm of events costs at most one pass
+Events only wake; what to do is always found by looking. No event says that a worker died, so a pool
+is looked at again when the first lease in it would be over: then the shards of whoever did not
+renew it are given away at once, and not a period later. A storm of events costs at most one pass
 per `PASS_SPACING_SECONDS`. A pool that fails is logged, counted and tried at its next period; it
 never stops the others, and only `LeadershipLost` ends the task.
 """
@@ -18,6 +20,9 @@ from shard_operator.usershard import UserShard
 
 PASS_SPACING_SECONDS = 0.25
 """Least time between two passes: one placement change makes a burst of notifications."""
+
+AFTER_LEASE_END_SECONDS = 0.02
+"""The look must not come before the end: the answer took a while to come, and clocks differ."""
 
 IDLE_PERIOD_SECONDS = 3.0
 """How often to look for pools when there are none."""
@@ -60,15 +65,20 @@ class ReconcileLoop:
             self._log.info("pool_left_alone", pool=gone, why="its UserShard was deleted")
         for pool, user_shard in pools.items():
             if all_due or time.monotonic() >= self._due.get(pool, 0.0):
-                await self._reconcile(user_shard)
-                period = user_shard.spec.scaling.poll_period_seconds
-                self._due[pool] = time.monotonic() + period
+                lease_end = await self._reconcile(user_shard)
+                pause: float = user_shard.spec.scaling.poll_period_seconds
+                if lease_end is not None:
+                    pause = min(pause, lease_end + AFTER_LEASE_END_SECONDS)
+                self._due[pool] = time.monotonic() + pause
 
-    async def _reconcile(self, user_shard: UserShard) -> None:
+    async def _reconcile(self, user_shard: UserShard) -> float | None:
+        """Reconcile one pool; the seconds until the first lease in it would be over."""
         pool, begun = user_shard.pool, time.monotonic()
-        outcome = "done"
+        outcome, lease_end = "done", None
         try:
-            await self._controller.reconcile(user_shard)
+            reconciled = await self._controller.reconcile(user_shard)
+            if (placement := reconciled.observation.placement) is not None:
+                lease_end = placement.seconds_to_lease_end()
         except LeadershipLost:
             raise
         except TryLater as error:
@@ -81,3 +91,4 @@ class ReconcileLoop:
             outcome = "failed"
             self._log.exception("reconcile_failed", pool=pool)
         metrics.note_reconcile(pool, outcome, time.monotonic() - begun)
+        return lease_end

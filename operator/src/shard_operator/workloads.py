@@ -32,11 +32,13 @@ class WorkersObserved:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLease:
-    """One registered worker. `alive`: its lease is ahead; `draining`: it said that it is going."""
+    """One registered worker. `alive`: its lease is ahead; `draining`: it said that it is going;
+    `seconds_left`: until the lease is over, if it is not renewed."""
 
     name: str
     alive: bool
     draining: bool
+    seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,13 @@ class PlacementObserved:
     workers: tuple[WorkerLease, ...]
     users: int
     """In all shards, as the gateways last told."""
+
+    def seconds_to_lease_end(self) -> float | None:
+        """Until the first owner's lease would be over; None while nobody owns anything."""
+        owners = {shard.owner for shard in self.shards}
+        return min(
+            (w.seconds_left for w in self.workers if w.alive and w.name in owners), default=None
+        )
 
 
 class Workloads(Protocol):

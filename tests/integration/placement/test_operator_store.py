@@ -18,7 +18,6 @@ from shard_operator.errors import PlacementAway
 from shard_operator.planning import Change, ShardPlacement
 from shard_operator.postgres import PostgresPlacement, listen_placement
 from shard_operator.usershard import ScaleTarget, UserShard, UserShardSpec
-from shard_operator.workloads import WorkerLease
 
 POOL = "default.main"
 
@@ -56,10 +55,10 @@ async def test_an_owner_is_one_whose_lease_lives(stage: Any, store: PostgresPlac
         ShardPlacement(1, "w-1", None),
         ShardPlacement(2, None, None),
     ) == seen.shards
-    assert (
-        WorkerLease("w-0", alive=True, draining=True),
-        WorkerLease("w-1", alive=False, draining=False),
-    ) == seen.workers
+    living, over = seen.workers
+    assert (living.name, living.alive, living.draining) == ("w-0", True, True)
+    assert (over.name, over.alive, over.draining) == ("w-1", False, False)
+    assert seen.seconds_to_lease_end() == living.seconds_left > 0 > over.seconds_left
 
 
 async def test_a_policy_is_written_when_it_differs(stage: Any, store: PostgresPlacement) -> None:

@@ -24,6 +24,7 @@ class World:
     shards: dict[int, ShardPlacement] = field(default_factory=dict)
     backlog: Backlog | None = field(default_factory=lambda: Backlog({}, {}, None))
     placement_away: bool = False
+    lease_seconds: float = 3.0
     now: float = 1000.0
     scaled: list[int] = field(default_factory=list)
     statuses: list[UserShardStatus] = field(default_factory=list)
@@ -67,7 +68,12 @@ class World:
         if self.placement_away:
             raise PlacementAway("the database cannot be reached (OSError)")
         leases = tuple(
-            WorkerLease(self.name(n), alive=True, draining=self.name(n) in self.draining)
+            WorkerLease(
+                self.name(n),
+                alive=True,
+                draining=self.name(n) in self.draining,
+                seconds_left=self.lease_seconds,
+            )
             for n in range(self.alive)
         )
         return PlacementObserved(tuple(self.shards.values()), leases, users=7)

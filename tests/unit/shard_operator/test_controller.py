@@ -1,5 +1,6 @@
 """One round of the control loop at a time, in a world the test moves by hand."""
 
+import asyncio
 import subprocess
 import sys
 from typing import Any
@@ -258,8 +259,7 @@ async def test_one_pools_defect_does_not_stop_the_others(world: Any) -> None:
             seen.append(user_shard.pool)
             if user_shard.name == "a":
                 raise TryLater("away") if len(seen) < 3 else RuntimeError("a defect")
-
-    import asyncio
+            return await super().reconcile(user_shard)
 
     pools = [
         msgspec.structs.replace(shard, name=name) for name in ("a", "b") for shard in [_minimal()]
@@ -279,6 +279,22 @@ async def test_one_pools_defect_does_not_stop_the_others(world: Any) -> None:
     task.cancel()
 
     assert seen == ["default.a", "default.b"] * 2
+
+
+async def test_a_pool_is_looked_at_again_when_a_lease_would_be_over(world: Any) -> None:
+    """Nobody tells of a worker that died: its shards do not wait for the period to be over."""
+    world.with_shards(2).lease_seconds = 0.3
+    for shard in (0, 1):
+        world.shards[shard] = ShardPlacement(shard, world.name(shard), world.name(shard))
+    loop = ReconcileLoop(world.controller(), lambda: [_minimal()], asyncio.Event())
+
+    task = asyncio.create_task(loop.run())
+    await asyncio.sleep(0.1)
+    world.shards[0] = ShardPlacement(0, world.name(7), None)
+    await asyncio.sleep(0.6)
+    task.cancel()
+
+    assert world.shards[0].desired in (world.name(0), world.name(1))
 
 
 def _minimal() -> UserShard:
