@@ -61,12 +61,14 @@ class KubernetesWorkloads:
         spec, status = found["spec"], found.get("status") or {}
         asked = int(spec.get("replicas", 1))
         first = int((spec.get("ordinals") or {}).get("start", 0))
+        names = tuple(f"{target.name}-{first + ordinal}" for ordinal in range(asked))
         return WorkersObserved(
             asked=asked,
             ready=int(status.get("readyReplicas", 0)),
-            names=tuple(f"{target.name}-{first + ordinal}" for ordinal in range(asked)),
+            names=names,
             uid=found["metadata"]["uid"],
             selector=render_selector(spec.get("selector") or {}),
+            outdated=_outdated(names, spec, status),
         )
 
     async def scale(self, namespace: str, target: ScaleTarget, replicas: int) -> None:
@@ -154,6 +156,17 @@ def render_selector(selector: JsonObject) -> str:
             case "DoesNotExist":
                 parts.append(f"!{key}")
     return ",".join(parts)
+
+
+def _outdated(names: tuple[str, ...], spec: JsonObject, status: JsonObject) -> frozenset[str]:
+    """Those a rolling update has yet to replace: it goes from the highest ordinal down to its
+    partition."""
+    strategy = spec.get("updateStrategy") or {}
+    target = status.get("updateRevision")
+    if strategy.get("type") == "OnDelete" or target in (None, status.get("currentRevision")):
+        return frozenset()
+    first = int((strategy.get("rollingUpdate") or {}).get("partition", 0))
+    return frozenset(names[first : len(names) - int(status.get("updatedReplicas", 0))])
 
 
 def _path_of(namespace: str, target: ScaleTarget, subresource: str | None = None) -> str:

@@ -128,7 +128,10 @@ def _say_progressing(situation: Situation) -> Verdict | None:
         return Verdict(True, "WorkersEnding", what)
     if moving:
         return Verdict(True, "Rebalancing", f"{moving} shards are on their way to their owner")
-    return Verdict(False, "Settled", "the workers are as decided and every shard is at its place")
+    what = "the workers are as decided and every shard is at its place"
+    if situation.assignment is not None and situation.assignment.gap > 0:
+        what += f"; the heaviest worker carries {situation.assignment.gap:.0%} more than it must"
+    return Verdict(False, "Settled", what)
 
 
 def _say_degraded(situation: Situation) -> Verdict | None:

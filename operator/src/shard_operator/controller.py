@@ -137,9 +137,11 @@ class Controller:
             seen.placement.shards,
             workers,
             leaving=leaving,
+            outdated=seen.workers.outdated if seen.workers else (),
             shards_per_worker_max=user_shard.spec.workers.shards_per_worker_max,
             moves_max=user_shard.spec.rebalance.max_concurrent_moves,
         )
+        metrics.note_plan(user_shard.pool, assignment)
         scale_to = None
         if decision is not None and seen.workers is not None:
             target = emptied_down_to(seen.workers, seen.placement, decision.replicas)
@@ -258,7 +260,8 @@ class Controller:
 def open_workers(
     seen: Observation, decision: ScalingDecision | None
 ) -> tuple[list[str], list[str]]:
-    """Who may own shards (in order of preference), and who lives but is to be emptied.
+    """Who may own shards (in order of preference), and who lives but is to be emptied, the last
+    first: a StatefulSet removes its highest ordinals, so they go first.
 
     Workers beyond the target's count are emptied at the pace too: one that is told to go says so
     itself (it drains, and is then in neither), and a count that somebody wrote by mistake must not
@@ -276,7 +279,8 @@ def open_workers(
     workers = [name for name in seen.workers.names[:staying] if name in able]
     if not workers:
         return sorted(able), []
-    return workers, sorted(able.difference(workers))
+    going = [name for name in seen.workers.names[staying:] if name in able]
+    return workers, [*going, *sorted(able.difference(workers, going))]
 
 
 def emptied_down_to(workers: WorkersObserved, placement: PlacementObserved, wanted: int) -> int:

@@ -3,6 +3,7 @@ happens."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from shard_operator.planning import AssignmentPlan
 from shard_operator.scaling import Backlog
 from shard_operator.workloads import PlacementObserved
 
@@ -26,6 +27,12 @@ _OWNERLESS = Gauge("purser_operator_ownerless_shards", "Shards without a living 
 _LIVE_WORKERS = Gauge("purser_operator_live_workers", "Workers with a living lease", ["pool"])
 _ASSIGNED = Counter("purser_operator_assigned_shards_total", "Desired owners written", ["pool"])
 _MOVED = Counter("purser_operator_moved_shards_total", "Shards asked to change hands", ["pool"])
+_DEFERRED = Gauge("purser_operator_deferred_moves", "Moves that wait for those under way", ["pool"])
+_GAP = Gauge(
+    "purser_operator_weight_gap_ratio",
+    "By which share the heaviest worker is above what no plan could be below",
+    ["pool"],
+)
 _SCALED = Counter("purser_operator_scalings_total", "Worker counts written", ["pool", "direction"])
 LEADING = Gauge("purser_operator_leading", "1 while this process holds the Lease")
 
@@ -44,6 +51,12 @@ def note_reconcile(pool: str, outcome: str, seconds: float) -> None:
     """One round ended: `done`, `later` (something is away) or `failed` (a defect)."""
     _RECONCILES.labels(pool, outcome).inc()
     _RECONCILE_SECONDS.labels(pool).observe(seconds)
+
+
+def note_plan(pool: str, plan: AssignmentPlan) -> None:
+    """What one plan leaves undone."""
+    _DEFERRED.labels(pool).set(plan.deferred)
+    _GAP.labels(pool).set(plan.gap)
 
 
 def note_assignment(pool: str, written: int, moves: int) -> None:

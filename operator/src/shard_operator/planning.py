@@ -13,12 +13,20 @@ Two things are urgent and never wait: a shard nobody holds, and a shard whose ho
 itself. Moves away from a worker that serves are interruptions and are paced: at most `moves_max`
 hand-overs under way at once. The limit of shards per worker is soft: serving beats it, and the plan
 says so (`overloaded`).
+
+Shards weigh what their users do. Counts come first; where a balance by count leaves the weights
+uneven, `weighing` exchanges shards within it, and the plan reports the gap that is left.
+
+During a rolling update shards that must move go to updated workers only, not to one whose turn is
+still to come, and nothing moves for the balance: it would be undone by the next worker replaced.
 """
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+
+from shard_operator.weighing import Movable, Scales, even_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,8 @@ class ShardPlacement:
     shard: int
     desired: str | None
     owner: str | None
+    weight: int = 1
+    """What it asks of its worker, as `weighing` counts; never below 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,70 +68,84 @@ class AssignmentPlan:
     """Shards of the fullest worker once the plan is carried out."""
     overloaded: bool
     """Whether `load_max` exceeds the (soft) limit per worker."""
+    weight_max: int = 0
+    """Weight of the heaviest worker's shards once the changes are carried out."""
+    weight_bound: float = 0.0
+    """What no plan can be below: an even share, or the heaviest shard."""
 
     @property
     def moves(self) -> int:
         """How many of the changes are moves."""
         return sum(1 for change in self.changes if change.is_move)
 
+    @property
+    def gap(self) -> float:
+        """By which share the heaviest worker is above the bound; 0 where there is no weight."""
+        return max(0.0, self.weight_max / self.weight_bound - 1) if self.weight_bound else 0.0
+
 
 def plan_assignments(
     shards: Sequence[ShardPlacement],
     workers: Sequence[str],
     *,
-    leaving: Collection[str] = (),
+    leaving: Sequence[str] = (),
+    outdated: Collection[str] = (),
     shards_per_worker_max: int,
     moves_max: int,
 ) -> AssignmentPlan:
     """Plan owners for `shards` among `workers`.
 
     `workers` are open: alive, neither draining nor leaving; earlier ones are preferred where it
-    makes no difference. `leaving` are alive but to be emptied at the pace of `moves_max`. Whoever
-    is in neither is gone.
+    makes no difference. `leaving` are alive but to be emptied at the pace of `moves_max`, the last
+    of them first. Whoever is in neither is gone. `outdated` are the open ones that a rolling update
+    under way has yet to reach; they are sent nothing while another is open.
     """
     if not workers:
         return AssignmentPlan((), 0, len(shards), 0, overloaded=False)
     rank = {worker: place for place, worker in enumerate(workers)}
-    gone_soon = frozenset(leaving) - rank.keys()
+    receivers = {worker for worker in workers if worker not in outdated} or rank.keys()
+    is_updating = len(receivers) < len(workers)
+    gone_soon = [worker for worker in leaving if worker not in rank]
     holders = {shard.shard: _holder_of(shard, rank, gone_soon) for shard in shards}
-    held: dict[str, list[ShardPlacement]] = {worker: [] for worker in workers}
-    homeless: list[ShardPlacement] = []
-    evacuees: list[ShardPlacement] = []
+    by_holder: dict[str | None, list[ShardPlacement]] = defaultdict(list)
     for shard in shards:
-        holder = holders[shard.shard]
-        if holder is None:
-            homeless.append(shard)
-        elif holder in rank:
-            held[holder].append(shard)
-        else:
-            evacuees.append(shard)
-    quotas = _quotas(held, len(shards), rank)
-    room = _Room({w: len(mine) for w, mine in held.items()}, quotas, rank)
+        by_holder[holders[shard.shard]].append(shard)
+    held = {worker: by_holder[worker] for worker in workers}
+    quotas = _quotas(held, len(shards), rank, receivers)
+    room = _Room({w: len(held[w]) for w in workers}, quotas, rank)
 
-    changes = [
-        Change(shard.shard, shard.desired, holder, holder)
-        for shard in shards
-        if (holder := holders[shard.shard]) in rank and shard.desired != holder
-    ]
-    changes += [Change(s.shard, s.desired, room.take(s.owner), None) for s in homeless]
+    places = {shard.shard: worker for worker, mine in held.items() for shard in mine}
+    for shard in by_holder[None]:
+        places[shard.shard] = room.take(shard.owner)
     budget = moves_max - sum(_is_under_way(shard, rank) for shard in shards)
     deferred = 0
+    evacuees = (shard for worker in reversed(gone_soon) for shard in by_holder[worker])
     for shard in (*evacuees, *_surplus(held, quotas)):
         is_interruption = shard.owner is not None and not _is_under_way(shard, rank)
         if is_interruption and budget <= 0:
             deferred += 1
             continue
         budget -= is_interruption
-        receiver = room.take(shard.owner)
-        changes.append(Change(shard.shard, shard.desired, receiver, holders[shard.shard]))
+        places[shard.shard] = room.take(shard.owner)
 
-    load_max = max(quotas.values())
+    bound = _bound_of(shards, len(workers))
+    scales = _weigh(shards, places, rank)
+    if not deferred and not is_updating:
+        even_out(scales, places, _movable(shards, holders, rank), bound, budget)
+
+    load_max = max((scales.counts if is_updating else quotas).values())
     return AssignmentPlan(
-        changes=_last_per_shard(changes),
+        changes=tuple(
+            Change(shard.shard, shard.desired, places[shard.shard], holders[shard.shard])
+            for shard in sorted(shards, key=lambda shard: shard.shard)
+            if shard.shard in places and places[shard.shard] != shard.desired
+        ),
         deferred=deferred,
         unplaced=0,
         load_max=load_max,
         overloaded=load_max > shards_per_worker_max,
+        weight_max=max(scales.weights.values()),
+        weight_bound=bound,
     )
 
 
@@ -143,11 +167,50 @@ def _is_under_way(shard: ShardPlacement, open_workers: Collection[str]) -> bool:
 
 
 def _quotas(
-    held: dict[str, list[ShardPlacement]], total: int, rank: dict[str, int]
+    held: dict[str, list[ShardPlacement]],
+    total: int,
+    rank: dict[str, int],
+    receivers: Collection[str],
 ) -> dict[str, int]:
+    """How many shards each open worker shall have at most; in a rolling update whoever is updated
+    may have any number."""
+    if len(receivers) < len(held):
+        return {w: total if w in receivers else len(mine) for w, mine in held.items()}
     low, larger = divmod(total, len(held))
     by_load = sorted(held, key=lambda worker: (-len(held[worker]), rank[worker]))
     return {worker: low + (place < larger) for place, worker in enumerate(by_load)}
+
+
+def _bound_of(shards: Sequence[ShardPlacement], workers: int) -> float:
+    weights = [shard.weight for shard in shards]
+    return max(sum(weights) / workers, max(weights, default=0))
+
+
+def _weigh(
+    shards: Sequence[ShardPlacement], places: Mapping[int, str], rank: dict[str, int]
+) -> Scales:
+    scales = Scales(rank)
+    for shard in shards:
+        worker = places.get(shard.shard)
+        if worker is not None:
+            scales.weights[worker] += shard.weight
+            scales.counts[worker] += 1
+    return scales
+
+
+def _movable(
+    shards: Sequence[ShardPlacement], holders: Mapping[int, str | None], rank: dict[str, int]
+) -> list[Movable]:
+    """What may change places; only an open holder that serves a shard is a home to leave."""
+    return [
+        Movable(
+            shard.shard,
+            shard.weight,
+            holder if shard.owner and (holder := holders[shard.shard]) in rank else None,
+        )
+        for shard in shards
+        if not _is_under_way(shard, rank)
+    ]
 
 
 def _surplus(held: dict[str, list[ShardPlacement]], quotas: dict[str, int]) -> list[ShardPlacement]:
@@ -189,9 +252,3 @@ class _Room:
             if free > 1:
                 heapq.heappush(self._heap, (1 - free, place, worker))
             return worker
-
-
-def _last_per_shard(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """A shard may be confirmed to its owner and then moved: the later word counts."""
-    final = {change.shard: change for change in changes}
-    return tuple(final[shard] for shard in sorted(final))

@@ -18,6 +18,7 @@ from chassis.telemetry import get_logger
 from shard_operator.errors import PlacementAway
 from shard_operator.planning import Change, ShardPlacement
 from shard_operator.usershard import UserShard
+from shard_operator.weighing import weight_of
 from shard_operator.workloads import PlacementObserved, WorkerLease
 
 ASSIGN_BATCH_MAX = 500
@@ -87,7 +88,10 @@ class PostgresPlacement:
             workers = await connection.fetch(_OBSERVE_WORKERS, pool)
         return PlacementObserved(
             shards=tuple(
-                ShardPlacement(row["shard"], row["desired_owner"], row["owner"]) for row in shards
+                ShardPlacement(
+                    row["shard"], row["desired_owner"], row["owner"], weight_of(row["users"])
+                )
+                for row in shards
             ),
             workers=tuple(WorkerLease(*row) for row in workers),
             users=sum(row["users"] for row in shards),

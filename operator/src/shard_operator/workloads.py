@@ -20,7 +20,7 @@ class WorkersObserved:
     `asked`: the replicas written in it; `ready`: those its world calls ready. `names`: the workers
     that `asked` stands for, in the order of their ordinals; a smaller count removes names from the
     end. `uid` changes when the target is made anew. `selector` finds its pods (empty where there
-    are no pods).
+    are no pods). `outdated`: those of `names` that a rolling update under way has yet to replace.
     """
 
     asked: int
@@ -28,6 +28,7 @@ class WorkersObserved:
     names: tuple[str, ...]
     uid: str = ""
     selector: str = ""
+    outdated: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,30 +5,9 @@ from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.shard_operator.pools import NAMES, UNLIMITED, apply, converge, placements
 
 from shard_operator.planning import AssignmentPlan, ShardPlacement, plan_assignments
-
-UNLIMITED = 1_000_000
-NAMES = ("w-0", "w-1", "w-2", "w-3", "dead-7")
-
-
-def apply(shards: list[ShardPlacement], plan: AssignmentPlan) -> list[ShardPlacement]:
-    """The placement once the plan is written and nobody has converged yet."""
-    desired = {change.shard: change.desired for change in plan.changes}
-    return [ShardPlacement(s.shard, desired.get(s.shard, s.desired), s.owner) for s in shards]
-
-
-def converge(shards: list[ShardPlacement]) -> list[ShardPlacement]:
-    """The placement once every desired owner has claimed its shards."""
-    return [ShardPlacement(s.shard, s.desired, s.desired or s.owner) for s in shards]
-
-
-@st.composite
-def placements(draw: st.DrawFn, shards_max: int = 40) -> list[ShardPlacement]:
-    """Any placement a crash, a scaling or an impatient person could leave behind."""
-    name = st.one_of(st.none(), st.sampled_from(NAMES))
-    count = draw(st.integers(0, shards_max))
-    return [ShardPlacement(number, draw(name), draw(name)) for number in range(count)]
 
 
 def workers_of(count: int) -> list[str]:
@@ -44,6 +23,7 @@ def plan(
         shards,
         workers,
         leaving=more.get("leaving", ()),  # type: ignore[arg-type]
+        outdated=more.get("outdated", ()),  # type: ignore[arg-type]
         shards_per_worker_max=1000,
         moves_max=moves_max,
     )
@@ -204,3 +184,66 @@ def test_earlier_workers_are_preferred_where_it_makes_no_difference() -> None:
     made = plan([ShardPlacement(0, None, None)], ["w-0", "w-1", "w-2"])
 
     assert [change.desired for change in made.changes] == ["w-0"]
+
+
+def test_of_those_that_leave_the_last_is_emptied_first() -> None:
+    """A StatefulSet removes its highest ordinals: the next to go need not wait for the others."""
+    shards = [ShardPlacement(number, f"w-{number % 2 + 1}", None) for number in range(8)]
+    shards = converge(shards)
+
+    made = plan(shards, ["w-0"], moves_max=4, leaving=["w-1", "w-2"])
+
+    assert {"w-2"} == {change.holder for change in made.changes}
+    assert (made.moves, made.deferred) == (4, 4)
+
+
+@given(placements(), st.integers(2, 4), st.integers(1, 3))
+def test_in_a_rolling_update_shards_go_to_updated_workers_only(
+    shards: list[ShardPlacement], count: int, reached: int
+) -> None:
+    """Complete, idempotent, and nothing is sent to a worker that is about to be replaced."""
+    workers = workers_of(count)
+    outdated = workers[: max(1, count - reached)]
+    updated = workers[len(outdated) :]
+
+    made = plan(shards, workers, outdated=outdated)
+    after = apply(shards, made)
+
+    sent = {change.desired for change in made.changes if change.desired != change.holder}
+    assert sent <= set(updated)
+    assert {shard.desired for shard in after} <= set(workers)
+    assert all(change.holder not in workers for change in made.changes if change.is_move)
+    assert plan(after, workers, outdated=outdated).changes == ()
+
+
+def test_before_the_first_worker_is_updated_the_others_take_its_shards() -> None:
+    """Serving beats the rule: somebody must have them until it is back."""
+    shards = [ShardPlacement(number, "w-2", None) for number in range(6)]
+
+    made = plan(shards, ["w-0", "w-1"], outdated=["w-0", "w-1"])
+
+    assert Counter(change.desired for change in made.changes) == {"w-0": 3, "w-1": 3}
+
+
+def test_a_rolling_update_moves_each_shard_once_and_a_few_again() -> None:
+    """Those of the first worker replaced go to others before there is an updated one, and the last
+    one replaced is filled by what the others have too many: 20 further moves of 50 shards.
+    """
+    workers = [f"w-{n}" for n in range(5)]
+    state = [ShardPlacement(n, f"w-{n % 5}", f"w-{n % 5}") for n in range(50)]
+    moved: Counter[int] = Counter()
+
+    for reached in range(5):
+        replaced = workers[4 - reached]
+        outdated = workers[: 4 - reached]
+        for open_workers in ([w for w in workers if w != replaced], workers):
+            made = plan(state, open_workers, outdated=outdated)
+            # Whoever is replaced gives its shards up by itself: they change hands as well.
+            moved.update(c.shard for c in made.changes if c.desired != c.expected)
+            state = converge(apply(state, made))
+
+    made = plan(state, workers)
+    moved.update(change.shard for change in made.changes)
+    assert moved.total() <= 50 + 2 * 10
+    assert max(moved.values()) <= 3
+    assert plan(converge(apply(state, made)), workers).changes == ()
