@@ -13,7 +13,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tests.load import (
+    bench_fence,
     bench_ledger,
+    bench_moving,
     bench_pictures,
     bench_planning,
     bench_quotes,
@@ -30,6 +32,8 @@ PARTS: dict[str, Part] = {
     "quotes": bench_quotes.bench,
     "pictures": bench_pictures.bench,
     "planning": bench_planning.bench,
+    "fence": bench_fence.bench,
+    "moving": bench_moving.bench,
 }
 RATE_MAX, SECONDS_MAX, USERS_MAX = 2_000.0, 600.0, 5_000
 

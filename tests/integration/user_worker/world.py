@@ -48,6 +48,8 @@ class Delivered:
 
     job: job_pb2.Job
     request: gateway_pb2.DeliverRequest
+    at: float = field(default_factory=time.monotonic)
+    """When it ended, on this process's monotonic clock."""
 
     @property
     def text(self) -> str:
