@@ -51,7 +51,7 @@ SHARDS = 8
 MOVED_AT_ONCE = 4
 ROUNDS = 24
 ROUND_SECONDS = 1.2
-WRITE_PERIOD_SECONDS = 0.05
+WRITE_PERIOD_SECONDS = 0.1
 """Between two messages to one shard: how finely a pause is seen."""
 ENDINGS = 4
 SETTLE_SECONDS = 60.0

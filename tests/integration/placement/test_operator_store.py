@@ -18,6 +18,7 @@ from shard_operator.errors import PlacementAway
 from shard_operator.planning import Change, ShardPlacement
 from shard_operator.postgres import PostgresPlacement, listen_placement
 from shard_operator.usershard import ScaleTarget, UserShard, UserShardSpec
+from shard_operator.weighing import weight_of
 
 POOL = "default.main"
 
@@ -44,6 +45,7 @@ async def test_an_owner_is_one_whose_lease_lives(stage: Any, store: PostgresPlac
     for shard, run in ((0, alive), (1, dead)):
         await stage.desire(shard, run.name)
         await run.claim(shard)
+    await stage.owner.execute("SELECT placement.tell_users($1, '{0}', '{7}')", POOL)
     await dead.register(0.01)
     await alive.drain()
     await asyncio.sleep(0.05)
@@ -51,9 +53,9 @@ async def test_an_owner_is_one_whose_lease_lives(stage: Any, store: PostgresPlac
     seen = await store.observe_placement(POOL)
 
     assert (
-        ShardPlacement(0, "w-0", "w-0"),
-        ShardPlacement(1, "w-1", None),
-        ShardPlacement(2, None, None),
+        ShardPlacement(0, "w-0", "w-0", weight_of(7)),
+        ShardPlacement(1, "w-1", None, weight_of(0)),
+        ShardPlacement(2, None, None, weight_of(0)),
     ) == seen.shards
     living, over = seen.workers
     assert (living.name, living.alive, living.draining) == ("w-0", True, True)
