@@ -80,7 +80,13 @@ class Room:
 
     async def offered(self, claim: Claim, user_id: UUID) -> Draft:
         """An open draft of a job of its own."""
-        return await self.drafts.keep(claim, uuid4(), user_id, OFFER)
+        return await self.kept(claim, uuid4(), user_id)
+
+    async def kept(self, claim: Claim, job_id: UUID, user_id: UUID) -> Draft:
+        """The draft of a job."""
+        draft = await self.drafts.keep(claim, job_id, user_id, OFFER)
+        assert isinstance(draft, Draft)
+        return draft
 
     async def accepted(self, claim: Claim, user_id: UUID) -> Order:
         """An order accepted just now."""
@@ -140,7 +146,7 @@ async def test_a_draft_is_read_as_it_was_kept_to_the_last_digit(room: Room) -> N
 async def test_a_job_that_runs_again_meets_its_draft(room: Room) -> None:
     """One draft per job, also when both runs come at the same time."""
     claim, user_id, job_id = await room.claim_shard(0), uuid4(), uuid4()
-    keep = [room.drafts.keep(claim, job_id, user_id, OFFER) for _ in range(4)]
+    keep = [room.kept(claim, job_id, user_id) for _ in range(4)]
     drafts = await asyncio.gather(*keep)
 
     assert 1 == len({draft.draft_id for draft in drafts}) == await room.count("drafts")
@@ -186,6 +192,7 @@ async def test_an_expired_draft_is_recorded_so_and_becomes_no_order(room: Room) 
     claim, user_id = await room.claim_shard(0), uuid4()
     drafts = PostgresDrafts(room.connections, lifetime_seconds=0.05, user_open_max=3)
     draft = await drafts.keep(claim, uuid4(), user_id, OFFER)
+    assert isinstance(draft, Draft)
     await asyncio.sleep(0.1)
 
     expired = replace(draft, state=DraftState.EXPIRED)

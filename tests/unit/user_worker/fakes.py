@@ -12,6 +12,7 @@ from uuid import UUID
 
 from kernel.sharding import Claim, ShardKey
 from user_worker.conversation.context import Services
+from user_worker.domain.freezing import Frozen, Stopped
 from user_worker.domain.jobs import Command, Input, Job
 from user_worker.domain.market import Candle, Candles, Instrument, Quote
 from user_worker.domain.orders import (
@@ -437,6 +438,27 @@ class FakePictures(Switch):
 
 
 @dataclass
+class FakeFreezes(Switch):
+    frozen: dict[UUID, Frozen] = field(default_factory=dict)
+    stopped: Stopped = field(default_factory=Stopped)
+    """What the next freeze finds to stop."""
+    jobs: list[UUID] = field(default_factory=list)
+
+    async def freeze(self, claim: Claim, job_id: UUID, user_id: UUID) -> Frozen:
+        self.pass_or_raise()
+        self.jobs.append(job_id)
+        return self.frozen.setdefault(user_id, Frozen(NOW, self.stopped))
+
+    async def frozen_since(self, user_id: UUID) -> datetime | None:
+        frozen = self.frozen.get(user_id)
+        return None if frozen is None else frozen.since
+
+    async def thaw(self, claim: Claim, user_id: UUID) -> None:
+        self.pass_or_raise()
+        self.frozen.pop(user_id, None)
+
+
+@dataclass
 class FakeAttempts(Switch):
     begun: dict[UUID, int] = field(default_factory=dict)
 
@@ -461,6 +483,7 @@ class FakeServices:
     sessions: FakeSessions = field(default_factory=FakeSessions)
     gateway: FakeGateway = field(default_factory=FakeGateway)
     pictures: FakePictures = field(default_factory=FakePictures)
+    freezes: FakeFreezes = field(default_factory=FakeFreezes)
 
     def as_services(self) -> Services:
         return Services(
@@ -471,6 +494,7 @@ class FakeServices:
             sessions=self.sessions,
             gateway=self.gateway,
             pictures=self.pictures,
+            freezes=self.freezes,
             now=lambda: NOW,
         )
 

@@ -1,5 +1,6 @@
 """What is decided for an order, state by state and answer by answer."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -58,6 +59,21 @@ def test_the_record_alone_says_how_to_go_on(
 def test_what_was_never_sent_is_not_asked_about() -> None:
     """SUBMITTED was recorded just now."""
     assert Ask.SUBMIT is decided(OrderState.SUBMITTED, Fresh.FRESH)
+
+
+@pytest.mark.parametrize(
+    ("is_frozen", "reason"), [(True, Refused.FROZEN), (False, Refused.TOO_LATE)]
+)
+def test_what_is_tombstoned_says_whether_a_freeze_was_the_reason(
+    is_frozen: bool, reason: Refused
+) -> None:
+    """A freeze makes an order late; the venue's word gives it up."""
+    order = replace(order_of(DRAFT, OrderState.HELD), is_frozen=is_frozen)
+    assert Ask.TOMBSTONE is next_step(order, None, is_late=True)
+
+    answer = Answer(Ask.TOMBSTONE, VenueSaid(VenueState.TOMBSTONED))
+    step = next_step(order, answer, is_late=True)
+    assert Record(OrderState.GIVEN_UP, "venue", "tombstoned", refused=reason) == step
 
 
 BOOKS_ANSWERS = {

@@ -63,6 +63,7 @@ from user_worker.postgres import (
     PostgresAttempts,
     PostgresDrafts,
     PostgresEvents,
+    PostgresFreezes,
     PostgresOrders,
     PostgresPlacement,
     PostgresPreferences,
@@ -127,6 +128,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 sessions=RedisSessions(redis, settings.conversation.dialogue_seconds),
                 gateway=inbox,
                 pictures=pictures,
+                freezes=PostgresFreezes(store),
                 stale_quote_seconds=settings.conversation.stale_quote_seconds,
             )
         )

@@ -38,8 +38,10 @@ class Drafts(Protocol):
     async def of_job(self, user_id: UUID, job_id: UUID) -> Draft | None:
         """Read the draft a job made."""
 
-    async def keep(self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer) -> Draft:
-        """Keep the job's draft, or find the one it made before.
+    async def keep(
+        self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer
+    ) -> Draft | Refusal:
+        """Keep the job's draft, or find the one it made before; FROZEN while trading is frozen.
 
         The user's oldest open drafts beyond the limit are cancelled with it.
         """
@@ -80,7 +82,8 @@ class Orders(Protocol):
         """Turn an open draft into an order, or find the order it became.
 
         The draft when it was cancelled or has expired, which is then recorded. None without such a
-        draft. Beyond the limits of what may be under way the order ends at once, REJECTED.
+        draft. Beyond the limits of what may be under way, and while the user's trading is frozen,
+        the order ends at once, REJECTED.
         """
 
     async def record(

@@ -20,6 +20,7 @@ from user_worker.conversation import (
     history,
     language,
     manual,
+    panic,
     portfolio,
     profit,
     receipt,
@@ -48,6 +49,7 @@ COMMANDS: Mapping[str, CommandHandler] = MappingProxyType(
         "settings": settings.answer,
         "language": language.answer,
         "cancel": cancelling.answer,
+        "panic": panic.answer,
         "forget": forgetting.answer,
         "help": manual.answer,
     }
@@ -81,26 +83,31 @@ PRESSES: Mapping[str, PressHandler] = MappingProxyType(
         settings.KIND: settings.pressed,
         language.KIND: language.pressed,
         forgetting.KIND: forgetting.pressed,
+        panic.KIND: panic.pressed,
     }
 )
 
-PROVEN_PRESSES = frozenset({confirming.CONFIRM, forgetting.KIND, settings.KIND})
+PROVEN_PRESSES = frozenset({confirming.CONFIRM, forgetting.KIND, settings.KIND, panic.KIND})
 """The kinds of buttons that move money, bound what an order may cost, or erase."""
+PROVEN_COMMANDS = frozenset({"panic"})
+"""Commands that do such a thing at once."""
 FIRST_SEQ = 1
 
 
 def needs_proof(job: Job) -> bool:
     """Say whether a job is worked only as the inbox has it, so that no stream's word is enough.
 
-    Besides PROVEN_PRESSES that is a user's first job. It gives him his place in wallet and books,
-    in the job's shard and for good; and since a shard's line of users it does not know begins with
-    the first job, none but that can be invented for another shard's user.
+    Besides PROVEN_PRESSES and PROVEN_COMMANDS that is a user's first job. It gives him his place in
+    wallet and books, in the job's shard and for good; and since a shard's line of users it does not
+    know begins with the first job, none but that can be invented for another shard's user.
     """
     if job.user_seq == FIRST_SEQ:
         return True
     match job.input:
         case Press(data):
             return data.partition(":")[0] in PROVEN_PRESSES
+        case Command(name):
+            return name in PROVEN_COMMANDS
         case _:
             return False
 

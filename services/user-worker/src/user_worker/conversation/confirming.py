@@ -15,7 +15,15 @@ from user_worker.conversation.context import Context
 from user_worker.conversation.page import Page, answer_to, change
 from user_worker.conversation.settings import slippage_of, slippage_said
 from user_worker.domain.jobs import Press
-from user_worker.domain.orders import Draft, DraftState, Order, Refusal, Side, Wish
+from user_worker.domain.orders import (
+    Draft,
+    DraftState,
+    Order,
+    Refusal,
+    Refused,
+    Side,
+    Wish,
+)
 from user_worker.domain.replies import Button, Reply
 from user_worker.errors import DependencyDown
 
@@ -28,6 +36,8 @@ _PRICE_SIDES = frozenset({"pricing", "venue"})
 async def offer(context: Context, wish: Wish) -> Page:
     """Resolve a wish and show what it would come to, or why not."""
     user_id = context.job.user_id
+    if await context.services.freezes.frozen_since(user_id) is not None:
+        return refusals.page(context, wish, Refusal(Refused.FROZEN))
     slippage = await slippage_of(context)
     try:
         offered = await context.services.trading.propose(

@@ -27,6 +27,7 @@ from user_worker.ports import (
     Trading,
     Wallet,
 )
+from user_worker.rule_ports import Freezes
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -49,6 +50,7 @@ class Services:
     sessions: Sessions
     gateway: Gateway
     pictures: Pictures
+    freezes: Freezes
     stale_quote_seconds: float = 10.0
     """An older price is said to be too old to trade on; the venue, which decides, has its own."""
     now: Callable[[], datetime] = present

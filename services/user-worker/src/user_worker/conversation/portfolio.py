@@ -12,7 +12,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from kernel.money import FRACTION_DIGITS_MAX, divide_down
-from user_worker.conversation import anything_else, drawing
+from user_worker.conversation import anything_else, drawing, panic
 from user_worker.conversation.context import Context
 from user_worker.conversation.page import CAPTION_UNITS_MAX, Page, answer_to, send
 from user_worker.conversation.settings import CHECK_MARK
@@ -63,24 +63,27 @@ async def pressed(context: Context, press: Press) -> list[Reply]:
 async def _shown(context: Context, name: str) -> list[Reply]:
     valuation = await valued(context, list(dict.fromkeys([SPANS[name], *SHORTER_SPANS])))
     texts, performance = context.texts, valuation.performance
+    frozen = await panic.line(context)
     if not any(position.quantity for position in performance.positions):
         start = Button(texts.plain("button-start"), "do:start")
-        return send(context, Page(KIND, texts.html("portfolio-empty"), ((start,),)))
-    page = Page(PICTURE_KIND, _text(context, valuation), _keyboard(texts, name))
+        text = "\n\n".join(filter(None, [frozen, texts.html("portfolio-empty")]))
+        return send(context, Page(KIND, text, ((start,),)))
+    text = _text(context, valuation, frozen)
+    page = Page(PICTURE_KIND, text, _keyboard(texts, name))
     picture = _picture(texts, valuation, _line(valuation))
     return await drawing.drawn(context, page, context.services.pictures.portfolio(picture))
 
 
-def _text(context: Context, valuation: Valuation) -> str:
+def _text(context: Context, valuation: Valuation, frozen: str) -> str:
     """Write as many positions as a caption holds, the most valuable first, and count the rest."""
     for shown_max in range(POSITIONS_SHOWN_MAX, 0, -1):
-        text = _text_with(context, valuation, shown_max)
+        text = _text_with(context, valuation, shown_max, frozen)
         if shown_units(text) <= CAPTION_UNITS_MAX:
             return text
-    return _text_with(context, valuation, 0)
+    return _text_with(context, valuation, 0, frozen)
 
 
-def _text_with(context: Context, valuation: Valuation, shown_max: int) -> str:
+def _text_with(context: Context, valuation: Valuation, shown_max: int, frozen: str) -> str:
     texts, performance = context.texts, valuation.performance
     positions = [position for position in performance.positions if position.quantity]
     positions.sort(key=lambda position: position.value or Decimal(0), reverse=True)
@@ -89,7 +92,7 @@ def _text_with(context: Context, valuation: Valuation, shown_max: int) -> str:
     lines += [_position(texts, position, performance) for position in shown]
     if more:
         lines.append(texts.html("portfolio-more", count=str(len(more))))
-    notes = []
+    notes = [frozen] if frozen else []
     if valuation.without_price:
         symbols = ", ".join(valuation.without_price[: max(1, shown_max)])
         notes.append(texts.html("portfolio-without-price", symbols=symbols))

@@ -7,6 +7,8 @@ from user_worker.domain.orders import Refusal, Refused, Side, Wish
 from user_worker.domain.replies import Button, Keyboard
 
 KIND = "refused"
+ASK_TO_RESUME = "panic:ask"
+"""The button that asks whether to trade again: see `panic`."""
 _ANOTHER_SIZE = frozenset(
     {
         Refused.INSUFFICIENT_FUNDS,
@@ -43,6 +45,8 @@ def page(context: Context, wish: Wish, refusal: Refusal) -> Page:
 
 
 def _keyboard(texts: Texts, wish: Wish, reason: Refused) -> Keyboard:
+    if reason is Refused.FROZEN:
+        return ((Button(texts.plain("button-resume-trading"), ASK_TO_RESUME),),)
     price = Button(texts.plain("button-price", symbol=wish.symbol), f"card:{wish.symbol}")
     if reason is Refused.NOTHING_TO_SPEND and wish.side is Side.BUY:
         # Perhaps somebody new, who has not met the faucet.

@@ -5,7 +5,7 @@ Safe to repeat: whoever sends it again meets the same wallet and account, and th
 
 from decimal import Decimal
 
-from user_worker.conversation import card
+from user_worker.conversation import card, panic
 from user_worker.conversation.context import Context, together
 from user_worker.conversation.page import Page, send
 from user_worker.conversation.texts import visible
@@ -28,7 +28,7 @@ async def answer(context: Context, _command: Command) -> list[Reply]:
         _open_account(context),
         card.quote_of(context, SHOWN_SYMBOL),
     )
-    name = visible(context.job.display_name)
+    name, frozen = visible(context.job.display_name), await panic.line(context)
     paragraphs = (
         texts.html("start-welcome-name", name=name) if name else texts.html("start-welcome"),
         texts.html("start-wallet", address=address),
@@ -37,6 +37,7 @@ async def answer(context: Context, _command: Command) -> list[Reply]:
             balance=texts.amount(balance),
             gift=texts.amount(PLAY_MONEY.value),
         ),
+        *([frozen] if frozen else []),
         _price(context, quote),
         texts.html("start-custody"),
         texts.html("start-next"),

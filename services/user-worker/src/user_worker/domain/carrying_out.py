@@ -11,12 +11,14 @@
     GIVEN_UP    ask for the voiding      voided → REJECTED
 
 Every request carries a key made of the order's id, so asking again is always safe, and whoever
-takes an order up, however often it was dropped, needs nothing but the record. Three rules keep
+takes an order up, however often it was dropped, needs nothing but the record. Four rules keep
 money right:
 
 - SUBMITTED is recorded before the order is sent: one that was never recorded so was never sent.
 - "Not found" decides nothing, since a submission may still be under way. Only the venue's durable
   word (refused, or tombstoned for good) lets the hold be voided.
+- A freeze of the user's trading makes what is not SUBMITTED late, and tells it from what is late by
+  itself. What is SUBMITTED may be executed already: it is asked about to its end.
 - The hold is asked for until the books have answered, late or not. A hold that was asked for and is
   given up unanswered might be made after all and be held for ever.
 
@@ -177,7 +179,8 @@ def _after_venue(order: Order, answer: Answer, *, is_late: bool) -> Step:
             refused = said.refused or Refused.NOT_TAKEN
             return _given_up(refused, f"refused:{refused.value}")
         case VenueState.TOMBSTONED:
-            return _given_up(Refused.TOO_LATE, "tombstoned")
+            reason = Refused.FROZEN if order.is_frozen else Refused.TOO_LATE
+            return _given_up(reason, "tombstoned")
         case VenueState.NOT_FOUND if answer.ask is Ask.INQUIRE:
             return Ask.TOMBSTONE if is_late else Ask.SUBMIT
         case VenueState.OPEN:

@@ -8,10 +8,11 @@ order. An order goes
     ACCEPTED ──hold──► HELD ──submit──► SUBMITTED ──venue──► EXECUTED ──post──► FILLED
         │                │                  │
         └─ no funds ─────┼── too late ──────┴─ refused or tombstoned ──► GIVEN_UP ──void──► REJECTED
+                         └── frozen
 
 and each arrow is recorded in the database before the next one is tried. FILLED and REJECTED are the
 ends. Unknown is none of these states: an order whose submission was not answered stays SUBMITTED
-and is asked about.
+and is asked about. A freeze of the user's trading makes it too late for what was not submitted yet.
 """
 
 import enum
@@ -78,6 +79,8 @@ class Refused(enum.Enum):
     """Past the slippage the user confirmed."""
     TOO_LATE = "too-late"
     """It could not be submitted in the named time."""
+    FROZEN = "frozen"
+    """The user has frozen his trading."""
     LIMIT_EXCEEDED = "limit-exceeded"
     """A limit of the account, or too many orders under way."""
     NOT_TAKEN = "not-taken"
@@ -102,6 +105,13 @@ class Coins:
     asset_id: str
     symbol: str
     value: Decimal
+
+
+class Rule(enum.Enum):
+    """What ordered a draft when it was not the user himself."""
+
+    PLAN = "plan"
+    COPY = "copy"
 
 
 class DraftState(enum.Enum):
@@ -138,6 +148,8 @@ class Draft:
     made_at: datetime
     expires_at: datetime
     state: DraftState = DraftState.OPEN
+    rule: Rule | None = None
+    """What ordered it; None: the user himself."""
 
     @property
     def receipt(self) -> str:
@@ -179,6 +191,8 @@ class Order:
     refused: Refused | None = None
     """Why; known from GIVEN_UP on, and of a rejected order."""
     ended_at: datetime | None = None
+    is_frozen: bool = False
+    """Whether a freeze met it before it was submitted, which made it too late."""
 
     @property
     def order_id(self) -> UUID:

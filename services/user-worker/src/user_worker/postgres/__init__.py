@@ -9,6 +9,7 @@ pooler it hears nothing, and the owner's poll each second is what remains.
 from user_worker.postgres.attempts import PostgresAttempts
 from user_worker.postgres.drafts import PostgresDrafts
 from user_worker.postgres.events import PostgresEvents
+from user_worker.postgres.freezes import PostgresFreezes
 from user_worker.postgres.orders import OrderLimits, PostgresOrders
 from user_worker.postgres.placement import PostgresPlacement, listen
 from user_worker.postgres.preferences import PostgresPreferences
@@ -18,6 +19,7 @@ __all__ = [
     "PostgresAttempts",
     "PostgresDrafts",
     "PostgresEvents",
+    "PostgresFreezes",
     "PostgresOrders",
     "PostgresPlacement",
     "PostgresPreferences",

@@ -7,8 +7,9 @@ import asyncpg
 from chassis.postgres import Connection, Pool, fence
 from kernel.identifiers import new_uuid7
 from kernel.sharding import Claim
-from user_worker.domain.orders import Draft, receipt_of
+from user_worker.domain.orders import Draft, Refusal, Refused, receipt_of
 from user_worker.postgres.answering import answering
+from user_worker.postgres.freezes import is_frozen
 from user_worker.postgres.trading_rows import SELECT_DRAFT, draft_of, size_kind
 from user_worker.trading_ports import Offer
 
@@ -55,8 +56,10 @@ class PostgresDrafts:
             row = await connection.fetchrow(_OF_JOB, job_id, user_id)
         return None if row is None else draft_of(row)
 
-    async def keep(self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer) -> Draft:
-        """Keep the job's draft, or find the one it made before.
+    async def keep(
+        self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer
+    ) -> Draft | Refusal:
+        """Keep the job's draft, or find the one it made before; none while trading is frozen.
 
         The user's oldest open drafts beyond the limit are cancelled with it.
         """
@@ -93,9 +96,13 @@ class PostgresDrafts:
             row = await connection.fetchrow(_READ, draft_id, user_id)
         return None if row is None else draft_of(row)
 
-    async def _keep(self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer) -> Draft:
+    async def _keep(
+        self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer
+    ) -> Draft | Refusal:
         async with answering(self._connections) as connection:
             await fence(connection, claim)
+            if await is_frozen(connection, user_id):
+                return Refusal(Refused.FROZEN)
             mine = (user_id, claim.pool, claim.shard)
             await connection.execute(_FORGET_OLD, *mine)
             await self._insert(connection, claim, job_id, user_id, offer)

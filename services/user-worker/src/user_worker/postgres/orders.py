@@ -11,6 +11,7 @@ from kernel.sharding import Claim
 from user_worker.domain.carrying_out import Record
 from user_worker.domain.orders import Draft, DraftState, Order, OrderState, Refused
 from user_worker.postgres.answering import answering
+from user_worker.postgres.freezes import is_frozen
 from user_worker.postgres.trading_rows import SELECT_DRAFT, SELECT_ORDER, draft_of, seen_of
 from user_worker.trading_ports import Seen, Underway
 
@@ -92,6 +93,7 @@ class PostgresOrders:
         """Turn an open draft into an order, or find the order it became."""
         async with answering(self._connections) as connection:
             await fence(connection, claim)
+            frozen = await is_frozen(connection, user_id)
             row = await connection.fetchrow(_TAKE_DRAFT, draft_id, user_id, claim.pool, claim.shard)
             if row is None:
                 return None
@@ -99,7 +101,7 @@ class PostgresOrders:
             if draft.state is DraftState.EXPIRED:
                 await _set_draft(connection, draft_id, DraftState.EXPIRED)
             if draft.state is DraftState.OPEN:
-                await self._accept(connection, claim, user_id, draft_id, language)
+                await self._accept(connection, claim, user_id, draft_id, language, frozen=frozen)
             elif draft.state is not DraftState.CONFIRMED:
                 return draft
             return await _seen(connection, draft_id)
@@ -168,21 +170,53 @@ class PostgresOrders:
         return [seen_of(row).order for row in rows]
 
     async def _accept(
-        self, connection: Connection, claim: Claim, user_id: UUID, draft_id: UUID, language: str
+        self,
+        connection: Connection,
+        claim: Claim,
+        user_id: UUID,
+        draft_id: UUID,
+        language: str,
+        *,
+        frozen: bool,
     ) -> None:
         await _set_draft(connection, draft_id, DraftState.CONFIRMED)
-        counts: Any = await connection.fetchrow(_UNDER_WAY_COUNTS, claim.pool, claim.shard, user_id)
-        is_too_much = (
-            counts["user"] >= self._limits.user_under_way_max
-            or counts["shard"] >= self._limits.shard_under_way_max
+        refused = None
+        if frozen:
+            refused = Refused.FROZEN
+        elif not await has_room(connection, claim, user_id, self._limits):
+            refused = Refused.LIMIT_EXCEEDED
+        await insert_order(
+            connection, claim, user_id, draft_id, language, self._limits, refused=refused
         )
-        state = OrderState.REJECTED if is_too_much else OrderState.ACCEPTED
-        await connection.execute(
-            _ACCEPT,
-            *(draft_id, user_id, claim.pool, claim.shard, state.value, language),
-            self._limits.submit_within_seconds,
-            *(Refused.LIMIT_EXCEEDED.value if is_too_much else None, claim.epoch),
-        )
+
+
+async def has_room(
+    connection: Connection, claim: Claim, user_id: UUID, limits: OrderLimits
+) -> bool:
+    """Say whether one more order of a user may be under way."""
+    counts: Any = await connection.fetchrow(_UNDER_WAY_COUNTS, claim.pool, claim.shard, user_id)
+    return bool(
+        counts["user"] < limits.user_under_way_max and counts["shard"] < limits.shard_under_way_max
+    )
+
+
+async def insert_order(
+    connection: Connection,
+    claim: Claim,
+    user_id: UUID,
+    draft_id: UUID,
+    language: str,
+    limits: OrderLimits,
+    *,
+    refused: Refused | None = None,
+) -> None:
+    """Make a confirmed draft an order, with its first step; one that is refused ends at once."""
+    state = OrderState.ACCEPTED if refused is None else OrderState.REJECTED
+    await connection.execute(
+        _ACCEPT,
+        *(draft_id, user_id, claim.pool, claim.shard, state.value, language),
+        *(limits.submit_within_seconds, refused and refused.value, claim.epoch),
+    )
 
 
 async def _set_draft(connection: Connection, draft_id: UUID, state: DraftState) -> None:

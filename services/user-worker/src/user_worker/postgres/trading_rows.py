@@ -10,6 +10,7 @@ from user_worker.domain.orders import (
     Order,
     OrderState,
     Refused,
+    Rule,
     Share,
     Side,
     Size,
@@ -22,7 +23,7 @@ _DRAFT_COLUMNS = """
 d.draft_id, d.user_id, d.side, d.symbol, d.size_kind, d.size_value, d.spend_asset_id,
 d.spend_symbol, d.spend, d.receive_asset_id, d.receive_symbol, d.receive, d.fee AS draft_fee,
 d.receive_min, d.receive_max, d.price, d.slippage_basis_points, d.is_simulated, d.made_at,
-d.expires_at,
+d.expires_at, d.rule,
 CASE WHEN d.state = 'open' AND d.expires_at <= clock_timestamp() THEN 'expired' ELSE d.state
 END AS draft_state
 """
@@ -32,7 +33,7 @@ SELECT_DRAFT = f"SELECT {_DRAFT_COLUMNS} FROM worker.drafts d"  # noqa: S608 (co
 
 SELECT_ORDER = f"""
 SELECT {_DRAFT_COLUMNS}, o.state AS order_state, o.language, o.accepted_at, o.submit_before,
-    o.spent, o.received, o.fee, o.refused, o.ended_at,
+    o.spent, o.received, o.fee, o.refused, o.ended_at, o.is_frozen,
     o.submit_before <= clock_timestamp() AS is_late
 FROM worker.orders o JOIN worker.drafts d ON d.draft_id = o.order_id
 """  # noqa: S608 (columns of ours)
@@ -67,6 +68,7 @@ def draft_of(row: Any) -> Draft:
         made_at=row["made_at"],
         expires_at=row["expires_at"],
         state=DraftState(row["draft_state"]),
+        rule=None if row["rule"] is None else Rule(row["rule"]),
     )
 
 
@@ -82,6 +84,7 @@ def seen_of(row: Any) -> Seen:
         fee=row["fee"],
         refused=None if row["refused"] is None else _refused_of(row["refused"]),
         ended_at=row["ended_at"],
+        is_frozen=row["is_frozen"],
     )
     return Seen(order, row["is_late"])
 

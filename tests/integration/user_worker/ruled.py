@@ -1,0 +1,115 @@
+"""The worker's trading tables in a real PostgreSQL, and what the tests of freezes, plans and copies
+do with them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+import asyncpg
+from tests.integration.stores import ClaimShard, make_claims
+
+from chassis.postgres import PostgresSettings, open_pool
+from chassis.settings import Secret
+from devbox.database import Database
+from kernel.sharding import Claim
+from user_worker.domain.carrying_out import Record
+from user_worker.domain.orders import Coins, Draft, Money, Order, OrderState, Side, Wish
+from user_worker.domain.sizing import Terms
+from user_worker.postgres import (
+    OrderLimits,
+    PostgresDrafts,
+    PostgresEvents,
+    PostgresFreezes,
+    PostgresOrders,
+)
+from user_worker.trading_ports import Offer, Seen
+
+Result = TypeVar("Result")
+LIMITS = OrderLimits(submit_within_seconds=60, user_under_way_max=2, shard_under_way_max=4)
+HELD = Record(OrderState.HELD, "hold", "applied")
+SENDING = Record(OrderState.SUBMITTED, "submit", "sending")
+A_MOMENT_SECONDS = 0.2
+"""Longer than a statement that waits for nobody takes."""
+
+
+def offer_of(symbol: str = "BTC", spend: int = 100) -> Offer:
+    """A purchase for so many USDT, at 100 USDT each."""
+    value = Decimal(spend)
+    return Offer(
+        Wish(Side.BUY, symbol, Money(value)),
+        Terms(
+            spend=Coins("paper:USDT", "USDT", value),
+            receive=Coins(f"paper:{symbol}", symbol, value / 100),
+            fee=Coins(f"paper:{symbol}", symbol, value / 10_000),
+            receive_min=value / 200,
+            receive_max=None,
+            price=Decimal(100),
+        ),
+        slippage_basis_points=100,
+        is_simulated=True,
+    )
+
+
+@dataclass
+class Room:
+    """The tables, as the worker's role may use them."""
+
+    drafts: PostgresDrafts
+    orders: PostgresOrders
+    events: PostgresEvents
+    freezes: PostgresFreezes
+    owner: "asyncpg.Connection[asyncpg.Record]"
+    """Sees and does everything; for the other side of a race, too."""
+    connections: "asyncpg.Pool[asyncpg.Record]"
+    claim_shard: ClaimShard
+
+    async def offered(self, claim: Claim, user_id: UUID) -> Draft:
+        """An open draft."""
+        draft = await self.drafts.keep(claim, uuid4(), user_id, offer_of())
+        assert isinstance(draft, Draft)
+        return draft
+
+    async def accepted(self, claim: Claim, user_id: UUID) -> Order:
+        """An order accepted just now."""
+        draft = await self.offered(claim, user_id)
+        seen = await self.orders.accept(claim, user_id, draft.draft_id, "de")
+        assert isinstance(seen, Seen)
+        return seen.order
+
+    async def rows(self, table: str) -> list[asyncpg.Record]:
+        """All there are."""
+        return await self.owner.fetch(f"TABLE worker.{table}")
+
+
+@asynccontextmanager
+async def open_room(database: Database, limits: OrderLimits = LIMITS) -> AsyncIterator[Room]:
+    """Open the tables."""
+    settings = PostgresSettings(database_url=Secret(database.url("purser_worker")))
+    connections = await open_pool(settings, "test")
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        yield Room(
+            PostgresDrafts(connections, lifetime_seconds=120, user_open_max=3),
+            PostgresOrders(connections, limits),
+            PostgresEvents(connections),
+            PostgresFreezes(connections),
+            owner,
+            connections,
+            make_claims(database),
+        )
+    finally:
+        await owner.close()
+        await connections.close()
+
+
+async def waiting(call: Awaitable[Result]) -> "asyncio.Future[Result]":
+    """Begin a call that has to wait for somebody, and see that it does."""
+    task = asyncio.ensure_future(call)
+    done, _ = await asyncio.wait({task}, timeout=A_MOMENT_SECONDS)
+    assert not done, "it waited for nobody"
+    return task
