@@ -66,9 +66,9 @@ CREATE TABLE worker.plans (
     made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     expires_at timestamptz NOT NULL,
     next_at timestamptz,
-    counted_from integer NOT NULL DEFAULT 0,
+    counted_since timestamptz,
     ended_at timestamptz,
-    CHECK (state NOT IN ('active', 'paused') OR next_at IS NOT NULL),
+    CHECK (state NOT IN ('active', 'paused') OR num_nulls(next_at, counted_since) = 0),
     CHECK ((state IN ('finished', 'cancelled')) = (ended_at IS NOT NULL))
 );
 CREATE INDEX plans_due ON worker.plans (pool, shard, next_at) WHERE state = 'active';
@@ -78,7 +78,7 @@ COMMENT ON COLUMN worker.plans.job_id IS 'The job that offered it; one that runs
 COMMENT ON COLUMN worker.plans.runs IS 'Runs there were, the skipped ones included; a run is known by its number.';
 COMMENT ON COLUMN worker.plans.expires_at IS 'Until when the offer can be confirmed.';
 COMMENT ON COLUMN worker.plans.next_at IS 'When the next run is due; a multiple of the period from the first one.';
-COMMENT ON COLUMN worker.plans.counted_from IS 'The run after which failures count towards a pause: the last one before the plan was resumed.';
+COMMENT ON COLUMN worker.plans.counted_since IS 'When it was confirmed or resumed: failures since then count towards a pause.';
 
 CREATE TABLE worker.shares (
     share_id uuid PRIMARY KEY,
@@ -148,7 +148,7 @@ CREATE TRIGGER copies_follow_the_arrows BEFORE UPDATE ON worker.copies
 
 GRANT SELECT, INSERT, DELETE, UPDATE (pool, shard, job_id, stopped) ON worker.freezes TO purser_worker;
 GRANT UPDATE (is_frozen, submit_before) ON worker.orders TO purser_worker;
-GRANT SELECT, INSERT, DELETE, UPDATE (state, runs, language, next_at, counted_from, ended_at) ON worker.plans TO purser_worker;
+GRANT SELECT, INSERT, DELETE, UPDATE (state, runs, language, next_at, counted_since, ended_at) ON worker.plans TO purser_worker;
 GRANT SELECT, INSERT, UPDATE (ended_at) ON worker.shares TO purser_worker;
 GRANT SELECT, INSERT, DELETE, UPDATE (state, language, began_at, ended_at) ON worker.copies TO purser_worker;
 GRANT SELECT, INSERT, DELETE ON worker.copied TO purser_worker;

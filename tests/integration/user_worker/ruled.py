@@ -18,16 +18,30 @@ from chassis.settings import Secret
 from devbox.database import Database
 from kernel.sharding import Claim
 from user_worker.domain.carrying_out import Record
-from user_worker.domain.orders import Coins, Draft, Money, Order, OrderState, Side, Wish
+from user_worker.domain.notes import Note, UnknownNote
+from user_worker.domain.orders import (
+    Coins,
+    Draft,
+    Money,
+    Order,
+    OrderState,
+    Refused,
+    Side,
+    Units,
+    Wish,
+)
 from user_worker.domain.sizing import Terms
 from user_worker.postgres import (
     OrderLimits,
+    PostgresCopies,
     PostgresDrafts,
     PostgresEvents,
     PostgresFreezes,
     PostgresOrders,
+    PostgresPlans,
+    PostgresShares,
 )
-from user_worker.trading_ports import Offer, Seen
+from user_worker.trading_ports import NoteEvent, Offer, Seen
 
 Result = TypeVar("Result")
 LIMITS = OrderLimits(submit_within_seconds=60, user_under_way_max=2, shard_under_way_max=4)
@@ -37,16 +51,24 @@ A_MOMENT_SECONDS = 0.2
 """Longer than a statement that waits for nobody takes."""
 
 
-def offer_of(symbol: str = "BTC", spend: int = 100) -> Offer:
-    """A purchase for so many USDT, at 100 USDT each."""
-    value = Decimal(spend)
+def offer_of(
+    symbol: str = "BTC", spend: int = 100, *, side: Side = Side.BUY, units: str = ""
+) -> Offer:
+    """A purchase for so many USDT, or a sale of so many units, at 100 USDT each."""
+    base, currency = (f"paper:{symbol}", symbol), ("paper:USDT", "USDT")
+    if side is Side.BUY:
+        wish = Wish(side, symbol, Money(Decimal(spend)))
+        given, got = Coins(*currency, Decimal(spend)), Coins(*base, Decimal(spend) / 100)
+    else:
+        wish = Wish(side, symbol, Units(Decimal(units)))
+        given, got = Coins(*base, Decimal(units)), Coins(*currency, Decimal(units) * 100)
     return Offer(
-        Wish(Side.BUY, symbol, Money(value)),
+        wish,
         Terms(
-            spend=Coins("paper:USDT", "USDT", value),
-            receive=Coins(f"paper:{symbol}", symbol, value / 100),
-            fee=Coins(f"paper:{symbol}", symbol, value / 10_000),
-            receive_min=value / 200,
+            spend=given,
+            receive=got,
+            fee=Coins(got.asset_id, got.symbol, got.value / 100),
+            receive_min=got.value / 2,
             receive_max=None,
             price=Decimal(100),
         ),
@@ -63,6 +85,9 @@ class Room:
     orders: PostgresOrders
     events: PostgresEvents
     freezes: PostgresFreezes
+    plans: PostgresPlans
+    copies: PostgresCopies
+    shares: PostgresShares
     owner: "asyncpg.Connection[asyncpg.Record]"
     """Sees and does everything; for the other side of a race, too."""
     connections: "asyncpg.Pool[asyncpg.Record]"
@@ -81,6 +106,29 @@ class Room:
         assert isinstance(seen, Seen)
         return seen.order
 
+    async def filled(self, order: Order, claim: Claim, units: str = "1") -> Order:
+        """The order, carried to its end at once: it bought or sold so many units."""
+        await self.orders.record(claim, order, HELD, nobody_waits=True)
+        spent, received = order.draft.spend.value, Decimal(units)
+        if order.draft.wish.side is Side.SELL:
+            spent, received = received, received * 100
+        executed = Record(OrderState.EXECUTED, "venue", "filled", spent, received, Decimal(0))
+        for change in (executed, Record(OrderState.FILLED, "post", "applied")):
+            seen = await self.orders.look(order.order_id)
+            await self.orders.record(claim, seen.order, change, nobody_waits=True)
+        return (await self.orders.look(order.order_id)).order
+
+    async def refused(self, order: Order, claim: Claim) -> None:
+        """The order ends for want of money."""
+        refused = Refused.INSUFFICIENT_FUNDS
+        change = Record(OrderState.REJECTED, "hold", "insufficient-funds", refused=refused)
+        await self.orders.record(claim, order, change, nobody_waits=False)
+
+    async def notes(self, claim: Claim) -> list[Note | UnknownNote]:
+        """The notes to be told."""
+        events = await self.events.unrelayed([claim], 100)
+        return [event.note for event in events if isinstance(event, NoteEvent)]
+
     async def rows(self, table: str) -> list[asyncpg.Record]:
         """All there are."""
         return await self.owner.fetch(f"TABLE worker.{table}")
@@ -98,6 +146,16 @@ async def open_room(database: Database, limits: OrderLimits = LIMITS) -> AsyncIt
             PostgresOrders(connections, limits),
             PostgresEvents(connections),
             PostgresFreezes(connections),
+            PostgresPlans(connections, limits, offer_lifetime_seconds=120, user_plans_max=2),
+            PostgresCopies(
+                connections,
+                limits,
+                offer_lifetime_seconds=120,
+                user_copies_max=2,
+                followers_max=2,
+                fresh_seconds=600,
+            ),
+            PostgresShares(connections),
             owner,
             connections,
             make_claims(database),

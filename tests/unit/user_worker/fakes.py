@@ -10,6 +10,8 @@ from decimal import Decimal
 from itertools import count
 from uuid import UUID
 
+from tests.unit.user_worker.fakes_rules import FakeCopies, FakePlans, FakeResolver, FakeShares
+
 from kernel.sharding import Claim, ShardKey
 from user_worker.conversation.context import Services
 from user_worker.domain.freezing import Frozen, Stopped
@@ -484,6 +486,10 @@ class FakeServices:
     gateway: FakeGateway = field(default_factory=FakeGateway)
     pictures: FakePictures = field(default_factory=FakePictures)
     freezes: FakeFreezes = field(default_factory=FakeFreezes)
+    resolver: FakeResolver = field(default_factory=FakeResolver)
+    plans: FakePlans = field(default_factory=lambda: FakePlans(NOW))
+    copies: FakeCopies = field(default_factory=lambda: FakeCopies(NOW))
+    shares: FakeShares = field(default_factory=lambda: FakeShares(NOW))
 
     def as_services(self) -> Services:
         return Services(
@@ -495,6 +501,10 @@ class FakeServices:
             gateway=self.gateway,
             pictures=self.pictures,
             freezes=self.freezes,
+            resolver=self.resolver,
+            plans=self.plans,
+            copies=self.copies,
+            shares=self.shares,
             now=lambda: NOW,
         )
 

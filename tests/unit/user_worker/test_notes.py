@@ -12,13 +12,20 @@ from user_worker.conversation.texts import LANGUAGES
 from user_worker.domain.notes import (
     AlertExpired,
     AlertReached,
+    CopiesMissed,
+    CopyEnded,
+    CopySkipped,
     Note,
+    PlanFinished,
+    PlanPaused,
     RestingExpired,
+    RunSkipped,
     UnknownNote,
     decode_note,
     encode_note,
     kind_of,
 )
+from user_worker.domain.orders import Refused
 from user_worker.domain.replies import SendText
 from user_worker.trading_ports import NoteEvent
 
@@ -48,6 +55,16 @@ NOTES += [
         for kind in ("limit", "stop", "take-profit")
         for side in ("buy", "sell")
     ),
+    RunSkipped(symbol="BTC", size="$50", reason=None),
+    PlanPaused(symbol="BTC", size="0.0010", runs_in_a_row=3),
+    PlanFinished(symbol="BTC", size="$50", runs=10),
+    CopiesMissed(code="7K3M-9Q2X", count=2),
+    CopyEnded(code="7K3M-9Q2X"),
+    *(RunSkipped(symbol="BTC", size="$50", reason=reason.value) for reason in Refused),
+    *(
+        CopySkipped(code="7K3M-9Q2X", side=side, symbol="BTC", reason="later")
+        for side in ("buy", "sell")
+    ),
 ]
 
 
@@ -72,5 +89,6 @@ def test_every_note_has_its_sentence(note: Note, language: str) -> None:
     (notice,) = notice_of(NoteEvent(uuid4(), CLAIM, ANN, "", note), language)
 
     assert isinstance(notice, SendText)
-    assert note.symbol in notice.text
+    what = note.code if isinstance(note, CopiesMissed | CopyEnded) else note.symbol
+    assert what in notice.text
     assert re.fullmatch("notice:[a-f0-9-]{36}", notice.message_key)

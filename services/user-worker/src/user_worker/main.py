@@ -28,9 +28,11 @@ from kernel.malformed import Malformed
 from kernel.sharding import check_pool
 from purser.worker.v1 import worker_pb2_grpc
 from user_worker.application.carrying_out import CarryingOut, CarryingPace
+from user_worker.application.copying import CopyRunner
 from user_worker.application.execution import Execution, Tries
 from user_worker.application.outages import note_start
 from user_worker.application.owning import Owner, OwnershipPace
+from user_worker.application.planning import PlanRunner
 from user_worker.application.quotes import LocalPricing, QuotesPace
 from user_worker.application.reading import (
     EntryClearer,
@@ -40,6 +42,7 @@ from user_worker.application.reading import (
     StreamReader,
 )
 from user_worker.application.recurring import Rhythm
+from user_worker.application.resolving import VenueResolver
 from user_worker.application.resuming import Resumer
 from user_worker.application.shards import QueueBounds, Shards
 from user_worker.application.telling import Teller
@@ -61,12 +64,15 @@ from user_worker.pictures import ResvgPictures
 from user_worker.postgres import (
     OrderLimits,
     PostgresAttempts,
+    PostgresCopies,
     PostgresDrafts,
     PostgresEvents,
     PostgresFreezes,
     PostgresOrders,
     PostgresPlacement,
+    PostgresPlans,
     PostgresPreferences,
+    PostgresShares,
     listen,
 )
 from user_worker.servicer import WorkerServicer
@@ -129,7 +135,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 gateway=inbox,
                 pictures=pictures,
                 freezes=PostgresFreezes(store),
+                resolver=trade.resolver,
+                plans=trade.plans,
+                copies=trade.copies,
+                shares=PostgresShares(store),
                 stale_quote_seconds=settings.conversation.stale_quote_seconds,
+                plan_period_min_seconds=settings.trading.plan_period_min_seconds,
             )
         )
         stream = RedisJobStream(redis, lambda: inbox.stream_key)
@@ -175,6 +186,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             clearer.run(),
             trade.pricing.run(),
             trade.resumer.run(),
+            trade.plan_runner.run(),
+            trade.copy_runner.run(),
             Teller(
                 PostgresEvents(store),
                 inbox,
@@ -211,6 +224,11 @@ class _Trade:
     carrying_out: CarryingOut
     trading: Trading
     resumer: Resumer
+    resolver: VenueResolver
+    plans: PostgresPlans
+    plan_runner: PlanRunner
+    copies: PostgresCopies
+    copy_runner: CopyRunner
 
 
 def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Channel]) -> _Trade:
@@ -224,14 +242,22 @@ def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Chan
         _quotes_pace(settings.trading, settings.work),
     )
     drafts = PostgresDrafts(store, limits.draft_lifetime_seconds, limits.user_open_drafts_max)
-    orders = PostgresOrders(
-        store,
-        OrderLimits(
-            submit_within_seconds=limits.submit_within_seconds,
-            user_under_way_max=limits.user_orders_under_way_max,
-            shard_under_way_max=limits.shard_orders_under_way_max,
-        ),
+    order_limits = OrderLimits(
+        submit_within_seconds=limits.submit_within_seconds,
+        user_under_way_max=limits.user_orders_under_way_max,
+        shard_under_way_max=limits.shard_orders_under_way_max,
     )
+    orders = PostgresOrders(store, order_limits)
+    plans = PostgresPlans(store, order_limits, limits.draft_lifetime_seconds, limits.user_plans_max)
+    copies = PostgresCopies(
+        store,
+        order_limits,
+        offer_lifetime_seconds=limits.draft_lifetime_seconds,
+        user_copies_max=limits.user_copies_max,
+        followers_max=limits.leader_followers_max,
+        fresh_seconds=limits.copy_fresh_seconds,
+    )
+    resolver = VenueResolver(pricing, venue)
     rhythm = _rhythm(limits.orders_poll_seconds, settings)
     carrying_out = CarryingOut(
         orders,
@@ -252,6 +278,20 @@ def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Chan
             limits.confirm_wait_seconds,
         ),
         resumer=Resumer(orders, carrying_out, limits.shard_orders_under_way_max, rhythm),
+        resolver=resolver,
+        plans=plans,
+        plan_runner=PlanRunner(
+            plans, resolver, carrying_out, _rhythm(limits.plans_poll_seconds, settings)
+        ),
+        copies=copies,
+        copy_runner=CopyRunner(
+            copies,
+            resolver,
+            pricing,
+            ledger,
+            carrying_out,
+            _rhythm(limits.copies_poll_seconds, settings),
+        ),
     )
 
 

@@ -42,5 +42,10 @@ ORDER_TROUBLES = Counter(
 TROUBLES = Counter(
     "purser_worker_troubles", "Unexpected errors of what goes on beside the jobs.", ["purpose"]
 )
+RULE_RUNS = Counter(
+    "purser_worker_rule_runs",
+    "Runs of plans and trades to copy that were dealt with: ordered, skipped, or held back.",
+    ["rule", "how"],
+)
 NOTICES = Counter("purser_worker_notices", "Ends of orders given to the gateway as notices.")
 QUOTES = Counter("purser_worker_quotes", "Prices given: from the local copy or asked for.", ["how"])

@@ -172,6 +172,29 @@ class TradingSettings(msgspec.Struct, frozen=True, kw_only=True):
     notices_poll_seconds: Seconds = 1.0
     """How long an order's end may wait to be told when the end itself did not wake the relay."""
 
+    plans_poll_seconds: Seconds = 1.0
+    """How long a run of a plan that is due goes unnoticed."""
+
+    plan_period_min_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 3600.0
+    """The shortest time between two runs. Less is for tests: each run takes an order and a notice.
+    """
+
+    user_plans_max: Count = 10
+    """Active and paused plans of one user."""
+
+    copies_poll_seconds: Seconds = 1.0
+    """How long a leader's trade goes unnoticed."""
+
+    copy_fresh_seconds: Seconds = 600.0
+    """How long after it was filled a trade is still copied: a takeover and most outages are over,
+    and the price is not another day's. The texts name ten minutes."""
+
+    user_copies_max: Count = 5
+    """Leaders one user copies."""
+
+    leader_followers_max: Count = 200
+    """Users who copy one leader: each of his trades becomes so many orders."""
+
     quote_fresh_seconds: Seconds = 3.0
     """A price stated less long ago is given from the local copy. Some three changes of a stream."""
 

@@ -16,6 +16,8 @@ from user_worker.conversation import (
     card,
     chart,
     confirming,
+    copying,
+    dca,
     forgetting,
     history,
     language,
@@ -50,11 +52,13 @@ COMMANDS: Mapping[str, CommandHandler] = MappingProxyType(
         "language": language.answer,
         "cancel": cancelling.answer,
         "panic": panic.answer,
+        "dca": dca.answer,
+        "copy": copying.answer,
         "forget": forgetting.answer,
         "help": manual.answer,
     }
 )
-SAID_BY_BUTTONS = frozenset({"start", "portfolio", "profit", "history", "help"})
+SAID_BY_BUTTONS = frozenset({"start", "portfolio", "profit", "history", "dca", "copy", "help"})
 """Commands that a `do:` button may say: none of them trades or erases anything."""
 
 
@@ -84,13 +88,24 @@ PRESSES: Mapping[str, PressHandler] = MappingProxyType(
         language.KIND: language.pressed,
         forgetting.KIND: forgetting.pressed,
         panic.KIND: panic.pressed,
+        dca.KIND: dca.pressed,
+        copying.KIND: copying.pressed,
     }
 )
 
-PROVEN_PRESSES = frozenset({confirming.CONFIRM, forgetting.KIND, settings.KIND, panic.KIND})
+PROVEN_PRESSES = frozenset(
+    {
+        confirming.CONFIRM,
+        forgetting.KIND,
+        settings.KIND,
+        panic.KIND,
+        dca.KIND,
+        copying.KIND,
+    }
+)
 """The kinds of buttons that move money, bound what an order may cost, or erase."""
-PROVEN_COMMANDS = frozenset({"panic"})
-"""Commands that do such a thing at once."""
+PROVEN_COMMANDS = frozenset({"panic", "copy"})
+"""Commands that may do such a thing at once."""
 FIRST_SEQ = 1
 
 

@@ -27,7 +27,7 @@ from user_worker.ports import (
     Trading,
     Wallet,
 )
-from user_worker.rule_ports import Freezes
+from user_worker.rule_ports import Copies, Freezes, Plans, Resolver, Shares
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -51,8 +51,13 @@ class Services:
     gateway: Gateway
     pictures: Pictures
     freezes: Freezes
+    resolver: Resolver
+    plans: Plans
+    copies: Copies
+    shares: Shares
     stale_quote_seconds: float = 10.0
     """An older price is said to be too old to trade on; the venue, which decides, has its own."""
+    plan_period_min_seconds: float = 3600.0
     now: Callable[[], datetime] = present
 
 

@@ -7,7 +7,7 @@ from user_worker.domain.replies import Reply
 
 KIND = "help"
 GROUPS = {
-    "trade": ("price", "chart", "buy", "sell", "cancel", "panic"),
+    "trade": ("price", "chart", "buy", "sell", "dca", "copy", "cancel", "panic"),
     "account": ("portfolio", "profit", "history", "receipt"),
     "you": ("start", "settings", "language", "forget", "help"),
 }

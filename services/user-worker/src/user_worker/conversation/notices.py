@@ -2,13 +2,19 @@
 waited for it any more.
 """
 
-from user_worker.conversation import receipt
+from user_worker.conversation import receipt, rule_notices
 from user_worker.conversation.texts import Texts, fitting_language, texts_in
 from user_worker.domain.notes import (
     AlertExpired,
     AlertReached,
+    CopiesMissed,
+    CopyEnded,
+    CopySkipped,
     Note,
+    PlanFinished,
+    PlanPaused,
     RestingExpired,
+    RunSkipped,
     UnknownNote,
 )
 from user_worker.domain.orders import Order
@@ -66,6 +72,15 @@ def _said(texts: Texts, note: Note) -> tuple[str, Button]:
                 receipt=note.receipt,
             )
             return text, _price_button(texts, note.symbol)
+        case (
+            RunSkipped()
+            | PlanPaused()
+            | PlanFinished()
+            | CopySkipped()
+            | CopiesMissed()
+            | CopyEnded()
+        ):
+            return rule_notices.said(texts, note)
 
 
 def _price_button(texts: Texts, symbol: str) -> Button:

@@ -65,6 +65,8 @@ def page(texts: Texts, order: Order) -> Page:
 def text(texts: Texts, order: Order) -> str:
     """Write what became of an order."""
     lines = {"done": _done, "failed": _failed, "pending": _pending}[_standing(order)](texts, order)
+    if order.draft.rule is not None:
+        lines.append(texts.html(f"receipt-by-{order.draft.rule.value}"))
     if order.draft.is_simulated:
         lines.append(texts.html("receipt-simulated"))
     receipt_id = order.draft.receipt

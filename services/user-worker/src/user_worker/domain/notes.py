@@ -47,7 +47,66 @@ class RestingExpired(msgspec.Struct, frozen=True, tag_field="kind", tag="resting
     receipt: str
 
 
-Note = AlertReached | AlertExpired | RestingExpired
+class RunSkipped(msgspec.Struct, frozen=True, tag_field="kind", tag="run-skipped"):
+    """A run of a plan ordered nothing."""
+
+    symbol: str
+    size: str
+    """As `amounts.size_text` writes it."""
+    reason: str | None
+    """A value of `orders.Refused`; None: there was no price."""
+
+
+class PlanPaused(msgspec.Struct, frozen=True, tag_field="kind", tag="plan-paused"):
+    """A plan pauses: its last runs all found too little money."""
+
+    symbol: str
+    size: str
+    runs_in_a_row: int
+
+
+class PlanFinished(msgspec.Struct, frozen=True, tag_field="kind", tag="plan-finished"):
+    """A plan had all its runs."""
+
+    symbol: str
+    size: str
+    runs: int
+
+
+class CopySkipped(msgspec.Struct, frozen=True, tag_field="kind", tag="copy-skipped"):
+    """A leader's trade could not be copied."""
+
+    code: str
+    side: Literal["buy", "sell"]
+    symbol: str
+    reason: str
+    """A value of `orders.Refused`."""
+
+
+class CopiesMissed(msgspec.Struct, frozen=True, tag_field="kind", tag="copies-missed"):
+    """Trades of a leader were not copied in time."""
+
+    code: str
+    count: int
+
+
+class CopyEnded(msgspec.Struct, frozen=True, tag_field="kind", tag="copy-ended"):
+    """A leader stopped sharing."""
+
+    code: str
+
+
+Note = (
+    AlertReached
+    | AlertExpired
+    | RestingExpired
+    | RunSkipped
+    | PlanPaused
+    | PlanFinished
+    | CopySkipped
+    | CopiesMissed
+    | CopyEnded
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,13 +97,20 @@ def assets_of(side: Side, instrument: Instrument) -> tuple[Asset, Asset]:
     return (currency, base) if side is Side.BUY else (base, currency)
 
 
-def first_question(wish: Wish, instrument: Instrument, available: Decimal) -> Question | Refusal:
-    """Find what to ask the venue; `available` is what the user can spend of what is spent."""
+def first_question(
+    wish: Wish, instrument: Instrument, available: Decimal | None
+) -> Question | Refusal:
+    """Find what to ask the venue; `available` is what the user can spend of what is spent.
+
+    None when that is not asked for, because the hold will tell: not with a Share.
+    """
     spent, received = assets_of(wish.side, instrument)
-    if available <= 0:
+    if available is not None and available <= 0:
         return Refusal(Refused.NOTHING_TO_SPEND, symbol=spent.symbol)
     match wish.size:
         case Share(share):
+            if available is None:
+                raise ValueError("a share of what is not known")
             spend = multiply_down(available, share, spent.decimals)
             if not spend:
                 return Refusal(Refused.NOTHING_TO_SPEND, symbol=spent.symbol)
@@ -115,7 +122,7 @@ def first_question(wish: Wish, instrument: Instrument, available: Decimal) -> Qu
         return Refusal(Refused.TOO_PRECISE, Decimal(named.decimals), named.symbol)
     if named is received:
         return Question(receive=value)
-    if value > available:
+    if available is not None and value > available:
         return Refusal(Refused.INSUFFICIENT_FUNDS, available, spent.symbol)
     return Question(spend=value)
 
@@ -123,12 +130,15 @@ def first_question(wish: Wish, instrument: Instrument, available: Decimal) -> Qu
 def terms_of(
     wish: Wish,
     instrument: Instrument,
-    available: Decimal,
+    available: Decimal | None,
     question: Question,
     preview: Preview,
     slippage_basis_points: int,
 ) -> Terms | Question | Refusal:
-    """Turn the venue's preview into what the user is offered; a Question: preview that instead."""
+    """Turn the venue's preview into what the user is offered; a Question: preview that instead.
+
+    `available` as for `first_question`.
+    """
     spent, received = assets_of(wish.side, instrument)
     slippage = Decimal(slippage_basis_points)
     spend, receive_max = question.spend or preview.spent, None
@@ -136,7 +146,7 @@ def terms_of(
         more, less = (BASIS_POINTS + slippage).scaleb(-4), (BASIS_POINTS - slippage).scaleb(-4)
     if not preview.received:
         return Refusal(Refused.TOO_SMALL)
-    if spend > available:
+    if available is not None and spend > available:
         is_worth_less = question.receive is not None and wish.side is Side.SELL
         if is_worth_less and preview.spent <= multiply_down(available, more, spent.decimals):
             return Question(spend=spent.rounded_down(available))
@@ -144,8 +154,9 @@ def terms_of(
     if question.receive is not None and wish.side is Side.BUY:
         receive_min = receive_max = question.receive
         # Somebody who can just pay the price seen may try it with a smaller bound.
-        most = multiply_up(preview.spent, more, spent.decimals)
-        spend = min(most, spent.rounded_down(available))
+        spend = multiply_up(preview.spent, more, spent.decimals)
+        if available is not None:
+            spend = min(spend, spent.rounded_down(available))
     else:
         smallest = Decimal(1).scaleb(-received.decimals)
         receive_min = max(multiply_down(preview.received, less, received.decimals), smallest)

@@ -7,21 +7,27 @@ pooler it hears nothing, and the owner's poll each second is what remains.
 """
 
 from user_worker.postgres.attempts import PostgresAttempts
+from user_worker.postgres.copies import PostgresCopies
 from user_worker.postgres.drafts import PostgresDrafts
 from user_worker.postgres.events import PostgresEvents
 from user_worker.postgres.freezes import PostgresFreezes
 from user_worker.postgres.orders import OrderLimits, PostgresOrders
 from user_worker.postgres.placement import PostgresPlacement, listen
+from user_worker.postgres.plans import PostgresPlans
 from user_worker.postgres.preferences import PostgresPreferences
+from user_worker.postgres.shares import PostgresShares
 
 __all__ = [
     "OrderLimits",
     "PostgresAttempts",
+    "PostgresCopies",
     "PostgresDrafts",
     "PostgresEvents",
     "PostgresFreezes",
     "PostgresOrders",
     "PostgresPlacement",
+    "PostgresPlans",
     "PostgresPreferences",
+    "PostgresShares",
     "listen",
 ]

@@ -7,7 +7,7 @@ import asyncpg
 from chassis.postgres import Connection, Pool, fence
 from kernel.identifiers import new_uuid7
 from kernel.sharding import Claim
-from user_worker.domain.orders import Draft, Refusal, Refused, receipt_of
+from user_worker.domain.orders import Draft, DraftState, Refusal, Refused, Rule, receipt_of
 from user_worker.postgres.answering import answering
 from user_worker.postgres.freezes import is_frozen
 from user_worker.postgres.trading_rows import SELECT_DRAFT, draft_of, size_kind
@@ -19,9 +19,10 @@ RECEIPT_TRIES_MAX = 4
 _KEEP = """
 INSERT INTO worker.drafts (draft_id, job_id, user_id, pool, shard, receipt, side, symbol,
     size_kind, size_value, spend_asset_id, spend_symbol, spend, receive_asset_id, receive_symbol,
-    receive, fee, receive_min, receive_max, price, slippage_basis_points, is_simulated, expires_at)
+    receive, fee, receive_min, receive_max, price, slippage_basis_points, is_simulated, expires_at,
+    state, rule, rule_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-    $21, $22, clock_timestamp() + make_interval(secs => $23))
+    $21, $22, clock_timestamp() + make_interval(secs => $23), $24, $25, $26)
 ON CONFLICT (job_id) DO NOTHING
 """
 _MAKE_ROOM = """
@@ -105,23 +106,38 @@ class PostgresDrafts:
                 return Refusal(Refused.FROZEN)
             mine = (user_id, claim.pool, claim.shard)
             await connection.execute(_FORGET_OLD, *mine)
-            await self._insert(connection, claim, job_id, user_id, offer)
+            await insert_draft(connection, claim, job_id, user_id, offer, self._lifetime_seconds)
             await connection.execute(_MAKE_ROOM, *mine, self._user_open_max)
             row = await connection.fetchrow(_OF_JOB, job_id, user_id)
         if row is None:
             raise ValueError(f"job {job_id} made a draft for somebody else")
         return draft_of(row)
 
-    async def _insert(
-        self, connection: Connection, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer
-    ) -> None:
-        draft_id, wish, terms = new_uuid7(), offer.wish, offer.terms
-        await connection.execute(
-            _KEEP,
-            *(draft_id, job_id, user_id, claim.pool, claim.shard, receipt_of(draft_id)),
-            *(wish.side.value, wish.symbol, size_kind(wish.size), wish.size.value),
-            *(terms.spend.asset_id, terms.spend.symbol, terms.spend.value),
-            *(terms.receive.asset_id, terms.receive.symbol, terms.receive.value),
-            *(terms.fee.value, terms.receive_min, terms.receive_max, terms.price),
-            *(offer.slippage_basis_points, offer.is_simulated, self._lifetime_seconds),
-        )
+
+async def insert_draft(
+    connection: Connection,
+    claim: Claim,
+    job_id: UUID,
+    user_id: UUID,
+    offer: Offer,
+    lifetime_seconds: float,
+    ordered_by: tuple[Rule, UUID] | None = None,
+) -> UUID:
+    """Insert a draft: an open one, or one that a rule ordered and that is confirmed by that.
+
+    Inserts nothing when the cause has its draft already. The transaction has asked the fence.
+    """
+    draft_id, wish, terms = new_uuid7(), offer.wish, offer.terms
+    state = DraftState.OPEN if ordered_by is None else DraftState.CONFIRMED
+    rule, rule_id = (None, None) if ordered_by is None else (ordered_by[0].value, ordered_by[1])
+    await connection.execute(
+        _KEEP,
+        *(draft_id, job_id, user_id, claim.pool, claim.shard, receipt_of(draft_id)),
+        *(wish.side.value, wish.symbol, size_kind(wish.size), wish.size.value),
+        *(terms.spend.asset_id, terms.spend.symbol, terms.spend.value),
+        *(terms.receive.asset_id, terms.receive.symbol, terms.receive.value),
+        *(terms.fee.value, terms.receive_min, terms.receive_max, terms.price),
+        *(offer.slippage_basis_points, offer.is_simulated, lifetime_seconds),
+        *(state.value, rule, rule_id),
+    )
+    return draft_id

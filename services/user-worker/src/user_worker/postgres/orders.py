@@ -27,9 +27,9 @@ SELECT count(*) AS shard, count(*) FILTER (WHERE user_id = $3) AS user FROM (
 _ACCEPT = """
 WITH accepted AS (
     INSERT INTO worker.orders (order_id, user_id, pool, shard, state, language, submit_before,
-                               refused, ended_at)
+                               refused, ended_at, tell_later)
     VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + make_interval(secs => $7), $8,
-            CASE WHEN $8::text IS NOT NULL THEN clock_timestamp() END)
+            CASE WHEN $8::text IS NOT NULL THEN clock_timestamp() END, $10)
     RETURNING order_id)
 INSERT INTO worker.order_steps (order_id, step, outcome, epoch)
 SELECT order_id, 'accept', coalesce($8, 'accepted'), $9 FROM accepted
@@ -104,7 +104,7 @@ class PostgresOrders:
                 await self._accept(connection, claim, user_id, draft_id, language, frozen=frozen)
             elif draft.state is not DraftState.CONFIRMED:
                 return draft
-            return await _seen(connection, draft_id)
+            return await read_seen(connection, draft_id)
 
     async def record(
         self, claim: Claim, order: Order, change: Record, *, nobody_waits: bool
@@ -119,14 +119,14 @@ class PostgresOrders:
                 *(change.refused and change.refused.value, change.state.is_final, new_uuid7()),
                 *(nobody_waits, claim.epoch),
             )
-            return await _seen(connection, order.order_id)
+            return await read_seen(connection, order.order_id)
 
     async def tell_later(self, claim: Claim, order_id: UUID) -> Seen:
         """Have the order's end, if it has not come, told by an event."""
         async with answering(self._connections) as connection:
             await fence(connection, claim)
             await connection.execute(_TELL_LATER, order_id, claim.pool, claim.shard)
-            return await _seen(connection, order_id)
+            return await read_seen(connection, order_id)
 
     async def tell_of(self, claim: Claim, user_id: UUID, order_id: UUID) -> None:
         """Have the end of a user's order told by an event, come or not."""
@@ -139,7 +139,7 @@ class PostgresOrders:
     async def look(self, order_id: UUID) -> Seen:
         """Read an order."""
         async with answering(self._connections) as connection:
-            return await _seen(connection, order_id)
+            return await read_seen(connection, order_id)
 
     async def under_way(self, claims: Sequence[Claim], count_max: int) -> Sequence[Underway]:
         """Read the orders of some shards that have not ended, oldest first, at most so many of
@@ -209,13 +209,17 @@ async def insert_order(
     limits: OrderLimits,
     *,
     refused: Refused | None = None,
+    tell_later: bool = False,
 ) -> None:
-    """Make a confirmed draft an order, with its first step; one that is refused ends at once."""
+    """Make a confirmed draft an order, with its first step; one that is refused ends at once.
+
+    `tell_later`: no job asked for it, so that its end is told by an event in any case.
+    """
     state = OrderState.ACCEPTED if refused is None else OrderState.REJECTED
     await connection.execute(
         _ACCEPT,
         *(draft_id, user_id, claim.pool, claim.shard, state.value, language),
-        *(limits.submit_within_seconds, refused and refused.value, claim.epoch),
+        *(limits.submit_within_seconds, refused and refused.value, claim.epoch, tell_later),
     )
 
 
@@ -225,7 +229,8 @@ async def _set_draft(connection: Connection, draft_id: UUID, state: DraftState) 
     )
 
 
-async def _seen(connection: Connection, order_id: UUID) -> Seen:
+async def read_seen(connection: Connection, order_id: UUID) -> Seen:
+    """Read an order as it stands in this transaction."""
     row = await connection.fetchrow(_LOOK, order_id)
     if row is None:
         raise LookupError(f"there is no order {order_id}")

@@ -17,6 +17,18 @@ ON CONFLICT (user_id) DO UPDATE SET
     slippage_basis_points = coalesce(excluded.slippage_basis_points, kept.slippage_basis_points),
     pool = excluded.pool, shard = excluded.shard, changed_at = clock_timestamp()
 """
+_CANCEL_PLANS = """
+UPDATE worker.plans SET state = 'cancelled', ended_at = clock_timestamp()
+WHERE user_id = $1 AND pool = $2 AND shard = $3 AND ended_at IS NULL
+"""
+_END_COPIES = """
+UPDATE worker.copies SET state = 'ended', ended_at = clock_timestamp()
+WHERE user_id = $1 AND pool = $2 AND shard = $3 AND ended_at IS NULL
+"""
+_END_SHARE = """
+UPDATE worker.shares SET ended_at = clock_timestamp()
+WHERE user_id = $1 AND pool = $2 AND shard = $3 AND ended_at IS NULL
+"""
 
 
 class PostgresPreferences:
@@ -44,7 +56,8 @@ class PostgresPreferences:
         await self._keep(claim, user_id, None, basis_points)
 
     async def forget(self, claim: Claim, user_id: UUID) -> None:
-        """Erase the user's choices and the drafts that became no order. Safe to repeat.
+        """Erase the user's choices and the drafts that became no order, and end what orders by
+        rule. Safe to repeat.
 
         Confirmed drafts are what receipts are made of: they stay, as the books do.
         """
@@ -60,6 +73,8 @@ class PostgresPreferences:
                 " WHERE user_id = $1 AND pool = $2 AND shard = $3 AND state <> 'confirmed'",
                 *place,
             )
+            for statement in (_CANCEL_PLANS, _END_COPIES, _END_SHARE):
+                await connection.execute(statement, *place)
 
     async def _read(self, user_id: UUID) -> asyncpg.Record | None:
         async with answering(self._connections) as connection:

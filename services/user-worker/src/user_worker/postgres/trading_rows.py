@@ -1,5 +1,6 @@
 """How drafts and orders stand in rows, for the two adapters that read them."""
 
+from decimal import Decimal
 from typing import Any
 
 from user_worker.domain.orders import (
@@ -48,15 +49,18 @@ def size_kind(size: Size) -> str:
     return _SIZES[type(size)]
 
 
+def size_of(kind: str, value: Decimal) -> Size:
+    """Make a size of its kind."""
+    return _SIZE_OF_KIND[kind](value)
+
+
 def draft_of(row: Any) -> Draft:
     """Read a draft from SELECT_DRAFT's rows."""
     received = (row["receive_asset_id"], row["receive_symbol"])
     return Draft(
         draft_id=row["draft_id"],
         user_id=row["user_id"],
-        wish=Wish(
-            Side(row["side"]), row["symbol"], _SIZE_OF_KIND[row["size_kind"]](row["size_value"])
-        ),
+        wish=Wish(Side(row["side"]), row["symbol"], size_of(row["size_kind"], row["size_value"])),
         spend=Coins(row["spend_asset_id"], row["spend_symbol"], row["spend"]),
         receive=Coins(*received, row["receive"]),
         fee=Coins(*received, row["draft_fee"]),

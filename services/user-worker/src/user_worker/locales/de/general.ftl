@@ -56,7 +56,7 @@ settings-kept = Gemerkt.
 forget-ask =
     <b>Soll ich dich vergessen?</b>
 
-    Gelöscht werden: dein Name, die Texte dieses Gesprächs, die ich aufhebe, deine Einstellungen und deine offenen Angebote.
+    Gelöscht werden: dein Name, die Texte dieses Gesprächs, die ich aufhebe, deine Einstellungen und deine offenen Angebote. Deine Sparpläne enden, du kopierst niemanden und niemand kopiert dich.
 
     Erhalten bleiben: die Bücher mit Guthaben, Geschäften und Quittungen, deine Wallet und die Nummer, unter der Telegram dich kennt, denn zu ihr gehören sie. Bücher, denen Einträge fehlen, gingen nicht mehr auf. Was in diesem Chat steht, kannst nur du löschen.
 button-forget = Vergiss mich

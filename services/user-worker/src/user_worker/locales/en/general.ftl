@@ -56,7 +56,7 @@ settings-kept = Kept.
 forget-ask =
     <b>Shall I forget you?</b>
 
-    Erased: your name, the texts of this conversation that I keep, your settings and your open offers.
+    Erased: your name, the texts of this conversation that I keep, your settings and your open offers. Your plans end, you copy nobody and nobody copies you.
 
     Kept: the books with your balance, trades and receipts, your wallet, and the number Telegram knows you by, which they belong to. Books that lose entries would not add up any more. What stands in this chat only you can delete.
 button-forget = Forget me

@@ -1,0 +1,138 @@
+"""Trades of leaders, copied by the owner of the follower's shard: one look for all shards a second.
+
+A trade is copied while it is fresh. Until then it is tried again whatever was in the way: no price,
+no room, or, for a sale, a purchase that is still under way. What was not copied in time is marked
+and told once a minute.
+
+The trades of one copy are dealt with one after another, oldest first; one that has to wait keeps
+later ones of its symbol waiting, so that nothing is sold before it was bought.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+
+from user_worker import metrics
+from user_worker.application.carrying_out import CarryingOut
+from user_worker.application.recurring import Rhythm, again_and_again, each_by_itself
+from user_worker.domain.orders import Money, Refusal, Refused, Side, Units, Wish
+from user_worker.domain.rules import copied_sale
+from user_worker.errors import DependencyDown
+from user_worker.ports import Pricing
+from user_worker.rule_ports import Copies, Held, LeaderTrade, Resolver
+from user_worker.trading_ports import Accounts
+
+AT_ONCE_MAX = 8
+"""Copies whose trades are being dealt with at the same moment."""
+PER_COPY_MAX = 20
+"""Trades read of one copy at a time; the next look brings the next ones."""
+PASS_OVER_SECONDS = 60.0
+"""How often is looked for what was not copied in time: later than that nothing is lost by it."""
+
+
+class CopyRunner:
+    """Copies what is fresh."""
+
+    def __init__(
+        self,
+        copies: Copies,
+        resolver: Resolver,
+        pricing: Pricing,
+        accounts: Accounts,
+        carrying_out: CarryingOut,
+        rhythm: Rhythm,
+    ) -> None:
+        self._copies = copies
+        self._resolver = resolver
+        self._pricing = pricing
+        self._accounts = accounts
+        self._carrying_out = carrying_out
+        self._rhythm = rhythm
+        self._passed_over_at = float("-inf")
+
+    async def run(self) -> None:
+        """Copy trades until cancelled."""
+        await again_and_again(self.look, "copies", asyncio.Event(), self._rhythm)
+
+    async def look(self) -> bool:
+        """Copy what is fresh now. There is never more to do at once."""
+        claims = self._carrying_out.claims()
+        if not claims:
+            return False
+        trades = await self._copies.to_take(claims, PER_COPY_MAX)
+        of_copies = [
+            list(group) for _, group in itertools.groupby(trades, lambda t: t.copy.copy_id)
+        ]
+        await each_by_itself(of_copies, self._take_all, AT_ONCE_MAX)
+        if time.monotonic() - self._passed_over_at >= PASS_OVER_SECONDS:
+            if await self._copies.pass_over(claims):
+                self._carrying_out.ended_untold.set()
+            self._passed_over_at = time.monotonic()
+        return False
+
+    async def _take_all(self, trades: Sequence[LeaderTrade]) -> None:
+        waiting: set[str] = set()
+        outage: DependencyDown | None = None
+        for trade in trades:
+            if trade.symbol in waiting:
+                continue
+            try:
+                is_dealt_with = await self._take(trade)
+            except DependencyDown as away:
+                is_dealt_with, outage = False, away
+            if not is_dealt_with:
+                waiting.add(trade.symbol)
+        if outage is not None:
+            raise outage
+
+    async def _take(self, trade: LeaderTrade) -> bool:
+        """Deal with a trade; says whether that is done."""
+        wish = await self._wish(trade)
+        if wish is None:
+            return False
+        if isinstance(wish, Refusal):
+            await self._skip(
+                trade, None if wish.reason is Refused.NOTHING_TO_SPEND else wish.reason
+            )
+            return True
+        offer = await self._resolver.resolve(wish, trade.copy.slippage_basis_points)
+        if isinstance(offer, Refusal):
+            if offer.reason is Refused.STALE_PRICE:
+                return False
+            await self._skip(trade, offer.reason)
+            return True
+        came = await self._copies.take(trade, offer)
+        if isinstance(came, Held):
+            metrics.RULE_RUNS.labels("copy", came.value).inc()
+            return came is not Held.NO_ROOM
+        metrics.RULE_RUNS.labels("copy", "ordered").inc()
+        self._carrying_out.start(trade.claim, came)
+        return True
+
+    async def _wish(self, trade: LeaderTrade) -> Wish | Refusal | None:
+        """Say what copies a trade; None: that cannot be said yet."""
+        if trade.side is Side.BUY:
+            return Wish(Side.BUY, trade.symbol, Money(trade.copy.spend))
+        instrument = (await self._pricing.instruments()).get(trade.symbol)
+        if instrument is None:
+            return Refusal(Refused.UNKNOWN_SYMBOL)
+        stakes = await self._copies.stakes(trade)
+        if stakes is None:
+            return None
+        amount = copied_sale(stakes, instrument.base_decimals)
+        if amount:
+            # He may have sold some of it himself.
+            (balance,) = await self._accounts.ensure_accounts(
+                trade.claim, trade.copy.user_id, [instrument.base_asset_id]
+            )
+            amount = min(amount, balance.available)
+        if amount <= 0:
+            return Refusal(Refused.NOTHING_TO_SPEND)
+        return Wish(Side.SELL, trade.symbol, Units(amount))
+
+    async def _skip(self, trade: LeaderTrade, reason: Refused | None) -> None:
+        await self._copies.skip(trade, reason)
+        metrics.RULE_RUNS.labels("copy", "skipped").inc()
+        if reason is not None:
+            self._carrying_out.ended_untold.set()
