@@ -42,6 +42,11 @@ stop: $(STAMP) ## stop what a killed run left behind
 test: $(STAMP) ## pass the tests that need neither root nor Go; T=tests/unit/ledger narrows
 	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster -n 2 --dist loadfile)
 
+
+.PHONY: simulate
+simulate: $(STAMP) ## run the workers in simulated worlds where everything goes wrong (SEEDS=1000; SEED=7 replays one)
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0))
+
 .PHONY: controlplane
 controlplane: $(STAMP) ## build the control plane of the tests: once, some six minutes; needs Go 1.24 or newer
 	@$(BIN)/python -m tests.cluster.binaries

@@ -1,0 +1,478 @@
+"""Schema `worker` in memory: drafts, orders, steps, events, attempts, preferences. Each method is
+one transaction of `user_worker.postgres`, with the same conditions on the same columns; a test
+compares the two.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from tests.simulation.network import Network
+from tests.simulation.placement import PlacementTables
+from tests.simulation.seeding import at
+
+from kernel.identifiers import new_uuid7
+from kernel.sharding import Claim, ShardKey
+from user_worker.domain.carrying_out import Record
+from user_worker.domain.orders import (
+    Draft,
+    DraftState,
+    Order,
+    OrderState,
+    Refused,
+)
+from user_worker.postgres import OrderLimits
+from user_worker.trading_ports import EndEvent, Offer, Seen, Underway
+
+Result = TypeVar("Result")
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(slots=True)
+class DraftRow:
+    """worker.drafts"""
+
+    draft: Draft
+    job_id: UUID
+    key: ShardKey
+
+
+@dataclass(slots=True)
+class OrderRow:
+    """worker.orders, with its worker.order_steps and worker.events"""
+
+    order: Order
+    key: ShardKey
+    language: str
+    submit_before: float
+    tell_later: bool = False
+    steps: list[tuple[str, str, int]] = field(default_factory=list)
+    event_id: UUID | None = None
+    relayed: bool = False
+
+
+@dataclass
+class TradingTables:
+    """Schema `worker`."""
+
+    placement: PlacementTables
+    draft_lifetime_seconds: float
+    user_open_drafts_max: int
+    limits: OrderLimits
+    drafts: dict[UUID, DraftRow] = field(default_factory=dict)
+    of_jobs: dict[UUID, UUID] = field(default_factory=dict)
+    orders: dict[UUID, OrderRow] = field(default_factory=dict)
+    under_way: dict[UUID, OrderRow] = field(default_factory=dict)
+    """The orders that have not ended: what the partial index is in the database."""
+    untold: dict[UUID, OrderRow] = field(default_factory=dict)
+    attempts: dict[UUID, int] = field(default_factory=dict)
+    languages: dict[UUID, str] = field(default_factory=dict)
+    slippages: dict[UUID, int] = field(default_factory=dict)
+    moved: Callable[[OrderRow, OrderState | None], None] = lambda *_: None
+    """Called with an order's row after its state changed, and what it was before."""
+
+    def now(self) -> float:
+        """Database time in seconds of the world."""
+        return self.placement.now()
+
+    # Drafts
+
+    def draft_of_job(self, user_id: UUID, job_id: UUID) -> Draft | None:
+        """The draft a job made."""
+        draft_id = self.of_jobs.get(job_id)
+        return None if draft_id is None else self.draft(user_id, draft_id)
+
+    def draft(self, user_id: UUID, draft_id: UUID) -> Draft | None:
+        """A user's draft as it stands now."""
+        row = self.drafts.get(draft_id)
+        if row is None or row.draft.user_id != user_id:
+            return None
+        return self._as_it_stands(row)
+
+    def keep(self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer) -> Draft:
+        """Keep the job's draft, or find the one it made before."""
+        self.placement.fence(claim)
+        mine = [
+            row
+            for row in self.drafts.values()
+            if row.draft.user_id == user_id and row.key == claim.key
+        ]
+        for row in mine:
+            is_old = row.draft.made_at < at(self.now() - DAY_SECONDS)
+            if is_old and row.draft.state is not DraftState.CONFIRMED:
+                del self.drafts[row.draft.draft_id]
+                del self.of_jobs[row.job_id]
+        if job_id not in self.of_jobs:
+            draft = self._draft_of(user_id, offer)
+            self.drafts[draft.draft_id] = DraftRow(draft, job_id, claim.key)
+            self.of_jobs[job_id] = draft.draft_id
+            mine.append(self.drafts[draft.draft_id])
+        is_open = [row for row in mine if row.draft.state is DraftState.OPEN]
+        is_open.sort(key=lambda row: (row.draft.made_at, row.draft.draft_id), reverse=True)
+        for row in is_open[self.user_open_drafts_max :]:
+            row.draft = replace(row.draft, state=DraftState.CANCELLED)
+        kept = self.draft_of_job(user_id, job_id)
+        if kept is None:
+            raise ValueError(f"job {job_id} made a draft for somebody else")
+        return kept
+
+    def cancel(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Draft | None:
+        """Cancel a draft if it is open."""
+        self.placement.fence(claim)
+        self._cancel_open(claim, user_id, draft_id)
+        return self.draft(user_id, draft_id)
+
+    def cancel_open(self, claim: Claim, user_id: UUID) -> int:
+        """Cancel the user's open drafts."""
+        self.placement.fence(claim)
+        return self._cancel_open(claim, user_id)
+
+    # Orders
+
+    def accept(
+        self, claim: Claim, user_id: UUID, draft_id: UUID, language: str
+    ) -> Seen | Draft | None:
+        """Turn an open draft into an order, or find the order it became."""
+        self.placement.fence(claim)
+        row = self.drafts.get(draft_id)
+        if row is None or row.draft.user_id != user_id or row.key != claim.key:
+            return None
+        draft = self._as_it_stands(row)
+        if draft.state is DraftState.EXPIRED:
+            row.draft = draft
+        if draft.state is DraftState.OPEN:
+            self._accept(claim, row, language)
+        elif draft.state is not DraftState.CONFIRMED:
+            return draft
+        return self.look(draft_id)
+
+    def record(self, claim: Claim, order: Order, change: Record, *, nobody_waits: bool) -> Seen:
+        """Record a step with the change of state it led to, if the order still stands as given."""
+        self.placement.fence(claim)
+        row = self.orders.get(order.order_id)
+        if row is None:
+            raise LookupError(f"there is no order {order.order_id}")
+        is_too_late = change.state is OrderState.SUBMITTED and row.submit_before <= self.now()
+        if row.key == claim.key and row.order.state is order.state and not is_too_late:
+            before = row.order
+            is_end = change.state.is_final
+            row.order = replace(
+                before,
+                state=change.state,
+                spent=before.spent if change.spent is None else change.spent,
+                received=before.received if change.received is None else change.received,
+                fee=before.fee if change.fee is None else change.fee,
+                refused=change.refused or before.refused,
+                ended_at=at(self.now()) if is_end else None,
+            )
+            row.steps.append((change.step, change.outcome, claim.epoch))
+            if is_end:
+                del self.under_way[order.order_id]
+                if row.tell_later or nobody_waits:
+                    self._tell(row)
+            self.moved(row, before.state)
+        return self.look(order.order_id)
+
+    def tell_later(self, claim: Claim, order_id: UUID) -> Seen:
+        """Have the order's end, if it has not come, told by an event."""
+        self.placement.fence(claim)
+        row = self.orders.get(order_id)
+        if row is not None and row.key == claim.key and not row.order.state.is_final:
+            row.tell_later = True
+        return self.look(order_id)
+
+    def tell_of(self, claim: Claim, user_id: UUID, order_id: UUID) -> None:
+        """Have the end of a user's order told by an event, come or not."""
+        self.placement.fence(claim)
+        row = self.orders.get(order_id)
+        if row is None or row.key != claim.key or row.order.draft.user_id != user_id:
+            return
+        if not row.order.state.is_final:
+            row.tell_later = True
+        elif row.event_id is None:
+            self._tell(row)
+
+    def look(self, order_id: UUID) -> Seen:
+        """Read an order."""
+        row = self.orders.get(order_id)
+        if row is None:
+            raise LookupError(f"there is no order {order_id}")
+        return Seen(row.order, row.submit_before <= self.now())
+
+    def open_orders(self, claims: Sequence[Claim], count_max: int) -> list[Underway]:
+        """The orders of some shards that have not ended, oldest first in each."""
+        if not self.under_way:
+            return []
+        found = []
+        for claim in claims:
+            rows = [row for row in self.under_way.values() if row.key == claim.key]
+            rows.sort(key=lambda row: row.order.accepted_at)
+            found += [Underway(claim, self.look(row.order.order_id)) for row in rows[:count_max]]
+        return found
+
+    def order_of_receipt(self, user_id: UUID, receipt: str) -> Order | None:
+        """A user's order by its receipt id."""
+        for row in self.orders.values():
+            if row.order.draft.user_id == user_id and row.order.draft.receipt == receipt:
+                return row.order
+        return None
+
+    def newest(self, user_id: UUID, count_max: int) -> list[Order]:
+        """A user's newest orders, newest first."""
+        mine = [row.order for row in self.orders.values() if row.order.draft.user_id == user_id]
+        mine.sort(key=lambda order: (order.accepted_at, order.order_id), reverse=True)
+        return mine[:count_max]
+
+    # Events
+
+    def unrelayed(self, claims: Sequence[Claim], count_max: int) -> list[EndEvent]:
+        """The events of some shards that were not relayed yet, oldest first."""
+        if not self.untold:
+            return []
+        of = {claim.key: claim for claim in claims}
+        return [
+            EndEvent(event_id, of[row.key], row.order, row.language)
+            for event_id, row in self.untold.items()
+            if row.key in of
+        ][:count_max]
+
+    def mark_relayed(self, claim: Claim, event_ids: Sequence[UUID]) -> None:
+        """Mark events of one shard as relayed."""
+        self.placement.fence(claim)
+        for event_id in event_ids:
+            row = self.untold.get(event_id)
+            if row is not None and row.key == claim.key:
+                row.relayed = True
+                del self.untold[event_id]
+
+    # Attempts and preferences
+
+    def begin_attempt(self, claim: Claim, job_id: UUID) -> int:
+        """Count before running a job; gives how often it had been counted before."""
+        self.placement.fence(claim)
+        self.attempts[job_id] = self.attempts.get(job_id, 0) + 1
+        return self.attempts[job_id] - 1
+
+    def forgive(self, claim: Claim, job_id: UUID) -> None:
+        """Take the count back."""
+        self.placement.fence(claim)
+        self.attempts.pop(job_id, None)
+
+    def choose_language(self, claim: Claim, user_id: UUID, language: str) -> None:
+        """Keep a choice."""
+        self.placement.fence(claim)
+        self.languages[user_id] = language
+
+    def choose_slippage(self, claim: Claim, user_id: UUID, basis_points: int) -> None:
+        """Keep a choice."""
+        self.placement.fence(claim)
+        self.slippages[user_id] = basis_points
+
+    def forget(self, claim: Claim, user_id: UUID) -> None:
+        """Erase the user's choices and the drafts that became no order."""
+        self.placement.fence(claim)
+        self.languages.pop(user_id, None)
+        self.slippages.pop(user_id, None)
+        for draft_id, row in list(self.drafts.items()):
+            is_mine = row.draft.user_id == user_id and row.key == claim.key
+            if is_mine and row.draft.state is not DraftState.CONFIRMED:
+                del self.drafts[draft_id]
+                del self.of_jobs[row.job_id]
+
+    def _draft_of(self, user_id: UUID, offer: Offer) -> Draft:
+        terms, made_at = offer.terms, at(self.now())
+        return Draft(
+            draft_id=new_uuid7(),
+            user_id=user_id,
+            wish=offer.wish,
+            spend=terms.spend,
+            receive=terms.receive,
+            fee=terms.fee,
+            receive_min=terms.receive_min,
+            receive_max=terms.receive_max,
+            price=terms.price,
+            slippage_basis_points=offer.slippage_basis_points,
+            is_simulated=offer.is_simulated,
+            made_at=made_at,
+            expires_at=made_at + timedelta(seconds=self.draft_lifetime_seconds),
+        )
+
+    def _as_it_stands(self, row: DraftRow) -> Draft:
+        is_over = row.draft.expires_at <= at(self.now())
+        if row.draft.state is DraftState.OPEN and is_over:
+            return replace(row.draft, state=DraftState.EXPIRED)
+        return row.draft
+
+    def _cancel_open(self, claim: Claim, user_id: UUID, draft_id: UUID | None = None) -> int:
+        cancelled = 0
+        for row in self.drafts.values():
+            is_meant = row.draft.user_id == user_id and row.key == claim.key
+            is_meant &= draft_id in (None, row.draft.draft_id)
+            if is_meant and self._as_it_stands(row).state is DraftState.OPEN:
+                row.draft = replace(row.draft, state=DraftState.CANCELLED)
+                cancelled += 1
+        return cancelled
+
+    def _accept(self, claim: Claim, row: DraftRow, language: str) -> None:
+        row.draft = replace(row.draft, state=DraftState.CONFIRMED)
+        mine = [open_ for open_ in self.under_way.values() if open_.key == claim.key]
+        of_user = [o for o in mine if o.order.draft.user_id == row.draft.user_id]
+        is_too_much = (
+            len(of_user) >= self.limits.user_under_way_max
+            or len(mine) >= self.limits.shard_under_way_max
+        )
+        submit_before = self.now() + self.limits.submit_within_seconds
+        order = Order(
+            draft=row.draft,
+            state=OrderState.REJECTED if is_too_much else OrderState.ACCEPTED,
+            accepted_at=at(self.now()),
+            submit_before=at(submit_before),
+            refused=Refused.LIMIT_EXCEEDED if is_too_much else None,
+            ended_at=at(self.now()) if is_too_much else None,
+        )
+        outcome = Refused.LIMIT_EXCEEDED.value if is_too_much else "accepted"
+        kept = OrderRow(order, row.key, language, submit_before)
+        kept.steps.append(("accept", outcome, claim.epoch))
+        self.orders[order.order_id] = kept
+        if not is_too_much:
+            self.under_way[order.order_id] = kept
+        self.moved(kept, None)
+
+    def _tell(self, row: OrderRow) -> None:
+        row.event_id = new_uuid7()
+        self.untold[row.event_id] = row
+
+
+class _Port:
+    def __init__(self, network: Network, tables: TradingTables) -> None:
+        self._network = network
+        self._tables = tables
+
+    async def _call(self, what: str, effect: Callable[[], Result]) -> Result:
+        return await self._network.call("database", what, effect)
+
+
+class SimulatedDrafts(_Port):
+    """trading_ports.Drafts"""
+
+    async def of_job(self, user_id: UUID, job_id: UUID) -> Draft | None:
+        """See trading_ports."""
+        return await self._call("draft", lambda: self._tables.draft_of_job(user_id, job_id))
+
+    async def keep(self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer) -> Draft:
+        """See trading_ports."""
+        tables = self._tables
+        return await self._call("keep", lambda: tables.keep(claim, job_id, user_id, offer))
+
+    async def cancel(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Draft | None:
+        """See trading_ports."""
+        return await self._call("cancel", lambda: self._tables.cancel(claim, user_id, draft_id))
+
+    async def cancel_open(self, claim: Claim, user_id: UUID) -> int:
+        """See trading_ports."""
+        return await self._call("cancel all", lambda: self._tables.cancel_open(claim, user_id))
+
+    async def read(self, user_id: UUID, draft_id: UUID) -> Draft | None:
+        """See trading_ports."""
+        return await self._call("draft", lambda: self._tables.draft(user_id, draft_id))
+
+
+class SimulatedOrders(_Port):
+    """trading_ports.Orders"""
+
+    async def accept(
+        self, claim: Claim, user_id: UUID, draft_id: UUID, language: str
+    ) -> Seen | Draft | None:
+        """See trading_ports."""
+        tables = self._tables
+        return await self._call(
+            f"accept {draft_id}", lambda: tables.accept(claim, user_id, draft_id, language)
+        )
+
+    async def record(
+        self, claim: Claim, order: Order, change: Record, *, nobody_waits: bool
+    ) -> Seen:
+        """See trading_ports."""
+        tables = self._tables
+        return await self._call(
+            f"record {order.order_id} {order.state.value} → {change.state.value} under {claim}",
+            lambda: tables.record(claim, order, change, nobody_waits=nobody_waits),
+        )
+
+    async def tell_later(self, claim: Claim, order_id: UUID) -> Seen:
+        """See trading_ports."""
+        return await self._call(
+            f"tell later {order_id}", lambda: self._tables.tell_later(claim, order_id)
+        )
+
+    async def tell_of(self, claim: Claim, user_id: UUID, order_id: UUID) -> None:
+        """See trading_ports."""
+        await self._call("tell of", lambda: self._tables.tell_of(claim, user_id, order_id))
+
+    async def look(self, order_id: UUID) -> Seen:
+        """See trading_ports."""
+        return await self._call(f"look {order_id}", lambda: self._tables.look(order_id))
+
+    async def under_way(self, claims: Sequence[Claim], count_max: int) -> Sequence[Underway]:
+        """See trading_ports."""
+        return await self._call("orders", lambda: self._tables.open_orders(claims, count_max))
+
+    async def of_receipt(self, user_id: UUID, receipt: str) -> Order | None:
+        """See trading_ports."""
+        return await self._call("receipt", lambda: self._tables.order_of_receipt(user_id, receipt))
+
+    async def newest(self, user_id: UUID, count_max: int) -> Sequence[Order]:
+        """See trading_ports."""
+        return await self._call("newest", lambda: self._tables.newest(user_id, count_max))
+
+
+class SimulatedEvents(_Port):
+    """trading_ports.Events"""
+
+    async def unrelayed(self, claims: Sequence[Claim], count_max: int) -> Sequence[EndEvent]:
+        """See trading_ports."""
+        return await self._call("events", lambda: self._tables.unrelayed(claims, count_max))
+
+    async def mark_relayed(self, claim: Claim, event_ids: Sequence[UUID]) -> None:
+        """See trading_ports."""
+        await self._call("mark", lambda: self._tables.mark_relayed(claim, event_ids))
+
+
+class SimulatedAttempts(_Port):
+    """ports.Attempts"""
+
+    async def begin(self, claim: Claim, job_id: UUID) -> int:
+        """See ports."""
+        return await self._call("begin", lambda: self._tables.begin_attempt(claim, job_id))
+
+    async def forgive(self, claim: Claim, job_id: UUID) -> None:
+        """See ports."""
+        await self._call("forgive", lambda: self._tables.forgive(claim, job_id))
+
+
+class SimulatedPreferences(_Port):
+    """ports.Preferences"""
+
+    async def language(self, user_id: UUID) -> str | None:
+        """See ports."""
+        return await self._call("language", lambda: self._tables.languages.get(user_id))
+
+    async def choose_language(self, claim: Claim, user_id: UUID, language: str) -> None:
+        """See ports."""
+        tables = self._tables
+        await self._call("choose", lambda: tables.choose_language(claim, user_id, language))
+
+    async def slippage_basis_points(self, user_id: UUID) -> int | None:
+        """See ports."""
+        return await self._call("slippage", lambda: self._tables.slippages.get(user_id))
+
+    async def choose_slippage(self, claim: Claim, user_id: UUID, basis_points: int) -> None:
+        """See ports."""
+        tables = self._tables
+        await self._call("choose", lambda: tables.choose_slippage(claim, user_id, basis_points))
+
+    async def forget(self, claim: Claim, user_id: UUID) -> None:
+        """See ports."""
+        await self._call("forget", lambda: self._tables.forget(claim, user_id))

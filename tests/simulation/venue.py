@@ -1,0 +1,260 @@
+"""The paper venue in memory: its real rules of execution, the first outcome of every order id, and
+the worker's port in front. Beside it the prices it executes at.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from random import Random
+from uuid import UUID
+
+from tests.simulation.network import Network
+from tests.simulation.placement import PlacementTables
+from tests.simulation.seeding import at
+
+from kernel.money import AssetId
+from kernel.sharding import Claim, ShardKey
+from pricing import domain as prices
+from pricing.paper_venue import domain as paper
+from pricing.paper_venue.execution import execute, preview
+from user_worker.domain.carrying_out import VenueSaid, VenueState
+from user_worker.domain.market import Candles, Instrument, Quote
+from user_worker.domain.orders import Order, Refusal, Refused, Side
+from user_worker.domain.sizing import Asset, Preview, Question
+from user_worker.errors import DependencyDown, RequestRefused
+
+TERMS = paper.Terms(5, 10, Decimal(1), Decimal(1_000_000), timedelta(seconds=10))
+INSTRUMENTS = paper.read_instruments(("BTC:8:400000000", "ETH:8:200000000"), "USDT", 6)
+STARTS = {"BTC": Decimal(97_000), "ETH": Decimal(3_400)}
+TICK_SECONDS = 1.0
+_STATES = {
+    paper.State.FILLED: VenueState.FILLED,
+    paper.State.REFUSED: VenueState.REFUSED,
+    paper.State.TOMBSTONED: VenueState.TOMBSTONED,
+}
+_REFUSED = {
+    paper.Refusal.SLIPPAGE: Refused.PRICE_MOVED,
+    paper.Refusal.STALE_PRICE: Refused.STALE_PRICE,
+    paper.Refusal.UNKNOWN_SYMBOL: Refused.UNKNOWN_SYMBOL,
+    paper.Refusal.TOO_SMALL: Refused.TOO_SMALL,
+    paper.Refusal.TOO_LARGE: Refused.TOO_LARGE,
+}
+
+
+class Market:
+    """Prices that jump every second; sometimes past what a user has confirmed."""
+
+    def __init__(self, random: Random, now: Callable[[], float]) -> None:
+        self._random = random
+        self._now = now
+        self._paths = {symbol: [price] for symbol, price in STARTS.items()}
+
+    def quote(self, symbol: str) -> prices.Quote | None:
+        """The price of now."""
+        path = self._paths.get(symbol)
+        if path is None:
+            return None
+        tick = int(self._now() // TICK_SECONDS)
+        while len(path) <= tick:
+            share = self._random.choice((-3, -1, 0, 0, 1, 3, 25, -25)) * self._random.random()
+            path.append(round(path[-1] * (1 + Decimal(share) / 1000), 2))
+        stated_at = at(tick * TICK_SECONDS)
+        return prices.Quote(symbol, "USDT", path[tick], stated_at, prices.Source.SIMULATED)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """venue.orders"""
+
+    key: ShardKey
+    outcome: paper.Outcome
+    fingerprint: bytes | None
+
+
+@dataclass
+class VenueTables:
+    """Schema `venue`."""
+
+    placement: PlacementTables
+    market: Market
+    users: dict[UUID, ShardKey] = field(default_factory=dict)
+    orders: dict[UUID, Kept] = field(default_factory=dict)
+
+    def submit(self, claim: Claim, order: paper.Order) -> paper.Outcome:
+        """Execute an order once, and give its first outcome. Raises ClaimLost, RequestRefused."""
+        self.placement.fence(claim)
+        kept = self.orders.get(order.order_id)
+        mark = paper.fingerprint(order)
+        if kept is None:
+            if self.users.setdefault(order.user_id, claim.key) != claim.key:
+                raise RequestRefused("venue", "SHARD_MISMATCH")
+            kept = Kept(claim.key, self._decide(order), mark)
+            self.orders[order.order_id] = kept
+        if kept.key != claim.key:
+            raise RequestRefused("venue", "SHARD_MISMATCH")
+        if kept.outcome.state is not paper.State.TOMBSTONED and kept.fingerprint != mark:
+            raise RequestRefused("venue", "ANOTHER_ORDER")
+        return kept.outcome
+
+    def tombstone(self, claim: Claim, order_id: UUID) -> paper.Outcome:
+        """Give an order up unless it has an outcome. Raises ClaimLost, RequestRefused."""
+        self.placement.fence(claim)
+        stone = Kept(claim.key, paper.Outcome(paper.State.TOMBSTONED), None)
+        kept = self.orders.setdefault(order_id, stone)
+        if kept.key != claim.key:
+            raise RequestRefused("venue", "SHARD_MISMATCH")
+        return kept.outcome
+
+    def inquire(self, order_id: UUID) -> paper.Outcome | None:
+        """An order's outcome; None when it was never seen."""
+        kept = self.orders.get(order_id)
+        return None if kept is None else kept.outcome
+
+    def preview(self, side: paper.Side, symbol: str, size: paper.Size) -> paper.Preview:
+        """What an order would do now."""
+        instrument, quote = INSTRUMENTS.get(symbol), self.market.quote(symbol)
+        if instrument is None or quote is None:
+            return paper.Preview(paper.Refused(paper.Refusal.UNKNOWN_SYMBOL), None)
+        now = at(self.placement.now())
+        return paper.Preview(preview(side, size, instrument, quote, TERMS, now), quote)
+
+    def _decide(self, order: paper.Order) -> paper.Outcome:
+        instrument, quote = INSTRUMENTS.get(order.symbol), self.market.quote(order.symbol)
+        if instrument is None or quote is None:
+            return paper.Outcome(paper.State.REFUSED, refusal=paper.Refusal.UNKNOWN_SYMBOL)
+        result = execute(order, instrument, quote, TERMS, at(self.placement.now()))
+        if isinstance(result, paper.Fill):
+            return paper.Outcome(paper.State.FILLED, fill=result)
+        return paper.Outcome(paper.State.REFUSED, refusal=result.reason)
+
+
+class SimulatedVenue:
+    """trading_ports.Venue"""
+
+    def __init__(self, network: Network, tables: VenueTables) -> None:
+        self._network = network
+        self._tables = tables
+
+    async def preview(
+        self, side: Side, symbol: str, question: Question, spent: Asset, received: Asset
+    ) -> Preview | Refusal:
+        """See trading_ports."""
+        size = paper.Size(question.spend, question.receive)
+        tables = self._tables
+        answer = await self._network.call(
+            "venue", "preview", lambda: tables.preview(paper.Side(side.value), symbol, size)
+        )
+        result = answer.result
+        if isinstance(result, paper.Refused):
+            bound = None if result.bound is None else result.bound.value
+            return Refusal(_REFUSED[result.reason], bound, "USDT")
+        return Preview(result.spent.value, result.received.value, result.fee.value, result.price)
+
+    async def submit(self, claim: Claim, order: Order) -> VenueSaid:
+        """See trading_ports."""
+        asked = order_to(order)
+        return _said(
+            await self._network.call(
+                "venue",
+                f"submit {order.order_id} under {claim}",
+                lambda: self._tables.submit(claim, asked),
+            )
+        )
+
+    async def inquire(self, order: Order) -> VenueSaid:
+        """See trading_ports."""
+        order_id = order.order_id
+        return _said(
+            await self._network.call(
+                "venue", f"inquire {order_id}", lambda: self._tables.inquire(order_id)
+            )
+        )
+
+    async def tombstone(self, claim: Claim, order: Order) -> VenueSaid:
+        """See trading_ports."""
+        order_id = order.order_id
+        return _said(
+            await self._network.call(
+                "venue",
+                f"tombstone {order_id} under {claim}",
+                lambda: self._tables.tombstone(claim, order_id),
+            )
+        )
+
+
+def order_to(order: Order) -> paper.Order:
+    """The order as the venue is sent it."""
+    draft = order.draft
+    return paper.Order(
+        order.order_id,
+        draft.user_id,
+        paper.Side(draft.wish.side.value),
+        draft.wish.symbol,
+        paper.Amount(AssetId(draft.spend.asset_id), draft.spend.value),
+        paper.Amount(AssetId(draft.receive.asset_id), draft.receive_min),
+        draft.receive_max,
+    )
+
+
+def _said(outcome: paper.Outcome | None) -> VenueSaid:
+    if outcome is None:
+        return VenueSaid(VenueState.NOT_FOUND)
+    state, fill = _STATES[outcome.state], outcome.fill
+    if outcome.refusal is not None:
+        return VenueSaid(state, _REFUSED[outcome.refusal])
+    if fill is None:
+        return VenueSaid(state)
+    return VenueSaid(
+        state, spent=fill.spent.value, received=fill.received.value, fee=fill.fee.value
+    )
+
+
+class SimulatedPricing:
+    """ports.Pricing: a copy in the worker's memory, which answers while pricing is away for a
+    moment and then says so.
+    """
+
+    def __init__(self, network: Network, market: Market) -> None:
+        self._network = network
+        self._market = market
+        self._instruments = {
+            symbol: Instrument(
+                symbol,
+                "USDT",
+                2,
+                instrument.base.asset_id,
+                instrument.base.decimals,
+                instrument.currency.asset_id,
+                instrument.currency.decimals,
+            )
+            for symbol, instrument in INSTRUMENTS.items()
+        }
+
+    async def instruments(self) -> Mapping[str, Instrument]:
+        """See ports."""
+        return self._instruments
+
+    async def quote(self, symbol: str) -> Quote | None:
+        """See ports."""
+        if self._network.weather.is_down("pricing"):
+            raise DependencyDown("pricing", "away")
+        quote = self._market.quote(symbol)
+        return None if quote is None else Quote(symbol, quote.price, "USDT", True, 0.3)
+
+    async def candles(self, symbol: str, interval_minutes: int, count_max: int) -> Candles:
+        """See ports."""
+        return Candles(symbol, "USDT", interval_minutes, True, ())
+
+
+class SimulatedWallet:
+    """ports.Wallet"""
+
+    def __init__(self, network: Network, placement: PlacementTables) -> None:
+        self._network = network
+        self._placement = placement
+
+    async def ensure_wallet(self, claim: Claim, user_id: UUID) -> str:
+        """See ports."""
+        await self._network.call("wallet", "wallet", lambda: self._placement.fence(claim))
+        return "0x52908400098527886E0F7030069857D2E4169EE7"

@@ -1,0 +1,190 @@
+"""A worker's process: the real one, wired as `user_worker.main` wires it, with simulated adapters.
+
+What is left out of `main`: the local copy of prices (its stream is no part of placement or money),
+the painter, gRPC.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from tests.simulation.gateway import GatewayTables, SimulatedGateway
+from tests.simulation.ledger import LedgerTables, SimulatedLedger
+from tests.simulation.loop import Process
+from tests.simulation.network import Network
+from tests.simulation.placement import PlacementTables, SimulatedPlacement
+from tests.simulation.redis import SimulatedSessions, SimulatedStream, Streams
+from tests.simulation.seeding import at
+from tests.simulation.trading import (
+    SimulatedAttempts,
+    SimulatedDrafts,
+    SimulatedEvents,
+    SimulatedOrders,
+    SimulatedPreferences,
+    TradingTables,
+)
+from tests.simulation.venue import (
+    Market,
+    SimulatedPricing,
+    SimulatedVenue,
+    SimulatedWallet,
+    VenueTables,
+)
+
+from user_worker import main
+from user_worker.application.carrying_out import CarryingOut, CarryingPace
+from user_worker.application.execution import Execution
+from user_worker.application.owning import Owner
+from user_worker.application.reading import EntryClearer, InboxReader, StreamReader
+from user_worker.application.recurring import Rhythm
+from user_worker.application.resuming import Resumer
+from user_worker.application.shards import QueueBounds, Shards
+from user_worker.application.telling import Teller
+from user_worker.application.trading import Stores, Trading
+from user_worker.conversation.book import Conversation
+from user_worker.conversation.context import Services
+from user_worker.conversation.notices import notice_of
+from user_worker.domain.carrying_out import Step, next_step
+from user_worker.domain.pauses import Pauses
+from user_worker.domain.pictures import CandlesPicture, PortfolioPicture
+from user_worker.settings import (
+    OwnershipSettings,
+    ReadingSettings,
+    TradingSettings,
+    WorkSettings,
+)
+
+OWNERSHIP, READING, WORK, TRADING = (
+    OwnershipSettings(),
+    ReadingSettings(),
+    WorkSettings(),
+    TradingSettings(draft_lifetime_seconds=10.0, submit_within_seconds=4.0),
+)
+"""As in production, but that drafts expire and orders become too late within a run."""
+
+
+class NoPictures:
+    """ports.Pictures"""
+
+    async def candles(self, picture: CandlesPicture) -> bytes:
+        """See ports."""
+        raise NotImplementedError
+
+    async def portfolio(self, picture: PortfolioPicture) -> bytes:
+        """See ports."""
+        raise NotImplementedError
+
+
+@dataclass
+class Around:
+    """What is around a worker. The last three are replaced by broken ones to check the checks."""
+
+    network: Network
+    placement: PlacementTables
+    gateway: GatewayTables
+    trading: TradingTables
+    ledger: LedgerTables
+    venue: VenueTables
+    streams: Streams
+    market: Market
+    books: Callable[[Network, LedgerTables], SimulatedLedger] = SimulatedLedger
+    decide: Callable[..., Step] = next_step
+    make_shards: Callable[..., Shards] = Shards
+
+
+class Worker:
+    """One run of a worker."""
+
+    def __init__(self, around: Around, process: Process, name: str) -> None:
+        self.process = process
+        self.name = name
+        self.stop = asyncio.Event()
+        """What SIGTERM sets."""
+        self._around = around
+        self.owner: Owner | None = None
+        self.task = process.spawn(self._run())
+
+    async def _run(self) -> None:
+        around, network = self._around, self._around.network
+        gateway = SimulatedGateway(network, around.gateway)
+        ledger = around.books(network, around.ledger)
+        venue = SimulatedVenue(network, around.venue)
+        pricing = SimulatedPricing(network, around.market)
+        preferences = SimulatedPreferences(network, around.trading)
+        orders = SimulatedOrders(network, around.trading)
+        after_outage = Pauses(WORK.pause_after_outage_seconds, WORK.pause_longest_seconds)
+        after_trouble = Pauses(
+            TRADING.pause_after_trouble_seconds, TRADING.pause_in_trouble_longest_seconds
+        )
+        pace = CarryingPace(TRADING.order_steps_at_once_max, after_outage, after_trouble)
+        carrying_out = CarryingOut(orders, ledger, venue, pace, around.decide)
+        conversation = Conversation(
+            Services(
+                pricing=pricing,
+                wallet=SimulatedWallet(network, around.placement),
+                ledger=ledger,
+                trading=Trading(
+                    Stores(SimulatedDrafts(network, around.trading), orders),
+                    ledger,
+                    pricing,
+                    venue,
+                    carrying_out,
+                    TRADING.confirm_wait_seconds,
+                ),
+                sessions=SimulatedSessions(network, around.streams),
+                gateway=gateway,
+                pictures=NoPictures(),
+                now=lambda: at(around.placement.now()),
+            )
+        )
+        stream = SimulatedStream(network, around.streams)
+        clearer = EntryClearer(stream, READING.clearing_entries_max)
+        shards = around.make_shards(
+            Execution(
+                conversation,
+                gateway,
+                SimulatedAttempts(network, around.trading),
+                asyncio.Semaphore(WORK.attempts_at_once_max),
+                main._tries(WORK),
+            ),
+            preferences,
+            QueueBounds(WORK.user_waiting_jobs_max, WORK.shard_waiting_bytes_max),
+            clearer.clear,
+            carrying_out,
+        )
+        self.owner = Owner(
+            self.name,
+            SimulatedPlacement(
+                network,
+                around.placement,
+                OWNERSHIP.shards_per_worker_max,
+                OWNERSHIP.shard_drain_timeout_seconds,
+            ),
+            shards,
+            main._ownership_pace(OWNERSHIP, WORK),
+        )
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(carrying_out.close)
+            stack.push_async_callback(shards.close)
+            await main._until_owner_left(
+                self.owner.run(self.stop),
+                StreamReader(stream, shards, main._stream_pace(READING, WORK)).run(),
+                InboxReader(gateway, shards, main._inbox_pace(READING)).run(),
+                clearer.run(),
+                Resumer(
+                    orders,
+                    carrying_out,
+                    TRADING.shard_orders_under_way_max,
+                    Rhythm(TRADING.orders_poll_seconds, after_outage, after_trouble),
+                ).run(),
+                Teller(
+                    SimulatedEvents(network, around.trading),
+                    gateway,
+                    preferences,
+                    notice_of,
+                    carrying_out,
+                    Rhythm(TRADING.notices_poll_seconds, after_outage, after_trouble),
+                ).run(),
+            )
+            await clearer.flush()
