@@ -188,7 +188,12 @@ class PlacementTables:
                 for _, row in sorted(self.shards.items())
             ),
             workers=tuple(
-                WorkerLease(name, row.lease_until > self.now(), row.draining)
+                WorkerLease(
+                    name,
+                    row.lease_until > self.now(),
+                    row.draining,
+                    row.lease_until - self.now(),
+                )
                 for name, row in sorted(self.workers.items())
             ),
             users=sum(row.users for row in self.shards.values()),

@@ -31,6 +31,8 @@ from tests.simulation.venue import (
     SimulatedWallet,
     VenueTables,
 )
+from tests.unit.user_worker.fakes import FakeFreezes
+from tests.unit.user_worker.fakes_rules import FakeCopies, FakePlans, FakeResolver, FakeShares
 
 from user_worker import main
 from user_worker.application.carrying_out import CarryingOut, CarryingPace
@@ -136,6 +138,12 @@ class Worker:
                 gateway=gateway,
                 pictures=NoPictures(),
                 now=lambda: at(around.placement.now()),
+                # Plans, copies and freezes are not part of this world yet.
+                freezes=FakeFreezes(),
+                resolver=FakeResolver(),
+                plans=FakePlans(at(0.0)),
+                copies=FakeCopies(at(0.0)),
+                shares=FakeShares(at(0.0)),
             )
         )
         stream = SimulatedStream(network, around.streams)
