@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="chooses the faults; a new one each time")
     parser.add_argument("--users", type=int, default=400, help="how many people (400)")
     parser.add_argument("--rate", type=float, default=6.0, help="acts a second (6)")
+    parser.add_argument("--resting", type=int, default=0, help="waiting orders of each (0)")
     parser.add_argument("--schedule", type=Path, help="a schedule that was kept")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"what is kept ({FOLDER})")
     parser.add_argument("--judge", type=Path, metavar="FOLDER", help="judge a kept run only")
@@ -63,7 +64,7 @@ async def _run(asked: argparse.Namespace) -> int:
     kept = folder / "schedule.jsonl"
     kept.write_bytes(b"".join(msgspec.json.encode(event) + b"\n" for event in schedule))
     _say(f"seed {seed}, {len(schedule)} events; the same again: --seed {seed} --schedule {kept}")
-    load = Load(users=asked.users, users_per_shard=50, rate=asked.rate, seed=seed)
+    load = Load(asked.users, 50, asked.rate, seed, asked.resting)
     begin = time.monotonic()
     outcome = await run_chaos(folder, load, schedule, _say)
     _say("")

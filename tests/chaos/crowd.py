@@ -7,8 +7,9 @@ a while and does something else later, which changes nothing about what was sent
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from tests.chaos.telegram import Telegram
@@ -19,6 +20,7 @@ PATIENCE_SECONDS = 40.0
 READING_SECONDS = (0.3, 0.8)
 """Before a button is pressed; a press in the same millisecond is no person's."""
 SIGN_UPS_PER_SECOND = 20.0
+PLACING_AT_ONCE_MAX = 8
 SYMBOLS = ("BTC", "ETH", "SOL")
 BUY, SELL = "/buy {symbol} ${amount}", "/sell 50% {symbol}"
 
@@ -30,6 +32,8 @@ class Deeds:
     done: dict[str, int] = field(default_factory=dict)
     impatient: int = 0
     """How often nobody answered in time."""
+    placed: int = 0
+    """Orders that were to wait for a price when the faults began."""
     nobody_idle: int = 0
     """How often it was somebody's turn and everybody still waited."""
 
@@ -37,9 +41,17 @@ class Deeds:
 class Crowd:
     """All the people of a run."""
 
-    def __init__(self, telegram: Telegram, users: Sequence[int], seed: int) -> None:
+    def __init__(
+        self,
+        telegram: Telegram,
+        users: Sequence[int],
+        prices: Mapping[str, Decimal],
+        seed: int,
+    ) -> None:
+        """Take the `prices` as those of the moment, whenever they are looked at."""
         self.deeds = Deeds()
         self._telegram = telegram
+        self._prices = prices
         self._users = users
         self._chance = random.Random(seed)  # must be the same in every run
         self._idle = list(users)
@@ -60,6 +72,20 @@ class Crowd:
             for user in self._users:
                 group.create_task(self._ask("/start")(user))
                 await asyncio.sleep(1 / SIGN_UPS_PER_SECOND)
+
+    async def place_resting(self, each: int) -> None:
+        """Let everybody place so many orders that wait for a price."""
+        placing = asyncio.Semaphore(PLACING_AT_ONCE_MAX)
+
+        async def place(user: int) -> None:
+            for _ in range(each):
+                async with placing:
+                    await self._rest(user)
+                    self.deeds.placed += 1
+
+        async with asyncio.TaskGroup() as group:
+            for user in self._users:
+                group.create_task(place(user))
 
     async def act(self, rate: float, seconds: float) -> None:
         """Act so often a second for so long; returns when everybody has been answered."""
@@ -117,6 +143,19 @@ class Crowd:
                 or (heard.message_id == card.message_id and heard.edited)
             ),
         )
+
+    async def _rest(self, user: int) -> None:
+        """Place an order that waits: half of them would trigger within a run."""
+        symbol = self._chance.choice(SYMBOLS)
+        away = Decimal(self._chance.randint(5, 400)) / 10_000
+        kind, price = self._chance.choice(
+            (
+                ("/limit", self._prices[symbol] * (1 - away)),
+                ("/stop", self._prices[symbol] * (1 + away)),
+            )
+        )
+        amount = self._chance.randint(5, 20)
+        await self._trade(user, f"{kind} buy {symbol} ${amount} at {price:.4f} 1h")
 
     def _ask(self, text: str) -> Callable[[int], Coroutine[Any, Any, None]]:
         async def ask(user: int) -> None:

@@ -22,7 +22,7 @@ from tests.chaos.sabotage import sabotage
 from tests.chaos.schedule import Event, duration
 from tests.chaos.striking import Striker
 from tests.chaos.telegram import Telegram
-from tests.chaos.watching import PlacementWatch, watch_prices
+from tests.chaos.watching import PlacementWatch, PriceWatch
 from tests.e2e.live_run import LiveRun, running
 from tests.history.books import Books
 from tests.history.checker import Violation, judge
@@ -30,6 +30,8 @@ from tests.history.reading_books import read_books
 from tests.history.records import HistoryFile
 
 FIRST_USER = 700_000
+MARKET = {"PRICING_SIMULATION_INSTRUMENTS": "BTC:64000.00:400,ETH:3100.00:500,SOL:150.00:600"}
+"""Restless, in per cent a year: within ten minutes a price moves by some two per cent."""
 SETTLE_SECONDS_MAX = 90.0
 """Longer than any wait of Purser's own: an order is given up a minute after it was accepted."""
 SETTLED_FOR_SECONDS = 1.0
@@ -51,6 +53,8 @@ class Load:
     rate: float
     """Acts a second; a trade is one act of two updates."""
     seed: int
+    resting_per_user: int = 0
+    """Orders each of them has waiting for a price when the faults begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,10 @@ async def run_chaos(
     `AssertionError` when the stack does not even start.
     """
     users = range(FIRST_USER, FIRST_USER + load.users)
-    environ |= {"DEVBOX_USERS_PER_SHARD": str(load.users_per_shard), "DEVBOX_WORKERS_MAX": "4"}
+    environ |= MARKET | {
+        "DEVBOX_USERS_PER_SHARD": str(load.users_per_shard),
+        "DEVBOX_WORKERS_MAX": "4",
+    }
     async with contextlib.AsyncExitStack() as stack:
         data = folder / "data"
         run = await stack.enter_async_context(
@@ -97,13 +104,18 @@ async def run_chaos(
         )
         telegram = Telegram(run.report.address, http, history)
         placement = PlacementWatch(run, history)
-        crowd = Crowd(telegram, users, load.seed)
+        market = PriceWatch(run, SYMBOLS, history)
+        crowd = Crowd(telegram, users, market.prices, load.seed)
         striker = Striker(run, telegram, placement, history, say)
         await stack.enter_async_context(_beside(telegram.follow(users)))
         await stack.enter_async_context(_beside(placement.watch()))
-        await stack.enter_async_context(_beside(watch_prices(run, SYMBOLS, history)))
+        await stack.enter_async_context(_beside(market.watch()))
         await crowd.sign_up()
-        say(f"{load.users} users have signed up; {load.rate:g} acts a second from here on")
+        say(f"{load.users} users have signed up")
+        if load.resting_per_user:
+            await crowd.place_resting(load.resting_per_user)
+            say(f"{crowd.deeds.placed} orders wait for their price")
+        say(f"{load.rate:g} acts a second from here on")
         async with asyncio.TaskGroup() as group:
             group.create_task(striker.carry_out(schedule))
             group.create_task(crowd.act(load.rate, duration(schedule)))

@@ -95,15 +95,26 @@ def _what(placed: Placed) -> tuple[str | None, int, str | None]:
     return placed.incarnation, placed.epoch, placed.desired_owner
 
 
-async def watch_prices(run: LiveRun, symbols: Sequence[str], history: HistoryFile) -> None:
-    """Write prices down each second until cancelled."""
-    address = f"127.0.0.1:{run.report.ports['pricing']}"
-    async with grpc.aio.insecure_channel(address) as channel:
-        pricing = pricing_pb2_grpc.PricingServiceStub(channel)
-        while True:
-            with contextlib.suppress(grpc.aio.AioRpcError):
-                asked = pricing_pb2.GetQuotesRequest(symbols=symbols)
-                answer = await pricing.GetQuotes(asked, timeout=QUOTE_SECONDS)
-                for quote in answer.quotes:
-                    history.add(Quoted(time.time(), quote.symbol, Decimal(quote.price)))
-            await asyncio.sleep(QUOTE_SECONDS)
+class PriceWatch:
+    """The newest price of each symbol, and all that went before in the history."""
+
+    def __init__(self, run: LiveRun, symbols: Sequence[str], history: HistoryFile) -> None:
+        self.prices: dict[str, Decimal] = {}
+        self._address = f"127.0.0.1:{run.report.ports['pricing']}"
+        self._symbols = symbols
+        self._history = history
+
+    async def watch(self) -> None:
+        """Look each second until cancelled."""
+        asked = pricing_pb2.GetQuotesRequest(symbols=self._symbols)
+        async with grpc.aio.insecure_channel(self._address) as channel:
+            pricing = pricing_pb2_grpc.PricingServiceStub(channel)
+            while True:
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    answer = await pricing.GetQuotes(asked, timeout=QUOTE_SECONDS)
+                    for quote in answer.quotes:
+                        self.prices[quote.symbol] = Decimal(quote.price)
+                        self._history.add(
+                            Quoted(time.time(), quote.symbol, self.prices[quote.symbol])
+                        )
+                await asyncio.sleep(QUOTE_SECONDS)
