@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import asyncio, sys
-from chassis.errors import BadSettings, CannotStart
+from chassis.errors import BadSettings, CannotStart, TryAgain
 from chassis.process import ready_line, run
 from chassis.telemetry import TelemetrySettings, start
 
@@ -76,6 +76,11 @@ def test_what_a_person_can_mend_is_a_sentence_and_a_status() -> None:
         2,
         "A is missing.\nB is missing.\n",
     )
+
+
+def test_what_went_away_at_the_start_is_a_sentence_and_a_status() -> None:
+    body = "        raise TryAgain('the database cannot be reached (OSError)')"
+    assert _finish(body) == (1, "the database cannot be reached (OSError)\n")
 
 
 def test_a_sentence_is_found_inside_a_group_of_exceptions() -> None:

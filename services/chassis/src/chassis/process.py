@@ -2,8 +2,9 @@
 
 SIGTERM and SIGINT set the stop event that `main` was given; `main` drains and returns. A second
 signal ends the process at once, by the signal's own default. What the person who starts the program
-can mend (`CannotStart`, `BadSettings`) is one sentence on stderr and no stack trace; anything else
-that escapes `main` is a bug and is logged with its trace.
+can mend (`CannotStart`, `BadSettings`) is one sentence on stderr and no stack trace, and so is what
+went away while the program was starting (`TryAgain`): whoever keeps it starts it again. Anything
+else that escapes `main` is a bug and is logged with its trace.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import uvloop
 
-from chassis.errors import BadSettings, CannotStart
+from chassis.errors import BadSettings, CannotStart, TryAgain
 from chassis.telemetry import get_logger, log_before_start
 
 EXIT_CANNOT_START = 1
@@ -74,7 +75,7 @@ def _give_back_memory() -> None:
 
 def _report(error: Exception) -> int:
     for leaf in _leaves(error):
-        if isinstance(leaf, CannotStart):
+        if isinstance(leaf, CannotStart | TryAgain):
             print(leaf, file=sys.stderr)  # noqa: T201 (for a person, before or beside any log)
             return EXIT_BAD_SETTINGS if isinstance(leaf, BadSettings) else EXIT_CANNOT_START
     get_logger("chassis.process").critical("crashed", exc_info=error)
