@@ -255,6 +255,24 @@ async def test_drawing_takes_less_than_twenty_megabytes(pictures: ResvgPictures)
     assert late - early < 2
 
 
+def test_a_painter_whose_worker_died_in_the_middle_ends_without_a_word() -> None:
+    """A picture nobody takes any more is no error."""
+    process = subprocess.Popen(
+        [sys.executable, painter.__file__, "60"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdout.close()
+    svg = b"no picture"
+    process.stdin.write(painter.REQUEST.pack(len(svg)) + svg)
+    process.stdin.flush()
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (0, b"")
+
+
 def test_what_is_no_picture_is_answered_with_a_reason_and_ends_nothing() -> None:
     """The painter says what is wrong and paints the next one; it ends when its input does."""
     requests_end, requests_begin = os.pipe()

@@ -66,5 +66,8 @@ def _read(stream: io.FileIO, count: int) -> bytes | None:
 
 
 if __name__ == "__main__":
-    with open(0, "rb", buffering=0) as source, open(1, "wb") as target:  # pipes
-        serve(source, target, float(sys.argv[1]))
+    try:
+        with open(0, "rb", buffering=0) as source, open(1, "wb") as target:  # pipes
+            serve(source, target, float(sys.argv[1]))
+    except BrokenPipeError:
+        sys.exit()  # the worker is gone, and nobody wants the picture
