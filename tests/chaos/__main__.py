@@ -26,6 +26,7 @@ from tests.history.checker import judge
 from tests.history.records import read_history
 
 MINUTES_MAX, USERS_MAX, RATE_MAX = 600.0, 2_000, 50.0
+TRACES_NAMED_MAX = 5
 FOLDER = Path("build/chaos")
 
 
@@ -71,7 +72,7 @@ async def _run(asked: argparse.Namespace) -> int:
     _say(render(outcome.figures, outcome.violations, _others(outcome)))
     minutes = (time.monotonic() - begin) / 60
     _say(f"\n{len(outcome.violations)} violations in {minutes:.1f} min; kept in {folder}")
-    return 1 if outcome.violations else 0
+    return 1 if outcome.violations or outcome.stack_traces else 0
 
 
 def _others(outcome: Outcome) -> list[tuple[str, str]]:
@@ -79,6 +80,8 @@ def _others(outcome: Outcome) -> list[tuple[str, str]]:
     return [
         ("settled at the end after", "never" if settled is None else f"{settled:.1f} s"),
         ("stale claims refused by the stores", str(outcome.stale_claims_refused)),
+        ("stack traces in the logs (goal 0)", str(len(outcome.stack_traces))),
+        *(("  !", trace) for trace in outcome.stack_traces[:TRACES_NAMED_MAX]),
         ("samples of placement", str(outcome.samples)),
         ("acts", ", ".join(f"{count} {name}" for name, count in sorted(deeds.done.items()))),
         ("answers nobody waited for any longer", str(deeds.impatient)),

@@ -32,6 +32,7 @@ from tests.history.records import HistoryFile
 FIRST_USER = 700_000
 MARKET = {"PRICING_SIMULATION_INSTRUMENTS": "BTC:64000.00:400,ETH:3100.00:500,SOL:150.00:600"}
 """Restless, in per cent a year: within ten minutes a price moves by some two per cent."""
+TRACE_BEGINS = "Traceback (most recent call last)"
 SETTLE_SECONDS_MAX = 90.0
 """Longer than any wait of Purser's own: an order is given up a minute after it was accepted."""
 SETTLED_FOR_SECONDS = 1.0
@@ -67,6 +68,8 @@ class Outcome:
     settled_seconds: float | None
     """From the last act or fault; None when it did not settle."""
     stale_claims_refused: int
+    stack_traces: list[str]
+    """Where a process wrote one into its log: each is a bug."""
     samples: int
 
 
@@ -125,6 +128,7 @@ async def run_chaos(
         records = list(history.records)
         (folder / "books.json").write_bytes(msgspec.json.encode(books))
         refused = _stale_claims_refused(run)
+        traces = _stack_traces(run)
     violations = judge(records, books)
     return Outcome(
         violations,
@@ -132,6 +136,7 @@ async def run_chaos(
         crowd.deeds,
         settled_seconds,
         refused,
+        traces,
         placement.samples,
     )
 
@@ -187,3 +192,17 @@ def _stale_claims_refused(run: LiveRun) -> int:
     for worker in logs.glob("purser-user-worker-*.log*"):
         told += [(worker, "a store knows a newer claim"), (worker, "the inbox knows a newer claim")]
     return sum(log.read_text(errors="replace").count(words) for log, words in told)
+
+
+def _stack_traces(run: LiveRun) -> list[str]:
+    """The last line of each stack trace in any log, with the log's name."""
+    traces = []
+    for log in sorted(run.folder.logs.glob("*.log*")):
+        inside = False
+        for line in log.read_text(errors="replace").splitlines():
+            if line.startswith(TRACE_BEGINS):
+                inside = True
+            elif inside and not line.startswith((" ", "\t")) and line.strip():
+                inside = False
+                traces.append(f"{log.name}: {line}")
+    return traces

@@ -95,21 +95,22 @@ def _faults(chance: random.Random) -> Iterator[Event]:
 
 SMALL: list[Event] = [
     Event(at=0.0, kind="phase", target="quiet"),
-    Event(at=3.0, kind="phase", target="moving"),
-    Event(at=3.0, kind="scale", workers=3),
-    Event(at=9.0, kind="phase", target="rough"),
-    Event(at=9.0, kind="telegram", seconds=8.0),
-    Event(at=9.5, kind="kill", target="worker"),
-    Event(at=11.0, kind="kill", target="gateway-0"),
-    Event(at=12.5, kind="freeze", target="worker", seconds=4.5),
-    Event(at=13.0, kind="flush"),
-    Event(at=14.5, kind="kill", target="ledger"),
-    Event(at=16.0, kind="kill", target="pricing"),
-    Event(at=17.0, kind="kill", target="valkey"),
-    Event(at=18.0, kind="scale", workers=2),
-    Event(at=19.0, kind="kill", target="postgres"),
-    Event(at=20.0, kind="restart", target="gateway-1"),
-    Event(at=21.0, kind="kill", target="wallet"),
+    Event(at=2.0, kind="phase", target="moving"),
+    Event(at=2.0, kind="scale", workers=3),
+    Event(at=7.0, kind="phase", target="rough"),
+    Event(at=7.0, kind="telegram", seconds=8.0),
+    Event(at=7.5, kind="kill", target="worker"),
+    Event(at=8.5, kind="kill", target="postgres"),
+    # Longer than a lease (3 s).
+    Event(at=11.0, kind="freeze", target="worker", seconds=4.5),
+    Event(at=11.5, kind="flush"),
+    Event(at=12.0, kind="kill", target="ledger"),
+    Event(at=12.5, kind="scale", workers=2),
+    Event(at=13.0, kind="kill", target="gateway-0"),
+    Event(at=14.0, kind="kill", target="pricing"),
+    Event(at=15.0, kind="kill", target="valkey"),
+    Event(at=16.0, kind="kill", target="wallet"),
+    Event(at=17.0, kind="restart", target="ledger"),
 ]
 """One fault of each kind within half a minute, for the tests of every day."""
 

@@ -17,7 +17,7 @@ async def test_nothing_is_lost_and_nothing_done_twice_whatever_breaks(tmp_path: 
     """Every promise of the checker, while everything is killed, frozen, flushed and moved."""
     outcome = await run_chaos(tmp_path, LOAD, SMALL, lambda line: None)
     assert outcome.violations == []
+    assert outcome.stack_traces == []
     assert outcome.settled_seconds is not None
     assert outcome.figures.trades >= TRADES_FEWEST
-    assert outcome.figures.pauses, "no shard moved"
     assert outcome.figures.taken_over, "no shard was taken over from a killed worker"
