@@ -6,6 +6,7 @@ a while and does something else later, which changes nothing about what was sent
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ PATIENCE_SECONDS = 40.0
 READING_SECONDS = (0.3, 0.8)
 """Before a button is pressed; a press in the same millisecond is no person's."""
 SIGN_UPS_PER_SECOND = 20.0
+CODE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}")
+PLANNING_EACH, PLAN_PERIOD_SECONDS = 20, 20
+"""Every so many have a plan, which buys so often."""
+COPYING_EACH, FOLLOWERS = 20, 2
+"""Of every so many one is copied by the next ones."""
 PLACING_AT_ONCE_MAX = 8
 SYMBOLS = ("BTC", "ETH", "SOL")
 BUY, SELL = "/buy {symbol} ${amount}", "/sell 50% {symbol}"
@@ -32,6 +38,8 @@ class Deeds:
     done: dict[str, int] = field(default_factory=dict)
     impatient: int = 0
     """How often nobody answered in time."""
+    rules: int = 0
+    """Plans and copies that were confirmed."""
     placed: int = 0
     """Orders that were to wait for a price when the faults began."""
     nobody_idle: int = 0
@@ -55,6 +63,7 @@ class Crowd:
         self._users = users
         self._chance = random.Random(seed)  # must be the same in every run
         self._idle = list(users)
+        self._planners = users[::PLANNING_EACH]
         self._deeds: list[tuple[int, Callable[[int], Coroutine[Any, Any, None]], str]] = [
             (50, self._buy, "buy"),
             (14, self._sell, "sell"),
@@ -72,6 +81,21 @@ class Crowd:
             for user in self._users:
                 group.create_task(self._ask("/start")(user))
                 await asyncio.sleep(1 / SIGN_UPS_PER_SECOND)
+
+    async def live_by_rules(self) -> None:
+        """Let some have plans, and some copy others."""
+        async with asyncio.TaskGroup() as group:
+            for user in self._planners:
+                group.create_task(self._plan(user))
+            for first in range(1, len(self._users) - FOLLOWERS, COPYING_EACH):
+                leader, *followers = self._users[first : first + 1 + FOLLOWERS]
+                group.create_task(self._lead(leader, followers))
+
+    async def panic(self) -> None:
+        """Let those who have plans stop all of their trading."""
+        async with asyncio.TaskGroup() as group:
+            for user in self._planners:
+                group.create_task(self._ask("/panic")(user))
 
     async def place_resting(self, each: int) -> None:
         """Let everybody place so many orders that wait for a price."""
@@ -127,22 +151,38 @@ class Crowd:
         if card is not None:
             await self._press(user, card, "confirm:", presses)
 
-    async def _press(self, user: int, card: Heard, kind: str, presses: int) -> None:
+    async def _press(self, user: int, card: Heard, kind: str, presses: int) -> Heard | None:
         """Press until something changes; an offer that cannot be had has no such button."""
         data = next((data for data in card.buttons if data.startswith(kind)), None)
         if data is None:
-            return
+            return None
         await asyncio.sleep(self._chance.uniform(*READING_SECONDS))
         for _ in range(presses):
             await self._telegram.press(user, card.message_id, data)
         # A changed message, or a new one where it could not be changed any more.
-        await self._until(
+        return await self._until(
             user,
             lambda heard: (
                 heard.message_id > card.message_id
                 or (heard.message_id == card.message_id and heard.edited)
             ),
         )
+
+    async def _plan(self, user: int) -> None:
+        card = await self._asked(user, f"/dca $5 BTC every {PLAN_PERIOD_SECONDS}s")
+        if card is not None and await self._press(user, card, "dca:confirm:", 1) is not None:
+            self.deeds.rules += 1
+
+    async def _lead(self, leader: int, followers: Sequence[int]) -> None:
+        card = await self._asked(leader, "/copy share")
+        shared = None if card is None else await self._press(leader, card, "copy:share", 1)
+        code = None if shared is None else CODE.search(shared.text)
+        if code is None:
+            return
+        for follower in followers:
+            card = await self._asked(follower, f"/copy {code[0]} $5")
+            if card is not None and await self._press(follower, card, "copy:confirm:", 1):
+                self.deeds.rules += 1
 
     async def _rest(self, user: int) -> None:
         """Place an order that waits: half of them would trigger within a run."""

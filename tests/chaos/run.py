@@ -30,12 +30,14 @@ from tests.history.reading_books import read_books
 from tests.history.records import HistoryFile
 
 FIRST_USER = 700_000
+PLANS = {"USER_WORKER_PLAN_PERIOD_MIN_SECONDS": "1"}
 MARKET = {"PRICING_SIMULATION_INSTRUMENTS": "BTC:64000.00:400,ETH:3100.00:500,SOL:150.00:600"}
 """Restless, in per cent a year: within ten minutes a price moves by some two per cent."""
 TRACE_BEGINS = "Traceback (most recent call last)"
 SETTLE_SECONDS_MAX = 90.0
 """Longer than any wait of Purser's own: an order is given up a minute after it was accepted."""
-SETTLED_FOR_SECONDS = 1.0
+LOOK_AGAIN_SECONDS = 0.1
+CHATS_CATCH_UP_SECONDS = 1.0
 
 _UNSETTLED = """
 SELECT (SELECT count(*) FROM gateway.inbox WHERE done_at IS NULL) AS jobs,
@@ -87,10 +89,14 @@ async def run_chaos(
     `AssertionError` when the stack does not even start.
     """
     users = range(FIRST_USER, FIRST_USER + load.users)
-    environ |= MARKET | {
-        "DEVBOX_USERS_PER_SHARD": str(load.users_per_shard),
-        "DEVBOX_WORKERS_MAX": "4",
-    }
+    environ |= (
+        MARKET
+        | PLANS
+        | {
+            "DEVBOX_USERS_PER_SHARD": str(load.users_per_shard),
+            "DEVBOX_WORKERS_MAX": "4",
+        }
+    )
     async with contextlib.AsyncExitStack() as stack:
         data = folder / "data"
         run = await stack.enter_async_context(
@@ -114,7 +120,8 @@ async def run_chaos(
         await stack.enter_async_context(_beside(placement.watch()))
         await stack.enter_async_context(_beside(market.watch()))
         await crowd.sign_up()
-        say(f"{load.users} users have signed up")
+        await crowd.live_by_rules()
+        say(f"{load.users} users have signed up; {crowd.deeds.rules} plans and copies go on")
         if load.resting_per_user:
             await crowd.place_resting(load.resting_per_user)
             say(f"{crowd.deeds.placed} orders wait for their price")
@@ -122,9 +129,11 @@ async def run_chaos(
         async with asyncio.TaskGroup() as group:
             group.create_task(striker.carry_out(schedule))
             group.create_task(crowd.act(load.rate, duration(schedule)))
-        settled_seconds = await _settle(run)
-        await _let_the_chats_catch_up()
-        books = await _read(run)
+        # Plans would go on for ever.
+        await crowd.panic()
+        settled_seconds, books = await _settle(run)
+        # What Telegram took a moment ago is seen by the next poll of the chats.
+        await asyncio.sleep(CHATS_CATCH_UP_SECONDS)
         records = list(history.records)
         (folder / "books.json").write_bytes(msgspec.json.encode(books))
         refused = _stale_claims_refused(run)
@@ -150,38 +159,22 @@ async def _beside(work: Coroutine[Any, Any, None]) -> Any:
         task.cancel()
 
 
-async def _settle(run: LiveRun) -> float | None:
-    """Wait until nothing is under way any more; how long that took."""
+async def _settle(run: LiveRun) -> tuple[float | None, Books]:
+    """Wait until nothing is under way; how long that took, and the books of that very moment."""
     begin = time.monotonic()
-    quiet_since: float | None = None
-    while time.monotonic() - begin < SETTLE_SECONDS_MAX:
+    while True:
+        passed = time.monotonic() - begin
         with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             connection = await run.database()
             try:
-                row = await connection.fetchrow(_UNSETTLED)
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    row = await connection.fetchrow(_UNSETTLED)
+                    is_settled = row is not None and not any(row.values())
+                    if is_settled or passed > SETTLE_SECONDS_MAX:
+                        return passed if is_settled else None, await read_books(connection)
             finally:
                 connection.terminate()
-            if row is None or any(row.values()):
-                quiet_since = None
-            elif quiet_since is None:
-                quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since >= SETTLED_FOR_SECONDS:
-                return quiet_since - begin
-        await asyncio.sleep(0.1)
-    return None
-
-
-async def _let_the_chats_catch_up() -> None:
-    """What Telegram took a moment ago is seen by the next poll of the chats."""
-    await asyncio.sleep(1.0)
-
-
-async def _read(run: LiveRun) -> Books:
-    connection = await run.database()
-    try:
-        return await read_books(connection)
-    finally:
-        connection.terminate()
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
 def _stale_claims_refused(run: LiveRun) -> int:

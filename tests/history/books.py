@@ -59,6 +59,9 @@ class Draft:
     receipt: str
     state: str
     expires_at: float
+    rule: str | None = None
+    """`plan` or `copy`, when it was not the user himself who ordered."""
+    rule_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,34 @@ class Resting:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """Purchases that repeat."""
+
+    plan_id: str
+    state: str
+    runs: int
+    next_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Who copies whom."""
+
+    copy_id: str
+    leader: int
+    state: str
+    began_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A trade of a leader that a copy has dealt with."""
+
+    copy_id: str
+    leader_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
     """Everything of one pool."""
 
@@ -173,6 +204,11 @@ class Books:
     trades: list[Trade] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     resting: list[Resting] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
+    copies: list[Copy] = field(default_factory=list)
+    copied: list[Copied] = field(default_factory=list)
+    read_at: float = 0.0
+    """The database's time of the snapshot."""
     unrelayed_events: int = 0
     disagreements: dict[str, list[str]] = field(default_factory=dict)
     """What `tests.e2e.reconciling` found, by its claim."""

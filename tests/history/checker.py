@@ -14,8 +14,11 @@ from decimal import Decimal
 from tests.history.books import ANSWER, DONE, SENT, Books, Job, Order
 from tests.history.records import Heard, Pressed, Record, Said
 from tests.history.resting import resting_orders_trigger_once, resting_orders_trigger_when_crossed
+from tests.history.rules import rules_are_followed, rules_order_once
 from tests.history.writers import an_epoch_has_one_owner, no_stale_write_is_accepted
 
+CONFIRMS = ("confirm:", "rest:")
+"""How the data of a button begins that accepts an offer: at once, or at its price."""
 FILLED_MARK, REJECTED_MARK = "✓", "✗"
 """How a receipt begins, in every language: done, and not done."""
 
@@ -132,7 +135,7 @@ def _confirmed_is_accepted(evidence: Evidence) -> Iterator[str]:
         if order_id not in drafts or drafts[order_id].state != "confirmed":
             yield f"order {order_id} was never confirmed"
     for pressed in evidence.records:
-        if not isinstance(pressed, Pressed) or not pressed.data.startswith("confirm:"):
+        if not isinstance(pressed, Pressed) or not pressed.data.startswith(CONFIRMS):
             continue
         found = drafts.get(pressed.data.partition(":")[2])
         job = jobs.get(f"press:{pressed.press_id}")
@@ -291,6 +294,8 @@ PROMISES: dict[str, Check] = {
     "a resting order whose price was crossed for long enough triggers": lambda e: (
         resting_orders_trigger_when_crossed(e.records, e.books)
     ),
+    "what orders by rule orders once": lambda e: rules_order_once(e.books),
+    "what orders by rule is not forgotten": lambda e: rules_are_followed(e.books),
     "an epoch of a shard has one owner": lambda e: an_epoch_has_one_owner(e.records),
     "no stale write is accepted": lambda e: no_stale_write_is_accepted(e.records, e.books),
 }

@@ -11,11 +11,14 @@ from tests.history.books import (
     Account,
     Answer,
     Books,
+    Copied,
+    Copy,
     Draft,
     Entry,
     Execution,
     Job,
     Order,
+    Plan,
     Resting,
     Step,
     Trade,
@@ -36,8 +39,8 @@ FROM gateway.outbox o JOIN gateway.users u USING (user_id) ORDER BY o.place
 """
 _MESSAGES = "SELECT user_id, message_key, message_id FROM gateway.messages"
 _DRAFTS = """
-SELECT d.draft_id::text, d.job_id::text, u.telegram_id AS user, d.receipt, d.state,
-       expires_at
+SELECT d.draft_id::text, d.job_id::text, u.telegram_id AS user, d.receipt, d.state, d.expires_at,
+       d.rule, d.rule_id::text
 FROM worker.drafts d JOIN gateway.users u USING (user_id)
 """
 _ORDERS = """
@@ -71,6 +74,12 @@ SELECT order_id::text, shard, kind, symbol, direction = 'at-or-below' AS is_belo
        state, placed_at, expires_at, ended_at
 FROM worker.resting_orders WHERE state <> 'offered'
 """
+_PLANS = "SELECT plan_id::text, state, runs, next_at FROM worker.plans"
+_COPIES = """
+SELECT c.copy_id::text, u.telegram_id AS leader, c.state, c.began_at
+FROM worker.copies c JOIN gateway.users u ON u.user_id = c.leader_id
+"""
+_COPIED = "SELECT copy_id::text, leader_order_id::text FROM worker.copied"
 _UNRELAYED = "SELECT count(*) FROM worker.events WHERE relayed_at IS NULL"
 ROWS_NAMED_MAX = 5
 """Rows of each disagreement that are named."""
@@ -99,6 +108,10 @@ async def read_books(connection: Any) -> Books:
             trades=await rows(Trade, _TRADES),
             executions=await rows(Execution, _EXECUTIONS),
             resting=await rows(Resting, _RESTING) if await has_resting_orders(connection) else [],
+            plans=await rows(Plan, _PLANS),
+            copies=await rows(Copy, _COPIES),
+            copied=await rows(Copied, _COPIED),
+            read_at=(await connection.fetchval("SELECT clock_timestamp()")).timestamp(),
             unrelayed_events=await connection.fetchval(_UNRELAYED),
             disagreements=await _disagreements(connection),
         )

@@ -1,7 +1,8 @@
 """A small run in which everything went well: what the broken histories are made of.
 
 User 7 starts, buys for 100 USDT, presses the button twice, and is told. User 8 starts. One
-stop order of user 7's waits and triggers.
+stop order of user 7's waits and triggers. A plan waits for its first run, and whoever copies
+user 7 has dealt with the one trade since.
 """
 
 from dataclasses import replace
@@ -12,11 +13,14 @@ from tests.history.books import (
     Account,
     Answer,
     Books,
+    Copied,
+    Copy,
     Draft,
     Entry,
     Execution,
     Job,
     Order,
+    Plan,
     Resting,
     Step,
     Trade,
@@ -112,6 +116,10 @@ def books() -> Books:
             Execution(RESTING, "filled", Decimal(80)),
         ],
         resting=[resting()],
+        plans=[Plan("plan-1", "active", 0, 990.0)],
+        copies=[Copy("copy-1", 7, "active", 50.0)],
+        copied=[Copied("copy-1", RESTING)],
+        read_at=1000.0,
     )
 
 

@@ -32,6 +32,8 @@ EXPLAINED = "balances are the gift and the trades"
 AGREE = "all stores agree"
 TRIGGER_ONCE = "each resting order triggers at most once"
 TRIGGERS = "a resting order whose price was crossed for long enough triggers"
+RULES_ONCE = "what orders by rule orders once"
+RULES_FOLLOWED = "what orders by rule is not forgotten"
 ONE_OWNER = "an epoch of a shard has one owner"
 STALE = "no stale write is accepted"
 
@@ -222,6 +224,22 @@ BROKEN: list[tuple[str, str, Break]] = [
         a_step(RESTING, "accept", 2, 61.0),
     ),
     ("a crossing missed", TRIGGERS, _crossed_in_vain),
+    (
+        "a run with an order too many",
+        RULES_ONCE,
+        in_books("drafts", lambda d: d.draft_id == ORDER, rule="plan", rule_id="plan-1"),
+    ),
+    (
+        "a trade copied though nobody marked it",
+        RULES_ONCE,
+        lambda records, books: without("copied", lambda mark: True)(
+            *in_books("drafts", lambda d: d.draft_id == ORDER, rule="copy", rule_id="copy-1")(
+                records, books
+            )
+        ),
+    ),
+    ("a run overdue", RULES_FOLLOWED, in_books("plans", lambda p: True, next_at=900.0)),
+    ("a trade not copied", RULES_FOLLOWED, without("copied", lambda mark: True)),
     (
         "two owners of one epoch",
         ONE_OWNER,
