@@ -2,11 +2,13 @@
 
 Every call is counted: of quotes by exchange, of Binance's past as `klines`. What is traded and at
 which price is the same on both unless a test says otherwise; `answer_with` replaces an exchange's
-answers until it is given None.
+answers until it is given None. With `calls_per_second_max` each exchange answers 429 to what comes
+above it in a second of the clock, counted as `<name> refused`, as a public API does.
 """
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -31,8 +33,10 @@ class FakeExchanges:
     )
     calls: Counter[str] = field(default_factory=Counter)
     delay_seconds: float = 0.0
+    calls_per_second_max: int | None = None
     answers: dict[str, Handler] = field(default_factory=dict)
     url: str = ""
+    _in_second: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def answer_with(self, name: str, handler: Handler | None) -> None:
         """Have an exchange answer in another way."""
@@ -51,10 +55,23 @@ class FakeExchanges:
     def _as(self, name: str, documented: Handler) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
             self.calls[name] += 1
+            if self._is_above_limit(name):
+                self.calls[f"{name} refused"] += 1
+                return web.json_response({"code": -1003}, status=429, headers={"Retry-After": "1"})
             await asyncio.sleep(self.delay_seconds)
             return await self.answers.get(name, documented)(request)
 
         return answer
+
+    def _is_above_limit(self, name: str) -> bool:
+        if self.calls_per_second_max is None:
+            return False
+        this = (name, int(time.monotonic()))
+        if this not in self._in_second:
+            others = {key: calls for key, calls in self._in_second.items() if key[0] != name}
+            self._in_second = Counter(others)
+        self._in_second[this] += 1
+        return self._in_second[this] > self.calls_per_second_max
 
     async def _binance(self, request: web.Request) -> web.StreamResponse:
         traded = {f"{symbol}USDT": price for symbol, price in self.prices["binance"].items()}

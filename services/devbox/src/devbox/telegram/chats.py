@@ -70,6 +70,9 @@ class Chats:
         self._by_id: dict[int, Chat] = {}
         self.version = 0
         self.clock: Callable[[], float] = time.time
+        self.on_changed: Callable[[Chat, StoredMessage], None] | None = None
+        """Hears of each message as it is added or changed: a load of thousands of users in the
+        simulator's own process would wait on as many futures otherwise."""
 
     def ensure_user(self, user_id: int, **details: str | None) -> Chat:
         """The private chat with this user; the first use of an id makes the user.
@@ -175,6 +178,8 @@ class Chats:
         chat.version = self.version
         if message is not None:
             message.version = self.version
+            if self.on_changed is not None:
+                self.on_changed(chat, message)
         for future in chat.waiting:
             if not future.done():
                 future.set_result(None)
