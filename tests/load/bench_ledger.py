@@ -43,8 +43,8 @@ import psutil  # type: ignore[import-untyped]  # carries no types
 from tests.integration.books import assert_balanced
 from tests.integration.ledger.operations import BTC, USDT, buy, faucet, fee, hold, wire
 from tests.integration.stores import make_claims
-from tests.load.bench_start import percentile
 from tests.load.figures import tell
+from tests.load.latency import percentile
 
 from devbox.database import ensure_database, ensure_logins, migrate_rooms
 from devbox.roles import ROLES, Database

@@ -22,6 +22,7 @@ import aiohttp
 import msgspec
 from tests.e2e.live_run import LiveRun, running
 from tests.load.figures import tell
+from tests.load.latency import percentile
 
 from devbox.status import memory_of
 
@@ -134,13 +135,6 @@ class Driver:
 
 def _missing(users: list[User]) -> bool:
     return any(len(user.answered) < len(user.intended) for user in users)
-
-
-def percentile(ordered: list[float], share: float) -> float:
-    """Give the value that `share` of the ordered values do not exceed; NaN of none."""
-    if not ordered:
-        return math.nan
-    return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
 
 
 def options_of(asked: argparse.Namespace) -> tuple[str, ...]:

@@ -27,10 +27,10 @@ from tests.load.bench_start import (
     User,
     memory,
     options_of,
-    percentile,
     tell_memory,
 )
 from tests.load.figures import tell
+from tests.load.latency import percentile
 
 DRAIN_SECONDS = 30.0
 CARD_SECONDS_MAX = 30.0
