@@ -76,6 +76,14 @@ bench: $(STAMP) ## print every figure as a line of JSON (ARGS='trades --trade-ra
 chaos: $(STAMP) ## break everything under load for MINUTES=10 and judge the books; SEED=7 chooses the faults
 	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: load
+load: $(STAMP) ## put a believable day and price jumps on Purser, say what breaks first (USERS=500, at most 10000)
+	@$(BIN)/python -m tests.load.load --users $(or $(USERS),500) $(ARGS)
+
+.PHONY: compare
+compare: $(STAMP) ## put the single-process bot and Purser under the same loads and crashes; writes docs/report
+	@$(BIN)/python -m tests.load.compare $(ARGS)
+
 .PHONY: format
 format: $(STAMP) ## write the code as `make check` wants it
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet . ; cd protos && ../$(BIN)/buf format -w

@@ -147,9 +147,9 @@ class Crowd:
         self._people.say(FIRST_USER + arrival.user, text_of(kind, symbol, cents))
 
     def _changed(self, chat: Chat, message: StoredMessage) -> None:
-        if not message.from_bot:
-            return
         user = chat.profile["id"] - FIRST_USER
+        if user < 0 or not message.from_bot:
+            return  # not one of the crowd, or what they say themselves
         said = message.content.get("text") or message.content.get("caption") or ""
         if PENDING.search(said):
             return  # the outcome follows

@@ -7,7 +7,7 @@ from tests.fakes.exchanges import FakeExchanges, fake_exchanges
 from tests.load import bots, schedule
 from tests.load.basic_conversation import converse
 from tests.load.crowd import Crowd
-from tests.load.mix import DAY, PURCHASES, Kind
+from tests.load.mix import PURCHASES, Kind
 
 from devbox.telegram.server import Simulator
 
@@ -17,36 +17,31 @@ def market(exchanges: FakeExchanges) -> None:
     exchanges.prices = {name: dict(bots.PRICES) for name in ("binance", "kraken")}
 
 
-async def test_the_baseline_holds_the_conversation_and_bears_a_load(tmp_path: Path) -> None:
-    """The scripted user, then thirty more at once; each purchase is in its books once."""
+async def test_the_baseline_holds_the_conversation_bears_a_load_and_comes_back(
+    tmp_path: Path,
+) -> None:
+    """The scripted user, then thirty more at once; each purchase is in its books once. Killed, it
+    is started again and holds the conversation with the next one.
+    """
     async with fake_exchanges() as exchanges, Simulator() as simulator:
         market(exchanges)
         async with bots.baseline(tmp_path, simulator, exchanges) as bot:
             await converse(simulator, user_id=7)
             crowd = Crowd(simulator, seed=1)
             await crowd.load(schedule.first_contacts(range(30), per_second=100), 10)
-            await crowd.load(schedule.burst(30, DAY, seed=2), 10)
             load = await crowd.load(schedule.burst(30, PURCHASES, seed=2), 10)
             bought = await bot.purchases()
             await bot.check_books()
+            killed = bot.processes()
+            bots.kill(bot, "bot")
+            await converse(simulator, user_id=8)
+            assert bot.processes() != killed
 
     assert load.unanswered == []
     assert dict(load.refusals) == {}
     confirmed = [ask for ask in load.asks if ask.kind is Kind.CONFIRM]
     assert len(confirmed) > 5
     assert all(bought[ask.user + 10_000, ask.worth] == 1 for ask in confirmed)
-
-
-async def test_a_killed_baseline_comes_back(tmp_path: Path) -> None:
-    """As a service manager would bring it."""
-    async with fake_exchanges() as exchanges, Simulator() as simulator:
-        market(exchanges)
-        async with bots.baseline(tmp_path, simulator, exchanges) as bot:
-            await converse(simulator, user_id=7)
-            (killed,) = bot.processes().values()
-            bots.kill(bot, "bot")
-            await converse(simulator, user_id=8)
-            assert list(bot.processes().values()) != [killed]
 
 
 @pytest.mark.timeout(120)
