@@ -27,10 +27,10 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from tests.integration.user_worker.world import POOL, World, neighbours, until
-from tests.load.bench_start import percentile
 from tests.load.databases import durable_database
 from tests.load.figures import tell
 from tests.load.intervals import ratio_with_interval
+from tests.load.latency import percentile
 
 from chassis.ending import end_tasks
 from chassis.postgres import PostgresSettings, open_pool

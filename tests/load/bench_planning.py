@@ -10,8 +10,8 @@ import time
 from collections import Counter
 from dataclasses import replace
 
-from tests.load.bench_start import percentile
 from tests.load.figures import tell
+from tests.load.latency import percentile
 
 from shard_operator.planning import AssignmentPlan, ShardPlacement, plan_assignments
 from shard_operator.weighing import weight_of
