@@ -6,6 +6,7 @@ Values only. A `Job` inside is a draft: the inbox fills in who, which shard, whi
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, IntEnum
 from typing import TypeAlias
 from uuid import UUID
@@ -92,6 +93,9 @@ class Verdict(IntEnum):
     """It could not be read or stored and is kept as it came."""
     OVER_LIMIT = 7
     """Its user sends more than the limit; it makes no job, and the user is told once."""
+    TOO_MUCH_WAITING = 8
+    """So much of its user's, or of its shard's, waits that it makes no job; the user is told once.
+    """
 
 
 class Lane(IntEnum):
@@ -110,6 +114,33 @@ class AcceptedJob:
     pool: str
     shard: int
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SetAsideFilter:
+    """Which jobs that were set aside somebody wants to see."""
+
+    pool: str
+    shard: int | None = None
+    user_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageMark:
+    """The last job of a page; the next page begins after it."""
+
+    at: datetime
+    job_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The replay of a job that was set aside."""
+
+    job_id: UUID
+    job: AcceptedJob | None
+    """What is to be pushed to the stream; None when the replay was there before."""
+    is_done: bool
 
 
 @dataclass(frozen=True, slots=True)

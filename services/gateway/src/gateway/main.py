@@ -26,6 +26,7 @@ from gateway.application import (
     BatchLimits,
     Delivery,
     Notices,
+    Replaying,
     SayLimits,
     Sending,
     SendLimits,
@@ -39,13 +40,16 @@ from gateway.menu import show_menu
 from gateway.polling import Poller
 from gateway.postgres import (
     AdmissionLimits,
+    BacklogLimits,
     Directory,
     Forgetting,
     Housekeeping,
     Inbox,
     Leases,
     Outbox,
+    Places,
     Pollers,
+    SetAsideJobs,
     UndoneJobs,
     read_stream_key,
 )
@@ -89,7 +93,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         await _check_token(telegram)
         directory = _directory(settings, pool)
         await directory.ensure_spare_shard()
-        inbox = Inbox(pool, bot_id, directory)
+        inbox = Inbox(pool, bot_id, Places(bot_id, directory, _backlog_limits(settings)))
         stream_key = await read_stream_key(pool)
         pusher = StreamPusher(
             _appender(redis, stream_key, settings), settings.flow.stream_buffer_jobs_max
@@ -129,11 +133,14 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
                 settings.flow.deliver_queue_max,
             ),
         )
+        set_aside = SetAsideJobs(pool, settings.flow.user_undone_jobs_max)
         servicer = GatewayServicer(
             delivery,
             UndoneJobs(pool, settings.flow.fetch_bytes_max, stream_key),
             Notices(outbox, sending),
             Forgetting(pool),
+            set_aside,
+            Replaying(set_aside, pusher),
         )
 
         background = await stack.enter_async_context(_Background())
@@ -251,6 +258,15 @@ def _directory(settings: Settings, pool: Pool) -> Directory:
         AdmissionLimits(
             admission.users_max, admission.sign_ups_per_minute_max, admission.users_per_shard
         ),
+    )
+
+
+def _backlog_limits(settings: Settings) -> BacklogLimits:
+    flow = settings.flow
+    return BacklogLimits(
+        user_jobs_max=flow.user_undone_jobs_max,
+        shard_jobs_max=flow.shard_undone_jobs_max,
+        rush_seconds=flow.backlog_rush_seconds,
     )
 
 

@@ -30,6 +30,7 @@ STREAM_APPENDS = Counter(
     "Jobs appended to their shard's stream, or not: workers find those in the inbox",
     ["outcome"],
 )
+REPLAYS = Counter("purser_gateway_replays_total", "Jobs set aside that were accepted once more")
 DELIVERIES = Counter("purser_gateway_deliveries_total", "Deliver calls", ["outcome"])
 NOTICES = Counter("purser_gateway_notices_total", "Notices", ["result"])
 SENT = Counter(

@@ -100,6 +100,21 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How much one user may send at once before the rate counts: a handful of forwarded messages, a
     minute of impatient presses. A script that floods is past it in a second."""
 
+    user_undone_jobs_max: Annotated[int, Meta(ge=1, le=1000)] = 40
+    """What may wait of one user, over all gateways. Above the burst, so that a person meets it only
+    when answers take long; at half a second a job it is twenty seconds of work, and who has sent
+    more than that wants an answer, not a longer queue."""
+
+    shard_undone_jobs_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000
+    """What may wait of one shard. A worker ends some hundred jobs a second, so this is ten seconds
+    of its work: what came above would be answered when nobody waits for it any more. Fifty users
+    reach it with twenty jobs each. With several gateways it may be passed by a twentieth and a
+    batch for each of them."""
+
+    backlog_rush_seconds: Seconds = 60.0
+    """Who was told to wait, because too much waits, is told again only after so long without a
+    refusal. It is what the words say: a minute."""
+
     accept_batch_max: Annotated[int, Meta(ge=1, le=1000)] = 200
     """Updates per transaction. At 200 a batch takes some 15 ms, far below the second a transaction
     may last."""
@@ -189,7 +204,7 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
     people's words."""
 
     jobs_set_aside_seconds: Seconds = 30 * DAY_SECONDS
-    """Jobs that could not be worked: a month for a person to look at them."""
+    """Jobs that could not be worked, and their replays: a month for a person to look at them."""
 
     outbox_done_seconds: Seconds = 7 * DAY_SECONDS
     """What was said. A notice's event id is known as long."""

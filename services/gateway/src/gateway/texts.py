@@ -63,6 +63,18 @@ TOO_MANY_MESSAGES: Mapping[str, str] = {
 }
 """Said once per rush of messages."""
 
+TOO_MUCH_WAITING: Mapping[str, str] = {
+    "en": (
+        "I am behind with my work, so I left this message out. "
+        "Please wait a minute, then send again what matters."
+    ),
+    "de": (
+        "Ich komme gerade nicht nach, darum habe ich diese Nachricht ausgelassen. "
+        "Bitte warte eine Minute und sende dann noch einmal, was wichtig ist."
+    ),
+}
+"""Said once to whom something is refused because too much waits, of theirs or of their shard's."""
+
 
 def in_language(texts: Mapping[str, str], language_code: str) -> str:
     """Pick the text for a BCP 47 tag; English when there is none."""

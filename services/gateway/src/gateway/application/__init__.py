@@ -3,8 +3,9 @@
 from gateway.application.acceptance import Acceptance
 from gateway.application.delivery import Delivery
 from gateway.application.notices import Notices
-from gateway.application.ports import BatchLimits, Forgetter, JobReader, RushGuard
+from gateway.application.ports import BatchLimits, Forgetter, JobReader, RushGuard, SetAsideStore
 from gateway.application.pushing import Append, StreamPusher
+from gateway.application.replaying import Replaying
 from gateway.application.saying import SayLimits
 from gateway.application.sending import Sending, SendLimits
 
@@ -16,9 +17,11 @@ __all__ = (
     "Forgetter",
     "JobReader",
     "Notices",
+    "Replaying",
     "RushGuard",
     "SayLimits",
     "SendLimits",
     "Sending",
+    "SetAsideStore",
     "StreamPusher",
 )

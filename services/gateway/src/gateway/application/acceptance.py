@@ -8,7 +8,8 @@ When the database is away nothing is acknowledged and Telegram tries again. Whoe
 
 Who sends more than a person would is held to a limit before the transaction. What is over it goes
 into the same transaction as seen, together with one answer per rush: it is acknowledged, it makes
-no job, and the same update again is a duplicate like any other.
+no job, and the same update again is a duplicate like any other. The same happens to what finds
+too much waiting, which the inbox knows.
 """
 
 import asyncio
@@ -42,6 +43,9 @@ COURTESIES_MAX = 50
 
 RAW_BYTES_MAX = 1024 * 1024
 """Kept of an update that cannot be read; Telegram's are far smaller."""
+
+_REFUSED = (Verdict.OVER_LIMIT, Verdict.TOO_MUCH_WAITING)
+"""Presses among those are answered silently."""
 
 Result = tuple[Verdict, AcceptedJob | None]
 
@@ -91,7 +95,7 @@ class Acceptance:
                     verdict = await self._batcher.submit((translated, raw))
                 if verdict is Verdict.TURNED_AWAY:
                     self._turn_away(translated)
-                elif verdict is Verdict.OVER_LIMIT and translated.press_id:
+                elif verdict in _REFUSED and translated.press_id:
                     self._be_courteous(lambda: self._telegram.answer_silently(translated.press_id))
         metrics.UPDATES.labels(verdict.name.lower()).inc()
         metrics.ACCEPT_SECONDS.observe(time.perf_counter() - began)

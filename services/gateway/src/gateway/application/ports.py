@@ -17,6 +17,9 @@ from gateway.domain import (
     Lane,
     Mark,
     OutboxRow,
+    PageMark,
+    Replayed,
+    SetAsideFilter,
     Storable,
     Verdict,
 )
@@ -76,6 +79,29 @@ class JobReader(Protocol):
 
     async def read(self, claim: Claim, job_id: UUID) -> job_pb2.Job:
         """Read one undone job. Raises StaleClaim, NotFound, TryAgain."""
+
+
+class SetAsideStore(Protocol):
+    """Knows the jobs that were set aside."""
+
+    async def list(
+        self, chosen: SetAsideFilter, jobs_max: int, after: PageMark | None
+    ) -> tuple[list[gateway_pb2.SetAsideJob], PageMark | None]:
+        """Read a page, set aside last first, and the mark after which the next one begins.
+
+        Raises TryAgain.
+        """
+
+    async def read(
+        self, job_id: UUID, *, include_input: bool
+    ) -> tuple[gateway_pb2.SetAsideJob, job_pb2.Job | None]:
+        """Read one, and on request the job as it was accepted. Raises NotFound, TryAgain."""
+
+    async def replay(self, job_id: UUID) -> Replayed:
+        """Accept a replay, or find the one there is.
+
+        Raises NotFound, Refused (FORGOTTEN), LimitReached, TryAgain.
+        """
 
 
 class Forgetter(Protocol):

@@ -52,10 +52,13 @@ SELECT placement.tell_users($1, array_agg(shard), array_agg(users)) FROM filled
 
 _ADMIT = """
 INSERT INTO gateway.users
-    (user_id, bot_id, telegram_id, pool, shard, last_user_seq, language_code, display_name)
-SELECT n.user_id, $1, n.telegram_id, $2, n.shard, n.jobs, n.language_code, n.display_name
-FROM unnest($3::uuid[], $4::bigint[], $5::integer[], $6::bigint[], $7::text[], $8::text[])
-    AS n (user_id, telegram_id, shard, jobs, language_code, display_name)
+    (user_id, bot_id, telegram_id, pool, shard, last_user_seq, language_code, display_name,
+     refused_at)
+SELECT n.user_id, $1, n.telegram_id, $2, n.shard, n.jobs, n.language_code, n.display_name,
+       CASE WHEN n.is_cut THEN clock_timestamp() END
+FROM unnest($3::uuid[], $4::bigint[], $5::integer[], $6::bigint[], $7::text[], $8::text[],
+            $9::boolean[])
+    AS n (user_id, telegram_id, shard, jobs, language_code, display_name, is_cut)
 ON CONFLICT (bot_id, telegram_id) DO NOTHING
 RETURNING user_id, telegram_id, pool, shard, last_user_seq, created_at
 """
@@ -84,6 +87,8 @@ class UserBatch:
     blocked: bool
     language_code: str | None
     display_name: str | None
+    is_cut: bool = False
+    """Whether there were more jobs than may wait: the rest is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,7 @@ class Directory:
             [newcomer.jobs for newcomer in admitted],
             [newcomer.language_code or "" for newcomer in admitted],
             [newcomer.display_name or "" for newcomer in admitted],
+            [newcomer.is_cut for newcomer in admitted],
         )
         if len(rows) < len(admitted):
             raise Raced

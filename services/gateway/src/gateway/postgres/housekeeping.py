@@ -19,12 +19,13 @@ _PURGES = {
     "inbox": """
         DELETE FROM gateway.inbox WHERE job_id IN (
             SELECT job_id FROM gateway.inbox
-            WHERE done_at < now() - make_interval(secs => $1) AND outcome = 1
+            WHERE done_at < now() - make_interval(secs => $1) AND outcome = 1 AND replay_of IS NULL
             ORDER BY done_at LIMIT $2 FOR UPDATE SKIP LOCKED)""",
     "inbox_set_aside": """
         DELETE FROM gateway.inbox WHERE job_id IN (
             SELECT job_id FROM gateway.inbox
-            WHERE done_at < now() - make_interval(secs => $1) AND outcome = 2
+            WHERE done_at < now() - make_interval(secs => $1)
+              AND (outcome = 2 OR replay_of IS NOT NULL)
             ORDER BY done_at LIMIT $2 FOR UPDATE SKIP LOCKED)""",
     "outbox": """
         DELETE FROM gateway.outbox WHERE (lane, cause, number) IN (

@@ -1,13 +1,14 @@
 """Accepting updates, and the jobs made of them.
 
-One transaction takes a whole batch in five statements, however many rows: remember the update ids
+One transaction takes a whole batch in a few statements, however many rows: remember the update ids
 (whoever else is taking the same ones makes us wait, so nobody acknowledges what is not committed),
-give each user's next places while their rows are locked in one order, look up pressed messages, put
-the jobs down. Newcomers cost a few statements more, and so does a rush of one user's: it is
-answered once, in the same transaction, and gets no places.
+lock the users, give each their next places, look up pressed messages, put the jobs down. Now and
+then shards are looked at; newcomers cost a few statements more. A rush of one user's gets no
+places, and neither does what finds too much waiting: both are answered once, in the same
+transaction.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 from uuid import UUID
 
@@ -26,9 +27,11 @@ from gateway.domain import (
     press_answer,
 )
 from gateway.errors import RowsRefused
-from gateway.postgres.directory import Directory, Place, Raced, UserBatch
+from gateway.postgres.directory import Place, Raced
+from gateway.postgres.places import Given, Places
+from gateway.texts import TOO_MUCH_WAITING, in_language
 from kernel.identifiers import new_uuid7
-from purser.gateway.v1 import job_pb2
+from purser.gateway.v1 import job_pb2, reply_pb2
 
 RACES_MAX = 5
 """Each race lost means that another gateway admitted one of our newcomers: five in a row do not
@@ -55,24 +58,6 @@ _REMEMBER = """
 INSERT INTO gateway.updates_seen (bot_id, update_id)
 SELECT $1, update_id FROM unnest($2::bigint[]) AS u (update_id) ORDER BY update_id
 ON CONFLICT DO NOTHING RETURNING update_id
-"""
-
-_GIVE_PLACES = """
-WITH batch AS (
-    SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::boolean[], $5::text[], $6::text[])
-        AS b (telegram_id, jobs, blocked, language_code, display_name)
-), locked AS MATERIALIZED (
-    SELECT u.user_id FROM gateway.users u JOIN batch b USING (telegram_id)
-    WHERE u.bot_id = $1 ORDER BY u.telegram_id FOR NO KEY UPDATE OF u
-)
-UPDATE gateway.users u
-SET last_user_seq = u.last_user_seq + b.jobs,
-    language_code = coalesce(b.language_code, u.language_code),
-    display_name = coalesce(b.display_name, u.display_name),
-    blocked_at = CASE WHEN b.blocked THEN coalesce(u.blocked_at, clock_timestamp()) END
-FROM batch b, locked l
-WHERE u.user_id = l.user_id AND u.bot_id = $1 AND u.telegram_id = b.telegram_id
-RETURNING u.user_id, u.telegram_id, u.pool, u.shard, u.last_user_seq, clock_timestamp()
 """
 
 _PRESSED = """
@@ -116,10 +101,10 @@ VALUES ($1, $2, $3, $4, $5)
 class Inbox:
     """The truth about what came in."""
 
-    def __init__(self, pool: Pool, bot_id: int, directory: Directory) -> None:
+    def __init__(self, pool: Pool, bot_id: int, places: Places) -> None:
         self._pool = pool
         self._bot_id = bot_id
-        self._directory = directory
+        self._places = places
 
     async def accept(self, updates: Sequence[Storable]) -> list[Result]:
         """Commit a batch of updates with different ids; per update, in order, what became of it.
@@ -159,28 +144,32 @@ class Inbox:
         )
         new_ids = {row["update_id"] for row in remembered}
         fresh = [update for update in updates if update.update_id in new_ids]
-        places = await self._give_places(
+        given = await self._places.give(
             connection, [update for update in fresh if not isinstance(update, OverLimit)]
         )
-        kept = [
-            update
-            for update in fresh
-            if isinstance(update, Incoming) and update.telegram_id in places
-        ]
+        kept, refused = _admitted(fresh, given)
+        places = {telegram_id: own.place for telegram_id, own in given.items()}
         jobs = await self._put(connection, kept, places) if kept else {}
         rushes = {update.rush: update for update in fresh if isinstance(update, OverLimit)}
-        if rushes:
-            await self._answer_rushes(connection, list(rushes.values()))
-        return [self._result(update, new_ids, jobs) for update in updates]
+        first_refused = {update.telegram_id: update for update in reversed(refused)}
+        waits = [_waits(u) for user, u in first_refused.items() if given[user].is_new_rush]
+        if rushes or waits:
+            await self._answer_rushes(connection, [*rushes.values(), *waits])
+        no_room = {update.update_id for update in refused}
+        return [self._result(update, new_ids, jobs, no_room) for update in updates]
 
     @staticmethod
-    def _result(update: Storable, new_ids: set[int], jobs: dict[int, AcceptedJob]) -> Result:
+    def _result(
+        update: Storable, new_ids: set[int], jobs: dict[int, AcceptedJob], no_room: set[int]
+    ) -> Result:
         if update.update_id not in new_ids:
             return Verdict.DUPLICATE, None
         if isinstance(update, Membership):
             return Verdict.NOTED, None
         if isinstance(update, OverLimit):
             return Verdict.OVER_LIMIT, None
+        if update.update_id in no_room:
+            return Verdict.TOO_MUCH_WAITING, None
         job = jobs.get(update.update_id)
         return (Verdict.ACCEPTED, job) if job else (Verdict.TURNED_AWAY, None)
 
@@ -193,29 +182,6 @@ class Inbox:
             [update.rush for update in over],
             [update.answer.SerializeToString() for update in over],
         )
-
-    async def _give_places(
-        self, connection: Connection, updates: Sequence[Incoming | Membership]
-    ) -> dict[int, Place]:
-        """Lock the users of a batch, count its jobs into their orders, admit newcomers."""
-        batch = _by_user(updates)
-        if not batch:
-            return {}
-        rows = await connection.fetch(
-            _GIVE_PLACES,
-            self._bot_id,
-            [user.telegram_id for user in batch],
-            [user.jobs for user in batch],
-            [user.blocked for user in batch],
-            [user.language_code for user in batch],
-            [user.display_name for user in batch],
-        )
-        places = [Place(*row.values()) for row in rows]
-        known = {place.telegram_id for place in places}
-        newcomers = [user for user in batch if user.jobs and user.telegram_id not in known]
-        if newcomers:
-            places += await self._directory.admit(connection, self._bot_id, newcomers)
-        return {place.telegram_id: place for place in places}
 
     async def _put(
         self, connection: Connection, updates: Sequence[Incoming], places: dict[int, Place]
@@ -278,26 +244,22 @@ class Inbox:
         return {(row["user_id"], row["message_id"]): row["message_key"] for row in rows}
 
 
-def _by_user(updates: Iterable[Incoming | Membership]) -> list[UserBatch]:
-    """Sum a batch up per user; what comes later in the batch is the newer truth."""
-    users: dict[int, UserBatch] = {}
+def _admitted(
+    updates: Iterable[Storable], given: Mapping[int, Given]
+) -> tuple[list[Incoming], list[Incoming]]:
+    """Tell those that become jobs, each user's first ones, from those there is no room for."""
+    kept: list[Incoming] = []
+    refused: list[Incoming] = []
+    left = {telegram_id: own.jobs for telegram_id, own in given.items()}
     for update in updates:
-        before = users.get(update.telegram_id)
-        jobs = before.jobs if before else 0
-        if isinstance(update, Incoming):
-            users[update.telegram_id] = UserBatch(
-                update.telegram_id,
-                jobs + 1,
-                blocked=False,
-                language_code=update.draft.language_code,
-                display_name=update.draft.display_name,
-            )
-        else:
-            users[update.telegram_id] = UserBatch(
-                update.telegram_id,
-                jobs,
-                blocked=update.blocked,
-                language_code=before.language_code if before else None,
-                display_name=before.display_name if before else None,
-            )
-    return list(users.values())
+        if isinstance(update, Incoming) and update.telegram_id in left:
+            left[update.telegram_id] -= 1
+            (kept if left[update.telegram_id] >= 0 else refused).append(update)
+    return kept, refused
+
+
+def _waits(update: Incoming) -> OverLimit:
+    """Make what tells a user once that too much of theirs is waiting."""
+    text = in_language(TOO_MUCH_WAITING, update.draft.language_code)
+    reply = reply_pb2.Reply(send_text=reply_pb2.SendText(text=text))
+    return OverLimit(update.update_id, update.telegram_id, new_uuid7(), reply)
