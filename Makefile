@@ -33,6 +33,10 @@ status: $(STAMP) ## list each process with its state and memory (PSS), and the s
 scale: $(STAMP) ## hold the run at WORKERS=3 user-workers; WORKERS=auto lets the backlog decide again
 	@$(BIN)/python -m devbox scale $(or $(WORKERS),auto)
 
+.PHONY: jobs
+jobs: $(STAMP) ## list the jobs that were set aside; ARGS='show JOB', ARGS='replay JOB', ARGS=--help
+	@$(BIN)/python -m devbox jobs -- $(ARGS)
+
 .PHONY: stop
 stop: $(STAMP) ## stop what a killed run left behind
 	@$(BIN)/python -m devbox stop

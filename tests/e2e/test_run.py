@@ -108,6 +108,33 @@ async def test_status_lists_each_process_with_its_memory(run: LiveRun) -> None:
     assert {*KILLED, "simulator", "devbox", "sum"} <= listed
 
 
+async def test_a_job_that_was_set_aside_is_replayed_from_the_command_line(run: LiveRun) -> None:
+    """`make jobs` finds the gateways; the replay is worked by the shard's owner and answered."""
+    await run.say(7000)
+    assert len(await run.answers(7000, 1)) == 1
+    database = await run.database()
+    try:
+        # As if it had failed three times: what the worker then says differs, not what is kept.
+        job_id = await database.fetchval(
+            "UPDATE gateway.inbox SET outcome = 2, error = 'KeyError' WHERE user_id ="
+            " (SELECT user_id FROM gateway.users WHERE telegram_id = 7000) RETURNING job_id::text"
+        )
+    finally:
+        await database.close()
+    there = ("--data-dir", str(run.folder.root))
+
+    listed = await devbox("jobs", *there)
+    replayed = await devbox("jobs", *there, "--", "replay", job_id)
+    again = await devbox("jobs", *there, "--", "replay", job_id)
+
+    assert listed[0] == replayed[0] == 0
+    assert job_id in listed[1]
+    assert len(await run.answers(7000, 2)) == 2
+    assert again[0] == 4
+    await asyncio.sleep(QUIET_SECONDS)
+    assert len(await run.answers(7000, 3, timeout_seconds=0)) == 2
+
+
 async def test_a_second_run_says_that_one_is_there(run: LiveRun) -> None:
     """One sentence, and the first run goes on."""
     status, said = await devbox("run", "--data-dir", str(run.folder.root))
@@ -132,6 +159,14 @@ async def test_a_run_after_a_killed_one_finds_its_data(tmp_path: Path) -> None:
         assert len(await second.answers(5000, 1)) == 1
         assert await count_users(second) == 1
         await assert_it_ends_quietly_and_whole(second)
+
+
+async def test_without_a_run_there_are_no_jobs_to_ask_for(tmp_path: Path) -> None:
+    """One sentence."""
+    status, said = await devbox("jobs", "--data-dir", str(tmp_path))
+    assert status == 1
+    assert said.count("\n") == 1
+    assert "does not run" in said
 
 
 async def test_servers_of_ones_own_are_used(tmp_path: Path, redis_url: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m devbox run|status|scale|stop`: the one-machine run of Purser."""
+"""`python -m devbox run|status|scale|jobs|stop`: the one-machine run of Purser."""
 
 import argparse
 import asyncio
@@ -44,6 +44,10 @@ def _do(asked: argparse.Namespace) -> int:
     if asked.verb == "run":
         return _run(asked)
     folder = DataFolder(load_settings(data_dir=asked.data_dir).data_dir)
+    if asked.verb == "jobs":
+        from devbox.jobs import become_jobs
+
+        become_jobs(folder, asked.arguments, os.environ)
     if asked.verb == "status":
         from devbox.status import render_status
 
@@ -110,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=ENVIRONMENT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|status|scale|stop")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|status|scale|jobs|stop")
     starting = verbs.add_parser("run", help="start everything; Ctrl-C stops it")
     starting.add_argument("--port", type=int, help="port of the chat page; 0 takes a free one")
     starting.add_argument("--gateways", type=int, help="how many gateways (1)")
@@ -119,7 +123,11 @@ def _parser() -> argparse.ArgumentParser:
     scaling = verbs.add_parser("scale", help="hold the number of user-workers, or leave it again")
     scaling.add_argument("workers", help="how many, or auto: as the backlog asks for")
     stopping = verbs.add_parser("stop", help="stop the run, or what a killed one left")
-    for verb in (starting, showing, scaling, stopping):
+    asking = verbs.add_parser(
+        "jobs", help="list, show and replay jobs that were set aside (jobs -- --help)"
+    )
+    asking.add_argument("arguments", nargs="*", help="as for python -m user_worker jobs, after --")
+    for verb in (starting, showing, scaling, asking, stopping):
         verb.add_argument("--data-dir", help="the data folder (.data)")
     return parser
 

@@ -7,7 +7,7 @@ environment, which only the same user can read, or in files; never as arguments.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,11 @@ WITHHELD = {
 }
 
 
+def gateways_target(ports: Iterable[int]) -> str:
+    """Give where all gateways together are called, as a gRPC target."""
+    return "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Loopback ports of this run."""
@@ -65,9 +70,8 @@ class Ports:
 
     def targets(self) -> dict[str, str]:
         """Give where each service is called, as gRPC targets."""
-        gateways = ",".join(f"127.0.0.1:{port}" for port in self.gateways)
         return {
-            "PURSER_GATEWAY_ADDRESS": f"ipv4:{gateways}",
+            "PURSER_GATEWAY_ADDRESS": gateways_target(self.gateways),
             "PURSER_PRICING_ADDRESS": f"127.0.0.1:{self.pricing}",
             # The paper venue is served by pricing's process.
             "PURSER_VENUE_ADDRESS": f"127.0.0.1:{self.pricing}",

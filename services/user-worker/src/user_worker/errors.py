@@ -28,6 +28,7 @@ class DependencyDown(WorkerError):  # noqa: N818
     def __init__(self, dependency: str, reason: str) -> None:
         super().__init__(f"{dependency}: {reason}")
         self.dependency = dependency
+        self.reason = reason
 
 
 class TooMuch(DependencyDown):
@@ -52,3 +53,4 @@ class RequestRefused(WorkerError):  # noqa: N818
     def __init__(self, dependency: str, reason: str) -> None:
         super().__init__(f"{dependency}: {reason}")
         self.dependency = dependency
+        self.reason = reason

@@ -238,6 +238,21 @@ class AddressSettings(msgspec.Struct, frozen=True, kw_only=True):
     front of it."""
 
 
+class JobsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `jobs` needs; a worker's own settings hold it."""
+
+    pool: str
+    """The pool whose jobs are listed, "<namespace>.<name>" of its UserShard."""
+
+    gateway_address: str
+    """Who keeps them, as a gRPC target."""
+
+    service_timeout_seconds: Seconds = 3.0
+    """How long to ask, again while nobody answers."""
+
+    client: ClientSettings
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a worker can be told."""
 

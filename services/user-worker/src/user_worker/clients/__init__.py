@@ -8,6 +8,7 @@ from user_worker.clients.books import BooksClient
 from user_worker.clients.gateway import GatewayInbox
 from user_worker.clients.ledger import LedgerClient
 from user_worker.clients.pricing import PricingClient
+from user_worker.clients.set_aside import SetAsideJobs
 from user_worker.clients.venue import VenueClient
 from user_worker.clients.wallet import WalletClient
 
@@ -16,6 +17,7 @@ __all__ = [
     "GatewayInbox",
     "LedgerClient",
     "PricingClient",
+    "SetAsideJobs",
     "VenueClient",
     "WalletClient",
 ]

@@ -7,7 +7,7 @@ import grpc
 import grpc.aio
 
 from chassis.grpc_client import reason_of
-from user_worker.errors import ClaimLost, DependencyDown, RequestRefused
+from user_worker.errors import ClaimLost, DependencyDown, RequestRefused, WorkerError
 
 STALE_EPOCH = "STALE_EPOCH"
 
@@ -29,11 +29,16 @@ async def asked(dependency: str, call: Awaitable[Answer]) -> Answer:
     try:
         return await call
     except grpc.aio.AioRpcError as error:
-        if is_claim_lost(error):
-            raise ClaimLost(dependency) from None
-        if error.code() in _OUTAGES:
-            raise DependencyDown(dependency, told(error)) from None
-        raise RequestRefused(dependency, told(error)) from None
+        raise failure_of(dependency, error) from None
+
+
+def failure_of(dependency: str, error: grpc.aio.AioRpcError) -> WorkerError:
+    """Name what to do about a failed call: ClaimLost, DependencyDown, RequestRefused."""
+    if is_claim_lost(error):
+        return ClaimLost(dependency)
+    if error.code() in _OUTAGES:
+        return DependencyDown(dependency, told(error))
+    return RequestRefused(dependency, told(error))
 
 
 def is_claim_lost(error: grpc.aio.AioRpcError) -> bool:
