@@ -32,6 +32,7 @@ from tests.simulation.venue import (
     VenueTables,
 )
 from tests.unit.user_worker.fakes import FakeFreezes
+from tests.unit.user_worker.fakes_resting import FakeResting
 from tests.unit.user_worker.fakes_rules import FakeCopies, FakePlans, FakeResolver, FakeShares
 
 from user_worker import main
@@ -138,7 +139,8 @@ class Worker:
                 gateway=gateway,
                 pictures=NoPictures(),
                 now=lambda: at(around.placement.now()),
-                # Plans, copies and freezes are not part of this world yet.
+                # Resting orders, plans, copies and freezes are not part of this world yet.
+                resting=FakeResting(),
                 freezes=FakeFreezes(),
                 resolver=FakeResolver(),
                 plans=FakePlans(at(0.0)),

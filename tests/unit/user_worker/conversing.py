@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from tests.unit.user_worker.fakes import ANN, CLAIM, FakePreferences, FakeServices, job_of
+from tests.unit.user_worker.fake_services import FakeServices
+from tests.unit.user_worker.fakes import ANN, CLAIM, FakePreferences, job_of
 
 from user_worker.conversation.book import Conversation
 from user_worker.domain.jobs import Command, Input, Job, Press, Text

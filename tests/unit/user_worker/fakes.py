@@ -10,10 +10,7 @@ from decimal import Decimal
 from itertools import count
 from uuid import UUID
 
-from tests.unit.user_worker.fakes_rules import FakeCopies, FakePlans, FakeResolver, FakeShares
-
 from kernel.sharding import Claim, ShardKey
-from user_worker.conversation.context import Services
 from user_worker.domain.freezing import Frozen, Stopped
 from user_worker.domain.jobs import Command, Input, Job
 from user_worker.domain.market import Candle, Candles, Instrument, Quote
@@ -472,41 +469,6 @@ class FakeAttempts(Switch):
     async def forgive(self, claim: Claim, job_id: UUID) -> None:
         self.pass_or_raise()
         self.begun.pop(job_id, None)
-
-
-@dataclass
-class FakeServices:
-    """Everything the conversation asks, each with its switch."""
-
-    pricing: FakePricing = field(default_factory=FakePricing)
-    wallet: FakeWallet = field(default_factory=FakeWallet)
-    ledger: FakeLedger = field(default_factory=FakeLedger)
-    trading: FakeTrading = field(default_factory=FakeTrading)
-    sessions: FakeSessions = field(default_factory=FakeSessions)
-    gateway: FakeGateway = field(default_factory=FakeGateway)
-    pictures: FakePictures = field(default_factory=FakePictures)
-    freezes: FakeFreezes = field(default_factory=FakeFreezes)
-    resolver: FakeResolver = field(default_factory=FakeResolver)
-    plans: FakePlans = field(default_factory=lambda: FakePlans(NOW))
-    copies: FakeCopies = field(default_factory=lambda: FakeCopies(NOW))
-    shares: FakeShares = field(default_factory=lambda: FakeShares(NOW))
-
-    def as_services(self) -> Services:
-        return Services(
-            pricing=self.pricing,
-            wallet=self.wallet,
-            ledger=self.ledger,
-            trading=self.trading,
-            sessions=self.sessions,
-            gateway=self.gateway,
-            pictures=self.pictures,
-            freezes=self.freezes,
-            resolver=self.resolver,
-            plans=self.plans,
-            copies=self.copies,
-            shares=self.shares,
-            now=lambda: NOW,
-        )
 
 
 @dataclass(frozen=True)

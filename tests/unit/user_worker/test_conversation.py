@@ -3,12 +3,12 @@
 from decimal import Decimal
 
 import pytest
+from tests.unit.user_worker.fake_services import FakeServices
 from tests.unit.user_worker.fakes import (
     ADDRESS,
     ANN,
     CLAIM,
     FakePreferences,
-    FakeServices,
     job_of,
 )
 

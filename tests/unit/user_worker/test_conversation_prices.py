@@ -38,7 +38,9 @@ async def test_a_pasted_ticker_gives_the_same_card_as_price(typed: str) -> None:
     assert "High 99,000.00 · low 94,000.00" in text
     assert "2 seconds ago" in text
     assert "Simulated price" in text
-    assert ["buy:BTC", "sell:BTC", "chart:BTC:1d", "price:BTC"] == [b.data for b in chat.buttons]
+    waiting = ["limit:BTC", "stop:BTC", "alerts:BTC"]
+    expected = ["buy:BTC", "sell:BTC", *waiting, "chart:BTC:1d", "price:BTC"]
+    assert expected == [b.data for b in chat.buttons]
 
 
 async def test_a_card_speaks_the_users_language() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from tests.unit.user_worker.fake_services import FakeServices
 from tests.unit.user_worker.fakes import (
     ANN,
     BEN,
@@ -15,7 +16,6 @@ from tests.unit.user_worker.fakes import (
     FakeAttempts,
     FakeInbox,
     FakePreferences,
-    FakeServices,
     job_of,
     until,
 )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from tests.unit.user_worker.fake_services import FakeServices
 from tests.unit.user_worker.fakes import (
     ANN,
     BEN,
@@ -13,7 +14,6 @@ from tests.unit.user_worker.fakes import (
     FakeInbox,
     FakePlacement,
     FakePreferences,
-    FakeServices,
     FakeStream,
     job_of,
     until,

@@ -1,10 +1,10 @@
 """Introduces everybody: opens connections, wires the worker, serves, closes in reverse.
 
 Two halves run side by side: the owner, who claims and gives up shards, and the readers, who bring
-their jobs. Beside them the resumer takes up orders without a job, the teller relays their ends, and
-the local copy of prices is kept. The gRPC server only tells operators what is owned. On stop the
-owner hands everything over first; the others go on until it has left, since a shard that waits for
-its turn to be released still works.
+their jobs. Beside them the resumer takes up orders without a job, the watcher waits for prices, the
+teller relays events, and the local copy of prices is kept. The gRPC server only tells operators
+what is owned. On stop the owner hands everything over first; the others go on until it has left,
+since a shard that waits for its turn to be released still works.
 """
 
 import asyncio
@@ -43,10 +43,12 @@ from user_worker.application.reading import (
 )
 from user_worker.application.recurring import Rhythm
 from user_worker.application.resolving import VenueResolver
+from user_worker.application.resting import RestingStores, RestingTrading
 from user_worker.application.resuming import Resumer
 from user_worker.application.shards import QueueBounds, Shards
 from user_worker.application.telling import Teller
 from user_worker.application.trading import Stores, Trading
+from user_worker.application.watching import Watcher, WatchingPace
 from user_worker.clients import (
     BooksClient,
     GatewayInbox,
@@ -63,6 +65,7 @@ from user_worker.domain.pauses import Pauses
 from user_worker.pictures import ResvgPictures
 from user_worker.postgres import (
     OrderLimits,
+    PostgresAlerts,
     PostgresAttempts,
     PostgresCopies,
     PostgresDrafts,
@@ -72,7 +75,9 @@ from user_worker.postgres import (
     PostgresPlacement,
     PostgresPlans,
     PostgresPreferences,
+    PostgresResting,
     PostgresShares,
+    PostgresWaiting,
     listen,
 )
 from user_worker.servicer import WorkerServicer
@@ -131,6 +136,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 wallet=WalletClient(channels["wallet"], patience),
                 ledger=trade.ledger,
                 trading=trade.trading,
+                resting=trade.resting,
                 sessions=RedisSessions(redis, settings.conversation.dialogue_seconds),
                 gateway=inbox,
                 pictures=pictures,
@@ -188,6 +194,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             trade.resumer.run(),
             trade.plan_runner.run(),
             trade.copy_runner.run(),
+            trade.watcher.run(),
             Teller(
                 PostgresEvents(store),
                 inbox,
@@ -223,6 +230,8 @@ class _Trade:
     pricing: LocalPricing
     carrying_out: CarryingOut
     trading: Trading
+    resting: RestingTrading
+    watcher: Watcher
     resumer: Resumer
     resolver: VenueResolver
     plans: PostgresPlans
@@ -265,6 +274,24 @@ def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Chan
         venue,
         CarryingPace(limits.order_steps_at_once_max, rhythm.after_outage, rhythm.after_trouble),
     )
+    watcher = Watcher(
+        PostgresWaiting(store, order_limits),
+        pricing,
+        venue,
+        carrying_out,
+        _watching_pace(settings),
+    )
+    resting = RestingTrading(
+        RestingStores(
+            drafts,
+            PostgresResting(store, settings.watching.user_resting_orders_max),
+            PostgresAlerts(store, settings.watching.user_alerts_max),
+        ),
+        ledger,
+        pricing,
+        venue,
+        watcher,
+    )
     return _Trade(
         ledger=ledger,
         pricing=pricing,
@@ -277,6 +304,8 @@ def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Chan
             carrying_out,
             limits.confirm_wait_seconds,
         ),
+        resting=resting,
+        watcher=watcher,
         resumer=Resumer(orders, carrying_out, limits.shard_orders_under_way_max, rhythm),
         resolver=resolver,
         plans=plans,
@@ -292,6 +321,20 @@ def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Chan
             carrying_out,
             _rhythm(limits.copies_poll_seconds, settings),
         ),
+    )
+
+
+def _watching_pace(settings: Settings) -> WatchingPace:
+    watching = settings.watching
+    return WatchingPace(
+        stale_quote_seconds=settings.conversation.stale_quote_seconds,
+        look_again_seconds=watching.look_again_seconds,
+        batch_max=watching.trigger_batch_max,
+        previews_at_once_max=watching.limit_previews_at_once_max,
+        shards_at_once_max=watching.trigger_shards_at_once_max,
+        page_rows=watching.watch_page_rows,
+        looking=_rhythm(watching.watch_poll_seconds, settings),
+        expiring=_rhythm(watching.expiry_poll_seconds, settings),
     )
 
 

@@ -47,5 +47,16 @@ RULE_RUNS = Counter(
     "Runs of plans and trades to copy that were dealt with: ordered, skipped, or held back.",
     ["rule", "how"],
 )
-NOTICES = Counter("purser_worker_notices", "Ends of orders given to the gateway as notices.")
+NOTICES = Counter("purser_worker_notices", "Events given to the gateway as notices.")
+WATCHES = Gauge("purser_worker_watches", "Prices this worker waits for now: orders and alerts.")
+TRIGGERED = Counter(
+    "purser_worker_triggered",
+    "Prices met and acted upon, by purpose: limit, market (stop, take-profit) or alert.",
+    ["purpose"],
+)
+TRIGGER_SECONDS = Histogram(
+    "purser_worker_trigger_seconds",
+    "From hearing the quote to the committed trigger; limit orders looked at again left out.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
 QUOTES = Counter("purser_worker_quotes", "Prices given: from the local copy or asked for.", ["how"])

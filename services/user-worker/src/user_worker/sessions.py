@@ -12,7 +12,7 @@ import msgspec
 from chassis.redis import Redis
 from kernel.names import session_key
 from user_worker.domain.orders import Side
-from user_worker.domain.sessions import AwaitingAmount, AwaitingSymbol, Session
+from user_worker.domain.sessions import AwaitingAmount, AwaitingSymbol, AwaitingWords, Session
 from user_worker.redis_calls import answering
 
 STORED_BYTES_MAX = 1024
@@ -22,10 +22,12 @@ STORED_BYTES_MAX = 1024
 class _Stored(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a state is kept."""
 
-    waits_for: Literal["amount", "symbol"]
-    side: Side
+    waits_for: Literal["amount", "symbol", "words"]
+    side: Side | None = None
     symbol: str = ""
     amount: str = ""
+    command: str = ""
+    words: str = ""
     answered_by: UUID | None = None
     version: Literal[1] = 1
 
@@ -62,6 +64,8 @@ def _stored_of(session: Session) -> bytes:
             stored = _Stored("amount", side, symbol=symbol, answered_by=answered_by)
         case AwaitingSymbol(side, amount, answered_by):
             stored = _Stored("symbol", side, amount=amount, answered_by=answered_by)
+        case AwaitingWords(command, words, answered_by):
+            stored = _Stored("words", command=command, words=words, answered_by=answered_by)
     return msgspec.json.encode(stored)
 
 
@@ -71,6 +75,10 @@ def _session_of(stored: bytes) -> Session | None:
     try:
         kept = msgspec.json.decode(stored, type=_Stored)
     except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if kept.waits_for == "words":
+        return AwaitingWords(kept.command, kept.words, kept.answered_by)
+    if kept.side is None:
         return None
     if kept.waits_for == "amount":
         return AwaitingAmount(kept.side, kept.symbol, kept.answered_by)

@@ -205,6 +205,40 @@ class TradingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long the list of what is traded is remembered; it changes with a deployment only."""
 
 
+class WatchingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How prices are waited for."""
+
+    user_resting_orders_max: Count = 50
+    """Orders of one user that wait for a price: more than anybody looks through, and with fifty
+    users and forty shards 100,000 in a worker."""
+
+    user_alerts_max: Count = 50
+    """The same of alerts."""
+
+    look_again_seconds: Seconds = 1.0
+    """Between two looks at an order whose price is met and that cannot trigger yet."""
+
+    watch_poll_seconds: Seconds = 0.25
+    """How long a shard just claimed goes unnoticed, and a candidate whose time has come: looking
+    costs no I/O."""
+
+    trigger_batch_max: Count = 100
+    """What one transaction triggers or expires: some 20 ms of it."""
+
+    trigger_shards_at_once_max: Count = 4
+    """Those transactions at the same moment; jobs use the same connections."""
+
+    limit_previews_at_once_max: Count = 16
+    """Questions to the venue about limit orders at the same moment in this process."""
+
+    watch_page_rows: Count = 1000
+    """What one read brings when a shard's watches are read."""
+
+    expiry_poll_seconds: Seconds = 5.0
+    """How long after its time an order that waited in vain may be told of. The trigger itself asks
+    the clock: none is too late."""
+
+
 class ConversationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How users are talked with."""
 
@@ -267,6 +301,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reading: ReadingSettings = ReadingSettings()
     work: WorkSettings = WorkSettings()
     trading: TradingSettings = TradingSettings()
+    watching: WatchingSettings = WatchingSettings()
     conversation: ConversationSettings = ConversationSettings()
     addresses: AddressSettings
     postgres: PostgresSettings

@@ -18,6 +18,7 @@ from user_worker.domain.market import Candles, Quote
 from user_worker.domain.notes import Note, UnknownNote
 from user_worker.domain.orders import Draft, Order, Refusal, Side, Wish
 from user_worker.domain.replies import Reply
+from user_worker.domain.resting import Condition
 from user_worker.domain.sizing import Asset, Preview, Question, Terms
 from user_worker.ports import Balance
 
@@ -30,6 +31,8 @@ class Offer:
     terms: Terms
     slippage_basis_points: int
     is_simulated: bool
+    condition: Condition | None = None
+    """What it is to wait for once it is confirmed; None for an order at once."""
 
 
 class Drafts(Protocol):
@@ -82,8 +85,8 @@ class Orders(Protocol):
         """Turn an open draft into an order, or find the order it became.
 
         The draft when it was cancelled or has expired, which is then recorded. None without such a
-        draft. Beyond the limits of what may be under way, and while the user's trading is frozen,
-        the order ends at once, REJECTED.
+        draft, or when it is one that waits for a price. Beyond the limits of what may be under way,
+        and while the user's trading is frozen, the order ends at once, REJECTED.
         """
 
     async def record(

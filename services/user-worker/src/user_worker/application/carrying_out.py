@@ -149,6 +149,12 @@ class CarryingOut:
         """Give the claims of the shards whose orders may be started."""
         return [claim for claim, shard in self._shards.items() if not shard.draining.is_set()]
 
+    def lost(self, claim: Claim) -> None:
+        """Take notice that a store knows a newer claim."""
+        shard = self._shards.get(claim)
+        if shard is not None:
+            shard.when_lost()
+
     def has(self, claim: Claim, order_id: UUID) -> bool:
         """Say whether an order is being carried out under a claim."""
         shard = self._shards.get(claim)
@@ -192,7 +198,7 @@ class CarryingOut:
             return await self._carry_out(claim, shard, seen, hindered)
         except ClaimLost:
             if self._shards.get(claim) is shard:
-                shard.when_lost()
+                self.lost(claim)
             raise
 
     async def _carry_out(

@@ -61,6 +61,7 @@ class LocalPricing:
         self._copies: dict[str, StatedQuote] = {}
         self._answered_at: dict[str, float] = {}
         self._asking = SingleFlight[None]()
+        self._listeners: list[Callable[[Sequence[StatedQuote]], None]] = []
         self._instruments: Mapping[str, Instrument] = MappingProxyType({})
         self._instruments_until = float("-inf")
 
@@ -86,6 +87,14 @@ class LocalPricing:
             except Exception:  # noqa: BLE001 (a copy that is not kept costs calls, never a worker)
                 _log.exception("quotes_not_watched")
             await asyncio.sleep(next(pauses))
+
+    def listen(self, listener: Callable[[Sequence[StatedQuote]], None]) -> None:
+        """Tell of each newer quote, at once."""
+        self._listeners.append(listener)
+
+    def latest(self, symbol: str) -> StatedQuote | None:
+        """Give the copy, however old."""
+        return self._copies.get(symbol)
 
     async def instruments(self) -> Mapping[str, Instrument]:
         """Read what is traded, by symbol; remembered for a while."""
@@ -132,11 +141,15 @@ class LocalPricing:
             self._answered_at[symbol] = self._now()
 
     def _take(self, quotes: Sequence[StatedQuote]) -> None:
+        newer = []
         for quote in quotes:
             copy = self._copies.get(quote.symbol)
             # The stream and an answer may overtake one another.
             if copy is None or quote.stated_at >= copy.stated_at:
                 self._copies[quote.symbol] = quote
+                newer.append(quote)
+        for listener in self._listeners:
+            listener(newer)
 
     async def _learn_instruments(self) -> None:
         listed, decimals = await self._source.listed(), await self._assets.decimals()

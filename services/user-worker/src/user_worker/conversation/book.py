@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from kernel.sharding import Claim
 from user_worker.conversation import (
+    alerts,
     anything_else,
     buying,
     cancelling,
@@ -22,10 +23,14 @@ from user_worker.conversation import (
     history,
     language,
     manual,
+    open_orders,
     panic,
     portfolio,
     profit,
     receipt,
+    resting,
+    resting_offer,
+    resting_pages,
     settings,
     start,
     typed,
@@ -43,6 +48,11 @@ COMMANDS: Mapping[str, CommandHandler] = MappingProxyType(
         "price": card.answer,
         "buy": buying.answer_buy,
         "sell": buying.answer_sell,
+        "limit": resting.answer_limit,
+        "stop": resting.answer_stop,
+        "tp": resting.answer_take_profit,
+        "alerts": alerts.answer,
+        "orders": open_orders.answer,
         "portfolio": portfolio.answer,
         "profit": profit.answer,
         "history": history.answer,
@@ -58,7 +68,9 @@ COMMANDS: Mapping[str, CommandHandler] = MappingProxyType(
         "help": manual.answer,
     }
 )
-SAID_BY_BUTTONS = frozenset({"start", "portfolio", "profit", "history", "dca", "copy", "help"})
+SAID_BY_BUTTONS = frozenset(
+    {"start", "portfolio", "profit", "history", "orders", "dca", "copy", "help"}
+)
 """Commands that a `do:` button may say: none of them trades or erases anything."""
 
 
@@ -80,6 +92,14 @@ PRESSES: Mapping[str, PressHandler] = MappingProxyType(
         confirming.CONFIRM: confirming.pressed_confirm,
         confirming.CANCEL: confirming.pressed_cancel,
         confirming.AGAIN: confirming.pressed_again,
+        "limit": resting.pressed_words,
+        "stop": resting.pressed_words,
+        "tp": resting.pressed_words,
+        resting_pages.REST: resting_offer.pressed_rest,
+        resting_pages.UNREST: resting_offer.pressed_unrest,
+        alerts.COMMAND: alerts.pressed_words,
+        alerts.REMOVE: alerts.pressed_remove,
+        open_orders.KIND: open_orders.pressed,
         receipt.KIND: receipt.pressed,
         portfolio.KIND: portfolio.pressed,
         history.KIND: history.pressed,
@@ -96,6 +116,9 @@ PRESSES: Mapping[str, PressHandler] = MappingProxyType(
 PROVEN_PRESSES = frozenset(
     {
         confirming.CONFIRM,
+        resting_pages.REST,
+        resting_pages.UNREST,
+        alerts.REMOVE,
         forgetting.KIND,
         settings.KIND,
         panic.KIND,
@@ -103,7 +126,7 @@ PROVEN_PRESSES = frozenset(
         copying.KIND,
     }
 )
-"""The kinds of buttons that move money, bound what an order may cost, or erase."""
+"""The kinds of buttons that move money or stop it, bound what an order may cost, or erase."""
 PROVEN_COMMANDS = frozenset({"panic", "copy"})
 """Commands that may do such a thing at once."""
 FIRST_SEQ = 1
@@ -172,6 +195,10 @@ class Conversation:
                 draft_id = confirming.draft_of(data)
                 if draft_id is not None:
                     await self._services.trading.tell_of(claim, job.user_id, draft_id)
+            case Press(data) if data.partition(":")[0] == resting_pages.REST:
+                order_id = resting_offer.order_of(data)
+                if order_id is not None:
+                    await self._services.resting.tell_of(claim, job.user_id, order_id)
             case _:
                 return
 

@@ -147,4 +147,9 @@ def _keyboard(context: Context, symbol: str, *, can_trade: bool) -> Keyboard:
         Button(texts.plain("button-chart"), f"chart:{symbol}:1d"),
         Button(texts.plain("button-refresh"), f"{KIND}:{symbol}"),
     )
-    return (trading, looking) if can_trade else (looking,)
+    waiting = (
+        Button(texts.plain("button-limit"), f"limit:{symbol}"),
+        Button(texts.plain("button-stop"), f"stop:{symbol}"),
+        Button(texts.plain("button-alert"), f"alerts:{symbol}"),
+    )
+    return (trading, waiting, looking) if can_trade else (looking,)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from kernel.identifiers import MalformedIdentifier, parse_uuid
 from kernel.money import exact
-from user_worker.conversation import anything_else, choosing, receipt, refusals
+from user_worker.conversation import anything_else, choosing, receipt, refusals, resting_offer
 from user_worker.conversation.context import Context
 from user_worker.conversation.page import Page, answer_to, change
 from user_worker.conversation.settings import slippage_of, slippage_said
@@ -87,13 +87,18 @@ async def pressed_cancel(context: Context, press: Press) -> list[Reply]:
 
 
 async def pressed_again(context: Context, press: Press) -> list[Reply]:
-    """Offer the same anew, at the price of now."""
+    """Offer the same anew, at the price of now, or once more at the price it waited for."""
     draft_id = draft_of(press.data)
     draft = None
     if draft_id is not None:
         draft = await context.services.trading.draft(context.job.user_id, draft_id)
     if draft is None:
         return await anything_else.stale_press(context, press)
+    waited = await context.services.resting.read(context.job.user_id, draft.draft_id)
+    if waited is not None:
+        return change(
+            context, press, await resting_offer.offer(context, draft.wish, waited.condition)
+        )
     return change(context, press, await offer(context, draft.wish))
 
 

@@ -27,6 +27,7 @@ from user_worker.ports import (
     Trading,
     Wallet,
 )
+from user_worker.resting_ports import Resting
 from user_worker.rule_ports import Copies, Freezes, Plans, Resolver, Shares
 
 A = TypeVar("A")
@@ -47,6 +48,7 @@ class Services:
     wallet: Wallet
     ledger: Ledger
     trading: Trading
+    resting: Resting
     sessions: Sessions
     gateway: Gateway
     pictures: Pictures

@@ -8,6 +8,7 @@ from user_worker.domain.replies import Reply
 KIND = "help"
 GROUPS = {
     "trade": ("price", "chart", "buy", "sell", "dca", "copy", "cancel", "panic"),
+    "wait": ("limit", "stop", "tp", "alerts", "orders"),
     "account": ("portfolio", "profit", "history", "receipt"),
     "you": ("start", "settings", "language", "forget", "help"),
 }

@@ -14,6 +14,7 @@ from user_worker.domain.notes import (
     PlanFinished,
     PlanPaused,
     RestingExpired,
+    RestingPlaced,
     RunSkipped,
     UnknownNote,
 )
@@ -64,7 +65,7 @@ def _said(texts: Texts, note: Note) -> tuple[str, Button]:
             return text, _price_button(texts, note.symbol)
         case RestingExpired():
             text = texts.html(
-                "resting-expired",
+                "resting-ran-out",
                 what=texts.plain(f"resting-{note.resting}-{note.side}"),
                 symbol=note.symbol,
                 price=texts.price(note.trigger_price),
@@ -72,6 +73,14 @@ def _said(texts: Texts, note: Note) -> tuple[str, Button]:
                 receipt=note.receipt,
             )
             return text, _price_button(texts, note.symbol)
+        case RestingPlaced():
+            text = texts.html(
+                "resting-placed-note",
+                what=texts.plain(f"resting-{note.resting}-{note.side}"),
+                symbol=note.symbol,
+                receipt=note.receipt,
+            )
+            return text, Button(texts.plain("button-orders"), "do:orders")
         case (
             RunSkipped()
             | PlanPaused()

@@ -8,7 +8,7 @@ which belongs to no job, is written with the same words.
 from decimal import Decimal
 
 from kernel.money import FRACTION_DIGITS_MAX, divide_down, exact
-from user_worker.conversation import anything_else, refusals
+from user_worker.conversation import anything_else, refusals, resting_pages
 from user_worker.conversation.context import Context
 from user_worker.conversation.page import Page, change, rows_of, send
 from user_worker.conversation.texts import Texts, visible
@@ -23,6 +23,7 @@ from user_worker.domain.orders import (
     read_receipt,
 )
 from user_worker.domain.replies import Button, Keyboard, Reply
+from user_worker.domain.resting import RestingState
 
 KIND = "receipt"
 LISTED_MAX = 8
@@ -52,9 +53,12 @@ async def found(context: Context, typed: str) -> Page:
     if receipt_id is None:
         return Page(KIND, context.texts.html("receipt-malformed", typed=visible(typed) or "?"))
     order = await context.services.trading.order(context.job.user_id, receipt_id)
-    if order is None:
+    if order is not None:
+        return page(context.texts, order)
+    resting = await context.services.resting.of_receipt(context.job.user_id, receipt_id)
+    if resting is None or resting.state is RestingState.OFFERED:
         return Page(KIND, context.texts.html("receipt-unknown", receipt=receipt_id))
-    return page(context.texts, order)
+    return resting_pages.page(context.texts, resting)
 
 
 def page(texts: Texts, order: Order) -> Page:

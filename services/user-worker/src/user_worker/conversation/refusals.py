@@ -19,6 +19,9 @@ _ANOTHER_SIZE = frozenset(
     }
 )
 """Reasons another amount would mend."""
+_COUNTS = frozenset({Refused.TOO_MANY_RESTING, Refused.TOO_MANY_ALERTS})
+_PRICES = frozenset({Refused.ALREADY_PAST, Refused.OUT_OF_REACH})
+"""Reasons whose bound is the present price."""
 
 
 def sentence(texts: Texts, refusal: Refusal) -> str:
@@ -26,8 +29,11 @@ def sentence(texts: Texts, refusal: Refusal) -> str:
     name = f"refused-{refusal.reason.value}"
     if refusal.reason is Refused.NOTHING_TO_SPEND and refusal.symbol:
         return texts.html(f"{name}-of", symbol=refusal.symbol)
-    if refusal.bound is None or refusal.reason not in _ANOTHER_SIZE:
+    if refusal.bound is None or refusal.reason not in _ANOTHER_SIZE | _COUNTS | _PRICES:
         return texts.html(name)
+    if refusal.reason in _PRICES:
+        price = f"{texts.price(refusal.bound)} {refusal.symbol}"
+        return texts.html(f"{name}-bound", bound=price)
     if refusal.reason is Refused.TOO_PRECISE:
         digits = texts.amount(refusal.bound)
         return texts.html(f"{name}-bound", digits=digits, symbol=refusal.symbol)

@@ -2,20 +2,21 @@
 
 $100            after "how much?"          the offer
 btc             after "which?"             how much?
+60000           after "at which price?"    the offer, or the alert
 buy btc $100    at any time                as /buy BTC $100
 BTC             at any time                the card
 7K3M-9Q2X       at any time                the receipt
 $100            when nothing was asked     please start again
 """
 
-from user_worker.conversation import buying, card, choosing, dialogue, receipt
+from user_worker.conversation import alerts, buying, card, choosing, dialogue, receipt, resting
 from user_worker.conversation.context import Context
 from user_worker.conversation.page import Page, send
 from user_worker.domain.amounts import Problem, Unreadable, read_size
 from user_worker.domain.jobs import Text
 from user_worker.domain.orders import RECEIPT_CHARACTERS, Side, read_receipt
 from user_worker.domain.replies import Reply
-from user_worker.domain.sessions import AwaitingAmount, AwaitingSymbol
+from user_worker.domain.sessions import AwaitingAmount, AwaitingSymbol, AwaitingWords
 from user_worker.domain.symbols import TYPED_CHARACTERS_MAX, Found, NotFound, find_symbol
 from user_worker.errors import DependencyDown
 
@@ -44,6 +45,10 @@ async def answer(context: Context, text: Text) -> list[Reply]:
             return send(context, await buying.answer_amount(context, session, typed))
         case AwaitingSymbol() as session:
             return send(context, await buying.answer_symbol(context, session, typed))
+        case AwaitingWords(alerts.COMMAND) as session:
+            return send(context, await alerts.answer_words(context, session, typed))
+        case AwaitingWords() as session:
+            return send(context, await resting.answer_words(context, session, typed))
         case None:
             return send(context, await _unasked(context, typed))
 

@@ -47,6 +47,15 @@ class RestingExpired(msgspec.Struct, frozen=True, tag_field="kind", tag="resting
     receipt: str
 
 
+class RestingPlaced(msgspec.Struct, frozen=True, tag_field="kind", tag="resting-placed"):
+    """An order waits for its price, told since the job that confirmed it said otherwise."""
+
+    resting: Literal["limit", "stop", "take-profit"]
+    side: Literal["buy", "sell"]
+    symbol: str
+    receipt: str
+
+
 class RunSkipped(msgspec.Struct, frozen=True, tag_field="kind", tag="run-skipped"):
     """A run of a plan ordered nothing."""
 
@@ -100,6 +109,7 @@ Note = (
     AlertReached
     | AlertExpired
     | RestingExpired
+    | RestingPlaced
     | RunSkipped
     | PlanPaused
     | PlanFinished

@@ -34,4 +34,14 @@ class AwaitingSymbol:
     answered_by: UUID | None = None
 
 
-Session = AwaitingAmount | AwaitingSymbol
+@dataclass(frozen=True, slots=True)
+class AwaitingWords:
+    """The next typed line goes on with the words of a command: `/limit buy BTC` and "$100"."""
+
+    command: str
+    words: str
+    """What was said before, as one would type it."""
+    answered_by: UUID | None = None
+
+
+Session = AwaitingAmount | AwaitingSymbol | AwaitingWords

@@ -15,10 +15,13 @@ from user_worker.postgres.orders import OrderLimits, PostgresOrders
 from user_worker.postgres.placement import PostgresPlacement, listen
 from user_worker.postgres.plans import PostgresPlans
 from user_worker.postgres.preferences import PostgresPreferences
+from user_worker.postgres.resting import PostgresAlerts, PostgresResting
 from user_worker.postgres.shares import PostgresShares
+from user_worker.postgres.waiting import PostgresWaiting
 
 __all__ = [
     "OrderLimits",
+    "PostgresAlerts",
     "PostgresAttempts",
     "PostgresCopies",
     "PostgresDrafts",
@@ -28,6 +31,8 @@ __all__ = [
     "PostgresPlacement",
     "PostgresPlans",
     "PostgresPreferences",
+    "PostgresResting",
     "PostgresShares",
+    "PostgresWaiting",
     "listen",
 ]

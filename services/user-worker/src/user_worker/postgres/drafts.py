@@ -1,4 +1,6 @@
-"""Drafts. A draft is one job's; what was confirmed stays, the rest goes after a day."""
+"""Drafts, with what they are to wait for. A draft is one job's; what was confirmed stays, the rest
+goes after a day.
+"""
 
 from uuid import UUID
 
@@ -8,6 +10,7 @@ from chassis.postgres import Connection, Pool, fence
 from kernel.identifiers import new_uuid7
 from kernel.sharding import Claim
 from user_worker.domain.orders import Draft, DraftState, Refusal, Refused, Rule, receipt_of
+from user_worker.domain.resting import Condition
 from user_worker.postgres.answering import answering
 from user_worker.postgres.freezes import is_frozen
 from user_worker.postgres.trading_rows import SELECT_DRAFT, draft_of, size_kind
@@ -34,6 +37,13 @@ UPDATE worker.drafts SET state = 'cancelled' WHERE draft_id IN (
 _FORGET_OLD = """
 DELETE FROM worker.drafts WHERE user_id = $1 AND pool = $2 AND shard = $3
     AND state <> 'confirmed' AND made_at < clock_timestamp() - interval '1 day'
+"""
+_REST = """
+INSERT INTO worker.resting_orders (order_id, user_id, pool, shard, kind, symbol, direction,
+    trigger_price, lasts_seconds)
+SELECT draft_id, user_id, pool, shard, $3, symbol, $4, $5, $6
+FROM worker.drafts WHERE job_id = $1 AND user_id = $2
+ON CONFLICT (order_id) DO NOTHING
 """
 _OF_JOB = f"{SELECT_DRAFT} WHERE d.job_id = $1 AND d.user_id = $2"
 _READ = f"{SELECT_DRAFT} WHERE d.draft_id = $1 AND d.user_id = $2"
@@ -107,6 +117,8 @@ class PostgresDrafts:
             mine = (user_id, claim.pool, claim.shard)
             await connection.execute(_FORGET_OLD, *mine)
             await insert_draft(connection, claim, job_id, user_id, offer, self._lifetime_seconds)
+            if offer.condition is not None:
+                await _rest(connection, job_id, user_id, offer.condition)
             await connection.execute(_MAKE_ROOM, *mine, self._user_open_max)
             row = await connection.fetchrow(_OF_JOB, job_id, user_id)
         if row is None:
@@ -141,3 +153,11 @@ async def insert_draft(
         *(state.value, rule, rule_id),
     )
     return draft_id
+
+
+async def _rest(connection: Connection, job_id: UUID, user_id: UUID, condition: Condition) -> None:
+    await connection.execute(
+        _REST,
+        *(job_id, user_id, condition.kind.value, condition.direction.value),
+        *(condition.price, condition.lasts_seconds),
+    )

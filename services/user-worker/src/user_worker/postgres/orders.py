@@ -18,7 +18,9 @@ from user_worker.trading_ports import Seen, Underway
 _LOOK = f"{SELECT_ORDER} WHERE o.order_id = $1"
 
 _TAKE_DRAFT = f"""
-{SELECT_DRAFT} WHERE d.draft_id = $1 AND d.user_id = $2 AND d.pool = $3 AND d.shard = $4 FOR UPDATE
+{SELECT_DRAFT} WHERE d.draft_id = $1 AND d.user_id = $2 AND d.pool = $3 AND d.shard = $4
+    AND NOT EXISTS (SELECT FROM worker.resting_orders r WHERE r.order_id = d.draft_id)
+FOR UPDATE OF d
 """
 _UNDER_WAY_COUNTS = """
 SELECT count(*) AS shard, count(*) FILTER (WHERE user_id = $3) AS user FROM (

@@ -56,8 +56,8 @@ class PostgresPreferences:
         await self._keep(claim, user_id, None, basis_points)
 
     async def forget(self, claim: Claim, user_id: UUID) -> None:
-        """Erase the user's choices and the drafts that became no order, and end what orders by
-        rule. Safe to repeat.
+        """Erase the user's choices, alerts and the drafts that became no order, cancel what waits
+        for a price, and end what orders by rule. Safe to repeat.
 
         Confirmed drafts are what receipts are made of: they stay, as the books do.
         """
@@ -66,6 +66,14 @@ class PostgresPreferences:
             await fence(connection, claim)
             await connection.execute(
                 "DELETE FROM worker.preferences WHERE user_id = $1 AND pool = $2 AND shard = $3",
+                *place,
+            )
+            await connection.execute(
+                "DELETE FROM worker.alerts WHERE user_id = $1 AND pool = $2 AND shard = $3", *place
+            )
+            await connection.execute(
+                "UPDATE worker.resting_orders SET state = 'cancelled', ended_at = clock_timestamp()"
+                " WHERE user_id = $1 AND pool = $2 AND shard = $3 AND state = 'waiting'",
                 *place,
             )
             await connection.execute(

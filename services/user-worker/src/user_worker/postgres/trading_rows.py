@@ -1,4 +1,4 @@
-"""How drafts and orders stand in rows, for the two adapters that read them."""
+"""How drafts and orders stand in rows, for the adapters that read them."""
 
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,13 @@ from user_worker.domain.orders import (
     Size,
     Units,
     Wish,
+)
+from user_worker.domain.resting import (
+    Condition,
+    Direction,
+    RestingKind,
+    RestingOrder,
+    RestingState,
 )
 from user_worker.trading_ports import Seen
 
@@ -39,6 +46,14 @@ SELECT {_DRAFT_COLUMNS}, o.state AS order_state, o.language, o.accepted_at, o.su
 FROM worker.orders o JOIN worker.drafts d ON d.draft_id = o.order_id
 """  # noqa: S608 (columns of ours)
 """The same about `o` and `d`; `seen_of` reads the rows."""
+
+SELECT_RESTING = f"""
+SELECT {_DRAFT_COLUMNS}, r.kind AS resting_kind, r.direction, r.trigger_price, r.lasts_seconds,
+    r.state AS resting_state, r.language, r.placed_at, r.expires_at AS resting_expires_at,
+    r.ended_at
+FROM worker.resting_orders r JOIN worker.drafts d ON d.draft_id = r.order_id
+"""  # noqa: S608 (columns of ours)
+"""The same about `r` and `d`; `resting_of` reads the rows."""
 
 _SIZES: dict[type[Size], str] = {Units: "units", Money: "money", Share: "share"}
 _SIZE_OF_KIND = {kind: size for size, kind in _SIZES.items()}
@@ -91,6 +106,23 @@ def seen_of(row: Any) -> Seen:
         is_frozen=row["is_frozen"],
     )
     return Seen(order, row["is_late"])
+
+
+def resting_of(row: Any) -> RestingOrder:
+    """Read a resting order from SELECT_RESTING's rows."""
+    return RestingOrder(
+        draft=draft_of(row),
+        condition=Condition(
+            kind=RestingKind(row["resting_kind"]),
+            direction=Direction(row["direction"]),
+            price=row["trigger_price"],
+            lasts_seconds=row["lasts_seconds"],
+        ),
+        state=RestingState(row["resting_state"]),
+        placed_at=row["placed_at"],
+        expires_at=row["resting_expires_at"],
+        ended_at=row["ended_at"],
+    )
 
 
 def _refused_of(reason: str) -> Refused:

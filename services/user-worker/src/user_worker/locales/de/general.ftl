@@ -20,12 +20,18 @@ start-next = Probier <code>/buy BTC $100</code>, oder schreib <code>BTC</code> f
 
 help-title = <b>Was du tun kannst</b>
 help-group-trade = <b>Handeln</b>
+help-group-wait = <b>Auf einen Kurs warten</b>
 help-group-account = <b>Sehen, wie es läuft</b>
 help-group-you = <b>Du und dieser Bot</b>
 help-start = /start – deine Wallet und dein Guthaben
 help-price = /price BTC – der Kurs und was er an einem Tag tat
 help-buy = /buy BTC $100 – kaufen; Beträge als 0,5, $100, 50%, alles
 help-sell = /sell BTC 50% – verkaufen
+help-limit = /limit kaufe BTC $100 bei 60000 – zu deinem Kurs handeln; gilt 10m, 1h, 24h, 7d, 30d
+help-stop = /stop BTC 50% 55000 – verkaufen, wenn der Kurs darauf fällt
+help-tp = /tp BTC alles 80000 – Gewinn mitnehmen: verkaufen, wenn der Kurs darauf steigt
+help-orders = /orders – was wartet und was unterwegs ist; dort abbrechen
+help-alerts = /alerts BTC 70000 – Bescheid bekommen, wenn ein Kurs erreicht ist
 help-portfolio = /portfolio – was du hast und was es wert ist
 help-profit = /profit – Gewinne, Verluste und wie gut du handelst
 help-history = /history – deine Geschäfte
@@ -56,13 +62,13 @@ settings-kept = Gemerkt.
 forget-ask =
     <b>Soll ich dich vergessen?</b>
 
-    Gelöscht werden: dein Name, die Texte dieses Gesprächs, die ich aufhebe, deine Einstellungen und deine offenen Angebote. Deine Sparpläne enden, du kopierst niemanden und niemand kopiert dich.
+    Gelöscht werden: dein Name, die Texte dieses Gesprächs, die ich aufhebe, deine Einstellungen, deine Alarme und deine offenen Angebote. Aufträge, die auf einen Kurs warten, werden abgebrochen. Deine Sparpläne enden, du kopierst niemanden und niemand kopiert dich.
 
     Erhalten bleiben: die Bücher mit Guthaben, Geschäften und Quittungen, deine Wallet und die Nummer, unter der Telegram dich kennt, denn zu ihr gehören sie. Bücher, denen Einträge fehlen, gingen nicht mehr auf. Was in diesem Chat steht, kannst nur du löschen.
 button-forget = Vergiss mich
 button-keep = Alles behalten
 forget-kept = Nichts wurde gelöscht.
-forget-done = Erledigt. Dein Name, die Texte, deine Einstellungen und offenen Angebote sind gelöscht. Bücher, Quittungen und Wallet bleiben wie gesagt; /start bringt dich zu ihnen zurück.
+forget-done = Erledigt. Dein Name, die Texte, deine Einstellungen, Alarme und offenen Angebote sind gelöscht, und kein Auftrag wartet mehr auf einen Kurs. Bücher, Quittungen und Wallet bleiben wie gesagt; /start bringt dich zu ihnen zurück.
 
 ### Knöpfe vieler Nachrichten
 

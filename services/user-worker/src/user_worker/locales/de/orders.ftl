@@ -62,6 +62,14 @@ refused-not-taken = Der Markt hat den Auftrag nicht angenommen.
 refused-too-late = Der Auftrag kam nicht rechtzeitig an den Markt.
 refused-limit-exceeded = Das überschreitet eine Grenze deines Kontos.
 refused-limit-exceeded-bound = Das überschreitet eine Grenze deines Kontos: { $bound }.
+refused-too-many-resting = Es warten schon so viele deiner Aufträge auf einen Kurs, wie dürfen.
+refused-too-many-resting-bound = Höchstens { $bound } deiner Aufträge dürfen auf einen Kurs warten. Brich erst einen ab.
+refused-too-many-alerts = Es warten schon so viele deiner Alarme, wie dürfen.
+refused-too-many-alerts-bound = Höchstens { $bound } deiner Alarme dürfen warten. Lösch erst einen.
+refused-already-past = Dieser Kurs ist schon erreicht.
+refused-already-past-bound = Dieser Kurs ist schon erreicht, bei { $bound }: Es würde sofort ein Auftrag. Dafür gibt es /buy und /sell.
+refused-out-of-reach = Dieser Kurs ist zu weit weg vom jetzigen.
+refused-out-of-reach-bound = Dieser Kurs ist zu weit weg vom jetzigen, { $bound }. Vertippt?
 
 ### Die Quittung
 

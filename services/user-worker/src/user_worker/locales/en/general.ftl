@@ -20,12 +20,18 @@ start-next = Try <code>/buy BTC $100</code>, or write <code>BTC</code> for its p
 
 help-title = <b>What you can do</b>
 help-group-trade = <b>Trade</b>
+help-group-wait = <b>Wait for a price</b>
 help-group-account = <b>See how it goes</b>
 help-group-you = <b>You and this bot</b>
 help-start = /start – your wallet and your balance
 help-price = /price BTC – the price, and what it did in a day
 help-buy = /buy BTC $100 – buy; amounts as 0.5, $100, 50%, all
 help-sell = /sell BTC 50% – sell
+help-limit = /limit buy BTC $100 at 60000 – buy or sell at your price; ends as 10m, 1h, 24h, 7d, 30d
+help-stop = /stop BTC 50% 55000 – sell when the price falls to it
+help-tp = /tp BTC all 80000 – take profit: sell when the price rises to it
+help-orders = /orders – what waits and what is under way; cancel it there
+help-alerts = /alerts BTC 70000 – be told when a price is met
 help-portfolio = /portfolio – what you have and what it is worth
 help-profit = /profit – gains, losses and how well you trade
 help-history = /history – your trades
@@ -56,13 +62,13 @@ settings-kept = Kept.
 forget-ask =
     <b>Shall I forget you?</b>
 
-    Erased: your name, the texts of this conversation that I keep, your settings and your open offers. Your plans end, you copy nobody and nobody copies you.
+    Erased: your name, the texts of this conversation that I keep, your settings, your alerts and your open offers. Orders that wait for a price are cancelled. Your plans end, you copy nobody and nobody copies you.
 
     Kept: the books with your balance, trades and receipts, your wallet, and the number Telegram knows you by, which they belong to. Books that lose entries would not add up any more. What stands in this chat only you can delete.
 button-forget = Forget me
 button-keep = Keep everything
 forget-kept = Nothing was erased.
-forget-done = Done. Your name, texts, settings and open offers are erased. Books, receipts and wallet are kept as I said; /start brings you back to them.
+forget-done = Done. Your name, texts, settings, alerts and open offers are erased, and no order waits for a price any more. Books, receipts and wallet are kept as I said; /start brings you back to them.
 
 ### Buttons of many messages
 

@@ -62,6 +62,14 @@ refused-not-taken = The market did not take the order.
 refused-too-late = The order could not reach the market in time.
 refused-limit-exceeded = That passes a limit of your account.
 refused-limit-exceeded-bound = That passes a limit of your account: { $bound }.
+refused-too-many-resting = As many of your orders wait for a price as may.
+refused-too-many-resting-bound = At most { $bound } of your orders may wait for a price. Cancel one first.
+refused-too-many-alerts = As many of your alerts wait as may.
+refused-too-many-alerts-bound = At most { $bound } of your alerts may wait. Remove one first.
+refused-already-past = That price is met already.
+refused-already-past-bound = That price is met already, at { $bound }: it would be an order at once. For that there are /buy and /sell.
+refused-out-of-reach = That price is too far from the present one.
+refused-out-of-reach-bound = That price is too far from the present one, { $bound }. A slip of the hand?
 
 ### The receipt
 

@@ -1,0 +1,469 @@
+"""The watch over prices: judged as they are heard, tried until the database has said what is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from tests.unit.user_worker.fakes import CLAIM, draft_of, order_of, until
+from tests.unit.user_worker.fakes_trading import market_of
+
+from kernel.sharding import Claim
+from user_worker.application.carrying_out import CarryingOut, CarryingPace
+from user_worker.application.recurring import Rhythm
+from user_worker.application.watching import Watcher, WatchingPace
+from user_worker.domain.orders import (
+    Draft,
+    DraftState,
+    Order,
+    OrderState,
+    Side,
+    Units,
+    Wish,
+)
+from user_worker.domain.pauses import Pauses
+from user_worker.domain.resting import Condition, Direction, RestingKind, RestingOrder, RestingState
+from user_worker.domain.triggers import Purpose, Watch
+from user_worker.errors import ClaimLost, DependencyDown
+from user_worker.resting_ports import Reached
+from user_worker.trading_ports import Seen, StatedQuote
+
+SOON = Pauses(0.001, 0.002)
+RHYTHM = Rhythm(0.005, SOON, SOON)
+PACE = WatchingPace(
+    stale_quote_seconds=10.0,
+    look_again_seconds=0.01,
+    batch_max=100,
+    previews_at_once_max=4,
+    shards_at_once_max=2,
+    page_rows=2,
+    looking=RHYTHM,
+    expiring=RHYTHM,
+)
+
+
+def quote_at(price: int, *, age: float = 0.0, symbol: str = "BTC") -> StatedQuote:
+    """A quote; the present is 1000."""
+    return StatedQuote(symbol, Decimal(price), "USDT", is_simulated=True, stated_at=1000.0 - age)
+
+
+@dataclass
+class MemoryFeed:
+    """Tells of quotes."""
+
+    listeners: list[Callable[[Sequence[StatedQuote]], None]] = field(default_factory=list)
+    quotes: dict[str, StatedQuote] = field(default_factory=dict)
+
+    def listen(self, listener: Callable[[Sequence[StatedQuote]], None]) -> None:
+        """Tell of each newer quote."""
+        self.listeners.append(listener)
+
+    def latest(self, symbol: str) -> StatedQuote | None:
+        """Give the newest."""
+        return self.quotes.get(symbol)
+
+    def say(self, quote: StatedQuote) -> None:
+        """Let the price change."""
+        self.quotes[quote.symbol] = quote
+        for listener in self.listeners:
+            listener([quote])
+
+
+@dataclass
+class MemoryWaiting:
+    """What waits, and what became of it."""
+
+    rows: dict[UUID, Watch] = field(default_factory=dict)
+    orders: dict[UUID, Order] = field(default_factory=dict)
+    drafts: dict[UUID, Draft] = field(default_factory=dict)
+    reached: list[Reached] = field(default_factory=list)
+    past: list[UUID] = field(default_factory=list)
+    room: int = 1000
+    failures: list[Exception] = field(default_factory=list)
+    """Each comes after the effect: an answer that is lost."""
+    batches: list[int] = field(default_factory=list)
+    pages: int = 0
+    gate: asyncio.Event | None = None
+
+    async def page(
+        self, claim: Claim, after: UUID | None, count_max: int
+    ) -> tuple[Sequence[Watch], UUID | None]:
+        """Read a page."""
+        self.pages += 1
+        self._fail()
+        ids = sorted(one for one in self.rows if after is None or one > after)[:count_max]
+        watches = [self.rows[one] for one in ids]
+        if self.gate is not None:
+            await self.gate.wait()
+        return watches, ids[-1] if len(ids) == count_max else None
+
+    async def resting(self, order_ids: Sequence[UUID]) -> Sequence[RestingOrder]:
+        """Read resting orders."""
+        condition = Condition(RestingKind.LIMIT, Direction.AT_OR_BELOW, Decimal(1), 60)
+        return [
+            RestingOrder(self.drafts[one], condition, RestingState.WAITING)
+            for one in order_ids
+            if one in self.drafts
+        ]
+
+    async def trigger(self, claim: Claim, order_ids: Sequence[UUID]) -> Mapping[UUID, Seen | None]:
+        """Turn what waits into orders."""
+        self.batches.append(len(order_ids))
+        found: dict[UUID, Seen | None] = {}
+        for order_id in order_ids:
+            if order_id in self.rows:
+                found[order_id] = None
+                if self.room > 0:
+                    self.room -= 1
+                    del self.rows[order_id]
+                    self.orders[order_id] = _order_of(order_id)
+            if order_id in self.orders:
+                found[order_id] = Seen(self.orders[order_id], is_late=False)
+        self._fail()
+        return found
+
+    async def reach(self, claim: Claim, reached: Sequence[Reached]) -> None:
+        """End alerts."""
+        for one in reached:
+            if self.rows.pop(one.alert_id, None) is not None:
+                self.reached.append(one)
+        self._fail()
+
+    async def expired(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """Say where something has waited in vain."""
+        return claims if self.past else []
+
+    async def expire(self, claim: Claim, count_max: int) -> Sequence[UUID]:
+        """End it."""
+        ended, self.past = self.past, []
+        for order_id in ended:
+            self.rows.pop(order_id, None)
+        self._fail()
+        return ended
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+def _order_of(order_id: UUID) -> Order:
+    draft = replace(draft_of(Wish(Side.SELL, "BTC", Units(Decimal(1)))), draft_id=order_id)
+    return order_of(draft, OrderState.ACCEPTED)
+
+
+class House:
+    """A watcher wired as in main, on memory."""
+
+    def __init__(self, pace: WatchingPace = PACE) -> None:
+        self.market = market_of(())
+        self.waiting, self.feed = MemoryWaiting(), MemoryFeed()
+        self.lost: list[Claim] = []
+        self.carrying_out = CarryingOut(
+            self.market.orders, self.market.books, self.market.venue, CarryingPace(4, SOON, SOON)
+        )
+        self.carrying_out.begin(CLAIM, lambda: self.lost.append(CLAIM))
+        self.watcher = Watcher(
+            self.waiting, self.feed, self.market.venue, self.carrying_out, pace, lambda: 1000.0
+        )
+
+    def place(
+        self,
+        price: int,
+        purpose: Purpose = Purpose.MARKET,
+        direction: Direction = Direction.AT_OR_BELOW,
+        *,
+        is_told: bool = False,
+    ) -> UUID:
+        """Let something wait in the database; `is_told`: and tell the watcher."""
+        watch = Watch(uuid4(), purpose, "BTC", direction, Decimal(price))
+        self.waiting.rows[watch.watch_id] = watch
+        if purpose is Purpose.LIMIT:
+            # The venue of the tests executes at its price: 100 USDT for one.
+            draft = replace(
+                draft_of(Wish(Side.BUY, "BTC", Units(Decimal(1)))),
+                draft_id=watch.watch_id,
+                receive_min=Decimal(100) / price,
+                receive_max=None,
+                state=DraftState.CONFIRMED,
+            )
+            self.waiting.drafts[watch.watch_id] = draft
+        if is_told:
+            self.watcher.add(CLAIM, watch)
+        return watch.watch_id
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch."""
+        task = asyncio.create_task(self.watcher.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            await self.carrying_out.close()
+
+
+async def test_a_price_that_is_met_triggers_what_waits_for_it_and_nothing_else() -> None:
+    """Each once, whatever is quoted afterwards."""
+    house = House()
+    near, far = house.place(100), house.place(50)
+    rising = house.place(200, direction=Direction.AT_OR_ABOVE)
+    async with house.running():
+        await until(lambda: house.waiting.pages >= 2)
+        house.feed.say(quote_at(101))
+        house.feed.say(quote_at(100))
+        house.feed.say(quote_at(99))
+        await until(lambda: house.waiting.orders)
+        await asyncio.sleep(0.03)
+
+    assert {near} == house.waiting.orders.keys()
+    assert {far, rising} == house.waiting.rows.keys()
+    assert [1] == house.waiting.batches
+
+
+async def test_a_price_that_was_met_and_left_again_counts() -> None:
+    """It is judged in the moment it is heard."""
+    house = House()
+    order_id = house.place(100)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        house.feed.say(quote_at(100))
+        house.feed.say(quote_at(500))
+        await until(lambda: order_id in house.waiting.orders)
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_a_stale_quote_triggers_nothing(is_heard: bool) -> None:
+    """Neither heard nor as the latest."""
+    house = House()
+    if not is_heard:
+        house.feed.say(quote_at(1, age=10.5))
+    house.place(100)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.02)
+        if is_heard:
+            house.feed.say(quote_at(1, age=10.5))
+        await asyncio.sleep(0.02)
+        assert {} == house.waiting.orders
+        house.feed.say(quote_at(1, age=9.5))
+        await until(lambda: house.waiting.orders)
+
+
+async def test_a_new_owner_judges_what_it_reads_by_the_latest_quote() -> None:
+    """All pages of it."""
+    house = House()
+    ids = {house.place(100) for _ in range(5)}
+    house.feed.say(quote_at(99))
+    async with house.running():
+        await until(lambda: len(house.waiting.orders) == 5)
+    assert ids == house.waiting.orders.keys()
+    assert 3 == house.waiting.pages
+
+
+async def test_what_is_placed_while_its_shard_is_read_is_watched_once() -> None:
+    """And judged at once when its price is met already."""
+    house = House()
+    house.waiting.gate = asyncio.Event()
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        house.feed.say(quote_at(99))
+        order_id = house.place(100, is_told=True)
+        await until(lambda: order_id in house.waiting.orders)
+        house.waiting.gate.set()
+        await asyncio.sleep(0.02)
+    assert 1 == sum(house.waiting.batches)
+
+
+async def test_what_is_cancelled_is_watched_no_longer() -> None:
+    """Also when its price was met just before."""
+    house = House()
+    order_id = house.place(100)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        del house.waiting.rows[order_id]
+        house.feed.say(quote_at(100))
+        house.watcher.remove(CLAIM, order_id)
+        await asyncio.sleep(0.02)
+    assert [] == house.waiting.batches
+
+
+async def test_a_lost_answer_is_asked_for_again_and_meets_the_order() -> None:
+    """It was made, and is carried out."""
+    house = House()
+    order_id = house.place(100)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        house.waiting.failures = [DependencyDown("database", "answer lost")]
+        house.feed.say(quote_at(100))
+        await until(lambda: len(house.waiting.batches) == 2)
+        await until(lambda: house.carrying_out.has(CLAIM, order_id))
+    assert {order_id} == house.waiting.orders.keys()
+
+
+async def test_what_finds_no_room_is_tried_until_it_does() -> None:
+    """Though the price has gone away meanwhile."""
+    house = House()
+    house.waiting.room = 0
+    order_id = house.place(100)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        house.feed.say(quote_at(100))
+        house.feed.say(quote_at(500))
+        await until(lambda: len(house.waiting.batches) >= 3)
+        assert {} == house.waiting.orders
+        house.waiting.room = 1
+        await until(lambda: order_id in house.waiting.orders)
+
+
+async def test_a_limit_order_triggers_only_when_the_venue_would_execute_it() -> None:
+    """Its quote is met long before, but for the spread."""
+    house = House()
+    house.market.venue.price = Decimal(101)
+    order_id = house.place(100, Purpose.LIMIT)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        house.feed.say(quote_at(100))
+        looked = house.market.way.calls
+        await until(lambda: house.market.way.calls >= looked + 3)
+        assert [] == house.waiting.batches
+        house.market.venue.price = Decimal(100)
+        await until(lambda: order_id in house.waiting.orders)
+
+
+async def test_a_limit_order_whose_price_has_gone_waits_for_it_anew() -> None:
+    """Nobody is asked about it until then."""
+    house = House()
+    house.market.venue.price = Decimal(101)
+    order_id = house.place(100, Purpose.LIMIT)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        house.feed.say(quote_at(100))
+        house.feed.say(quote_at(500))
+        await until(lambda: house.market.way.calls)
+        await asyncio.sleep(0.03)
+        assert 1 == house.market.way.calls
+        house.market.venue.price = Decimal(99)
+        house.feed.say(quote_at(99))
+        await until(lambda: order_id in house.waiting.orders)
+
+
+async def test_a_venue_that_is_away_holds_no_stop_back() -> None:
+    """The limit order is asked about again."""
+    house = House()
+    house.market.way.faults = iter([])
+
+    async def away(*_: object) -> None:
+        raise DependencyDown("venue", "away")
+
+    real = house.market.venue.preview
+    house.market.venue.preview = away  # type: ignore[assignment, method-assign]
+    limit, stop = house.place(100, Purpose.LIMIT), house.place(100)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        house.feed.say(quote_at(100))
+        await until(lambda: stop in house.waiting.orders)
+        assert limit not in house.waiting.orders
+        house.market.venue.preview = real  # type: ignore[method-assign]
+        await until(lambda: limit in house.waiting.orders)
+
+
+async def test_an_alert_is_reached_by_the_quote_that_met_it_and_wakes_the_teller() -> None:
+    """Not by the one that came before it was acted upon."""
+    house = House()
+    alert_id = house.place(100, Purpose.ALERT, Direction.AT_OR_ABOVE)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        house.feed.say(quote_at(105))
+        house.feed.say(quote_at(120))
+        await until(lambda: house.waiting.reached)
+        await until(house.carrying_out.ended_untold.is_set)
+    assert [Reached(alert_id, quote_at(105))] == house.waiting.reached
+
+
+@pytest.mark.parametrize("purpose", [Purpose.MARKET, Purpose.ALERT])
+async def test_a_lost_claim_gives_the_shard_up(purpose: Purpose) -> None:
+    """Whichever write met it."""
+    house = House()
+    house.place(100, purpose)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        house.waiting.failures = [ClaimLost(str(CLAIM))]
+        house.feed.say(quote_at(100))
+        await until(lambda: house.lost)
+
+
+async def test_a_shard_that_is_given_up_is_watched_no_longer() -> None:
+    """What it waited for is the next owner's."""
+    house = House()
+    house.place(100)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        await house.carrying_out.finish(CLAIM, 0.0)
+        house.feed.say(quote_at(100))
+        await asyncio.sleep(0.03)
+        assert [] == house.waiting.batches
+        house.carrying_out.begin(CLAIM, lambda: None)
+        await until(lambda: house.waiting.orders)
+
+
+async def test_what_has_waited_in_vain_is_ended_and_watched_no_longer() -> None:
+    """The teller is woken."""
+    house = House()
+    order_id = house.place(100)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        house.waiting.past = [order_id]
+        await until(house.carrying_out.ended_untold.is_set)
+        house.feed.say(quote_at(100))
+        await asyncio.sleep(0.02)
+    assert [] == house.waiting.batches
+
+
+async def test_an_unknown_write_has_the_shard_read_again() -> None:
+    """What it may have placed is found."""
+    house = House()
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        order_id = house.place(100)
+        house.feed.say(quote_at(100))
+        await asyncio.sleep(0.02)
+        assert {} == house.waiting.orders
+        house.watcher.read_again(CLAIM)
+        await until(lambda: order_id in house.waiting.orders)
+
+
+async def test_a_page_that_cannot_be_read_is_read_again() -> None:
+    """Until it can."""
+    house = House()
+    house.waiting.failures = [DependencyDown("database", "away")] * 3
+    order_id = house.place(100)
+    house.feed.say(quote_at(100))
+    async with house.running():
+        await until(lambda: order_id in house.waiting.orders)
+
+
+async def test_many_are_triggered_in_bounded_batches() -> None:
+    """At once, without waiting for a period."""
+    house = House(replace(PACE, batch_max=10, page_rows=1000))
+    for _ in range(95):
+        house.place(100)
+    house.feed.say(quote_at(100))
+    async with house.running():
+        await until(lambda: len(house.waiting.orders) == 95)
+    assert max(house.waiting.batches) <= 10
+    assert 95 == sum(house.waiting.batches)
