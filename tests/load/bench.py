@@ -21,6 +21,7 @@ from tests.load import (
     bench_quotes,
     bench_start,
     bench_trades,
+    bench_triggers,
 )
 
 Part = Callable[[argparse.Namespace], Coroutine[Any, Any, bool]]
@@ -28,6 +29,7 @@ Part = Callable[[argparse.Namespace], Coroutine[Any, Any, bool]]
 PARTS: dict[str, Part] = {
     "start": bench_start.bench,
     "trades": bench_trades.bench,
+    "triggers": bench_triggers.bench,
     "ledger": bench_ledger.bench,
     "quotes": bench_quotes.bench,
     "pictures": bench_pictures.bench,

@@ -93,7 +93,7 @@ def test_what_is_removed_does_not_stay_for_ever() -> None:
         triggers.add(watch_of(number, "BTC", Direction.AT_OR_ABOVE, Decimal(10 + number)))
         triggers.remove(UUID(int=number))
 
-    (heap,) = triggers._heaps.values()
+    (heap,) = triggers._rising.values()
     assert len(heap.entries) <= DEAD_MIN + 1
     assert [] == triggers.crossed("BTC", Decimal(10_000))
 

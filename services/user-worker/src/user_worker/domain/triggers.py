@@ -8,7 +8,6 @@ more of the dead than of the living and is made anew.
 """
 
 import enum
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
@@ -55,7 +54,9 @@ class Triggers:
 
     def __init__(self) -> None:
         self._watches: dict[UUID, Watch] = {}
-        self._heaps: dict[tuple[str, Direction], _Heap] = {}
+        # By symbol alone: a quote is looked up in every shard, and an enum is slow to hash.
+        self._falling: dict[str, _Heap] = {}
+        self._rising: dict[str, _Heap] = {}
 
     def __len__(self) -> int:
         return len(self._watches)
@@ -63,16 +64,12 @@ class Triggers:
     def __contains__(self, watch_id: UUID) -> bool:
         return watch_id in self._watches
 
-    def symbols(self) -> set[str]:
-        """Give the symbols that were ever waited for."""
-        return {symbol for symbol, _ in self._heaps}
-
     def add(self, watch: Watch) -> None:
         """Wait for a price; one that is waited for already is no error."""
         if watch.watch_id in self._watches:
             return
         self._watches[watch.watch_id] = watch
-        heap = self._heaps.setdefault((watch.symbol, watch.direction), _Heap([]))
+        heap = self._heaps_of(watch).setdefault(watch.symbol, _Heap([]))
         heappush(heap.entries, (_key(watch), watch.watch_id))
 
     def remove(self, watch_id: UUID) -> None:
@@ -80,35 +77,35 @@ class Triggers:
         watch = self._watches.pop(watch_id, None)
         if watch is None:
             return
-        heap = self._heaps[watch.symbol, watch.direction]
+        heaps = self._heaps_of(watch)
+        heap = heaps[watch.symbol]
         heap.dead += 1
         if heap.dead > max(DEAD_MIN, len(heap.entries) // 2):
-            self._clear(watch.symbol, watch.direction)
+            # One that was removed and added again stands there twice.
+            living = list({entry for entry in heap.entries if entry[1] in self._watches})
+            heapify(living)
+            heaps[watch.symbol] = _Heap(living)
 
     def crossed(self, symbol: str, price: Decimal) -> list[Watch]:
         """Take out the watches a quote meets, those met first coming first."""
         met: list[Watch] = []
-        for direction in Direction:
-            heap = self._heaps.get((symbol, direction))
-            if heap is not None:
-                met += self._taken(heap, direction, price)
+        falling, rising = self._falling.get(symbol), self._rising.get(symbol)
+        if falling is not None:
+            self._take(falling, price.copy_negate(), met)
+        if rising is not None:
+            self._take(rising, price, met)
         return met
 
-    def _taken(self, heap: _Heap, direction: Direction, price: Decimal) -> Iterator[Watch]:
-        bound = price if direction is Direction.AT_OR_ABOVE else price.copy_negate()
+    def _take(self, heap: _Heap, bound: Decimal, met: list[Watch]) -> None:
         while heap.entries and heap.entries[0][0] <= bound:
             watch = self._watches.pop(heappop(heap.entries)[1], None)
             if watch is None:
                 heap.dead -= 1
             else:
-                yield watch
+                met.append(watch)
 
-    def _clear(self, symbol: str, direction: Direction) -> None:
-        watches = self._watches.values()
-        living = [w for w in watches if (w.symbol, w.direction) == (symbol, direction)]
-        entries = [(_key(watch), watch.watch_id) for watch in living]
-        heapify(entries)
-        self._heaps[symbol, direction] = _Heap(entries)
+    def _heaps_of(self, watch: Watch) -> dict[str, _Heap]:
+        return self._rising if watch.direction is Direction.AT_OR_ABOVE else self._falling
 
 
 def _key(watch: Watch) -> Decimal:
