@@ -24,8 +24,8 @@ from uuid import UUID
 
 import asyncpg
 from tests.integration.stores import POOL, make_claims
-from tests.load.bench_start import percentile
 from tests.load.figures import tell
+from tests.load.latency import percentile
 from tests.load.process_memory import memory_of
 from tests.unit.user_worker.fakes_trading import market_of
 
