@@ -70,8 +70,10 @@ class ScalingHistory:
     """The highest recommendations still in the window: times rise, counts fall."""
     finished: Mapping[int, int] = field(default_factory=dict)
     """`Backlog.finished` of the last measurement."""
-    progress_at: float | None = None
-    """When a job was last seen to end, or nothing was waiting."""
+    measured_at: float | None = None
+    """When that was; None when the last look found nothing out."""
+    stalled_seconds: float = 0.0
+    """How long no job was seen to end although some waited; what was not measured does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,7 @@ def plan_replicas(
     if not history.recommendations:
         # A new leader knows nothing of the window before it: the present count stands for that.
         history = replace(history, recommendations=((now, counts.asked),))
-    if backlog is not None:
-        history = _note_progress(history, backlog, now)
+    history = _note_progress(history, backlog, now)
 
     unlimited = Verdict(False, "DesiredWithinRange", "the desired count is within the range")
     if contested:
@@ -143,12 +144,12 @@ def plan_replicas(
     history = _remember(history, now, recommended, spec.scaling.scale_down_stabilization_seconds)
     # A lowered maxReplicas holds at once: the window is about measurements, not about words.
     replicas = min(_stabilize(history, counts.asked, recommended), high)
-    if replicas > within_bounds and _is_stalled(history, now):
+    if replicas > within_bounds and history.stalled_seconds >= STALLED_AFTER_SECONDS:
         replicas = within_bounds
         limited = Verdict(
             True,
             "CompletionsStopped",
-            f"no job ended for {now - (history.progress_at or now):.0f} s although"
+            f"no job ended for {history.stalled_seconds:.0f} s although"
             f" {backlog.jobs} wait; more workers would not help",
         )
     blocked = {
@@ -214,22 +215,22 @@ def _stabilize(history: ScalingHistory, asked: int, recommended: int) -> int:
     return min(asked, max(count for _, count in history.recommendations))
 
 
-def _note_progress(history: ScalingHistory, backlog: Backlog, now: float) -> ScalingHistory:
-    """A job ended where the count of ended ones rose, or where work was and is none now."""
+def _note_progress(history: ScalingHistory, backlog: Backlog | None, now: float) -> ScalingHistory:
+    """A job ended where the count of ended ones changed (a lower one is another stream's: nothing
+    is known of it), or where work was and is none now."""
+    if backlog is None:
+        return replace(history, measured_at=None)
     ended = any(
-        shard not in backlog.depths or backlog.finished.get(shard, 0) > finished
+        shard not in backlog.depths or backlog.finished.get(shard, 0) != finished
         for shard, finished in history.finished.items()
     )
-    fresh = history.progress_at is None or ended or not backlog.depths
+    since = 0.0 if history.measured_at is None else now - history.measured_at
     return replace(
         history,
         finished=backlog.finished,
-        progress_at=now if fresh else history.progress_at,
+        measured_at=now,
+        stalled_seconds=0.0 if ended or not backlog.depths else history.stalled_seconds + since,
     )
-
-
-def _is_stalled(history: ScalingHistory, now: float) -> bool:
-    return history.progress_at is not None and now - history.progress_at >= STALLED_AFTER_SECONDS
 
 
 def _describe(backlog: Backlog) -> str:

@@ -126,7 +126,7 @@ async def test_sigterm_hands_everything_over_and_ends_cleanly(
     await until(lambda: world.owns(ME, 0))
     world.gateway.deliver_pause_seconds = 0.2
     users = {uuid4(): 0 for _ in range(3)}
-    await write(world, users, rounds=5)
+    await write(world, users, rounds=15)
     await until(lambda: world.gateway.delivers > 0)
     leaving.send_signal(signal.SIGTERM)
 
@@ -137,7 +137,7 @@ async def test_sigterm_hands_everything_over_and_ends_cleanly(
     assert len(world.gateway.delivered) == world.gateway.delivers
     start_process(ME)
     await until(lambda: all_answered(world))
-    assert_all_answered_in_order(world, users, rounds=5)
+    assert_all_answered_in_order(world, users, rounds=15)
 
 
 async def test_a_frozen_worker_cannot_write_after_it_thaws(

@@ -156,6 +156,17 @@ def test_no_growth_while_no_job_ends_anywhere() -> None:
     assert thawed.replicas == 9
 
 
+def test_what_was_not_measured_is_no_standstill() -> None:
+    """Redis was away for a minute, then answers, emptied or not: jobs may have ended meanwhile."""
+    spec = spec_of()
+    _, history = decide(spec, 3, work(200, finished=5), now=0)
+    _, history = decide(spec, 3, None, history, now=3)
+
+    for finished in (5, 0):
+        decision, _ = decide(spec, 3, work(900, finished=finished), history, now=63)
+        assert (decision.replicas, decision.limited.reason) == (9, "DesiredWithinRange")
+
+
 def test_a_pin_holds_against_any_backlog() -> None:
     """kubectl scale says a number; autoscaling says that it rests and why."""
     decision, _ = decide(spec_of(replicas=3), 7, work(2000))

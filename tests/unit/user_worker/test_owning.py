@@ -1,7 +1,7 @@
 """How a worker comes to own shards, keeps them, and gives them up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from tests.unit.user_worker.fake_services import FakeServices
@@ -37,6 +37,7 @@ from user_worker.domain.ownership import OrphanRule, ShardSeen
 from user_worker.domain.pauses import Pauses
 from user_worker.domain.replies import Reply, SendText
 from user_worker.errors import DependencyDown
+from user_worker.ports import StreamEntry
 
 ME, OTHER = "purser-user-worker-0", "purser-user-worker-1"
 SOON = Pauses(0.002, 0.005)
@@ -68,10 +69,10 @@ class Beside:
 class House:
     """A worker wired as in main, on a world in memory, with a handler that can be held back."""
 
-    def __init__(self, lease_seconds: float = 5.0) -> None:
+    def __init__(self, lease_seconds: float = 5.0, stream: FakeStream | None = None) -> None:
         self.placement = FakePlacement()
         self.inbox = FakeInbox()
-        self.stream = FakeStream()
+        self.stream = stream or FakeStream()
         self.gate = asyncio.Event()
         self.gate.set()
         self.started: list[int] = []
@@ -380,3 +381,50 @@ async def test_an_order_that_finds_a_newer_claim_drops_its_shard() -> None:
         house.beside.when_lost[claim]()
         assert [7] == [shard.claim.epoch for shard in house.shards.all()]
         house.shards.drop(SHARD, "over")
+
+
+async def test_a_stopping_worker_serves_on_until_its_shards_are_assigned() -> None:
+    """A shard pauses for a move, not for the operator's decision; the others go at the bound."""
+    house = House()
+    house.placement.wish(0, ME)
+    house.placement.wish(1, ME)
+    async with living(house) as stop:
+        await until(lambda: len(house.shards.all()) == 2)
+        stop.set()
+        await until(lambda: house.placement.is_draining)
+        assert house.placement.released == []
+        house.placement.wish(0, OTHER)
+        house.owner.wake.set()
+        await until(lambda: [0] == [claim.shard for claim in house.placement.released])
+        assert not house.placement.is_deregistered
+        await until(lambda: house.placement.is_deregistered)
+    assert [0, 1] == [claim.shard for claim in house.placement.released]
+
+
+class OneLongRead(FakeStream):
+    """Reads shard 0 alone for as long as it likes, as Redis may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[list[int]] = []
+
+    async def read(
+        self, positions: Mapping[ShardKey, bytes], wait_seconds: float, entries_max: int
+    ) -> Sequence[StreamEntry]:
+        """Note what is read."""
+        shards = sorted(key.shard for key in positions)
+        self.reads.append(shards)
+        if shards == [0]:
+            await asyncio.sleep(30)
+        return await super().read(positions, wait_seconds, entries_max)
+
+
+async def test_a_shard_opened_while_the_streams_are_waited_for_is_read_beside() -> None:
+    """The read under way does not know it and may wait for a while yet."""
+    house = House(stream=(stream := OneLongRead()))
+    house.placement.wish(0, ME)
+    async with living(house):
+        await until(lambda: stream.reads == [[0]])
+        house.placement.wish(1, ME)
+        await until(lambda: stream.reads[1:] and stream.reads[-1] == [1])
+    assert [0, 1] not in stream.reads

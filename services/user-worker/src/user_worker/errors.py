@@ -3,6 +3,7 @@
 WorkerError
 ├── ClaimLost           stop working the shard at once; somebody else owns it
 ├── DependencyDown      try again after a pause while the claim holds; not counted as a try
+│   ├── NameTaken       another process registered under this worker's name and lives: wait
 │   └── TooMuch         ask for less; if that is not possible, try again
 ├── JobUnknown          forget the job: the inbox has none such in this shard
 ├── PictureFailed       answer without the picture
@@ -29,6 +30,10 @@ class DependencyDown(WorkerError):  # noqa: N818
         super().__init__(f"{dependency}: {reason}")
         self.dependency = dependency
         self.reason = reason
+
+
+class NameTaken(DependencyDown):
+    """A process that started later is the worker of this name; its lease must end first."""
 
 
 class TooMuch(DependencyDown):

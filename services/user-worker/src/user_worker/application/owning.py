@@ -6,12 +6,15 @@ every shard is dropped at once and a new incarnation begins. While it lives, `_c
 placement each second, or when woken, and does what `plan_ownership` says; a hand-over runs beside
 it, so a long drain holds up nothing.
 
-On stop the worker asks for no more shards, drains and releases all of them at the same time, and
-deregisters; the heartbeat goes on until then. If the database is away meanwhile, the lease ends it.
+On stop the worker says so and serves on for a moment, until the operator has named the next owners:
+so a shard pauses for a move and not for a decision. Then it drains and releases all that are left
+at the same time, and deregisters; the heartbeat goes on until then. If the database is away
+meanwhile, the lease ends it.
 """
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -35,6 +38,10 @@ from user_worker.domain.ownership import (
 from user_worker.domain.pauses import Pauses
 from user_worker.errors import DependencyDown
 from user_worker.ports import Placement
+
+ASSIGNED_WAIT_SECONDS = 1.0
+"""How long a worker that stops serves on until its shards are assigned to others: several rounds of
+the operator's loop. Without an operator it is a second of the pod's grace period."""
 
 _log = get_logger(__name__)
 
@@ -167,7 +174,7 @@ class Owner:
             except TimeoutError:
                 pass
 
-    async def _converge_once(self, incarnation: UUID) -> None:
+    async def _converge_once(self, incarnation: UUID, *, may_claim: bool = True) -> None:
         observed = await self._placement.observe(self.worker, incarnation)
         self._drain_timeout_seconds = observed.drain_timeout_seconds
         owned = self._shards.all()
@@ -182,7 +189,7 @@ class Owner:
                     await self._placement.release(claim, self.worker, incarnation)
                 case HandOver(key):
                     self._run_beside(self._hand_over(key, incarnation))
-                case TakeUp(key):
+                case TakeUp(key) if may_claim:
                     claims.append(key)
         for first in range(0, len(claims), self._pace.claims_at_once_max):
             some = claims[first : first + self._pace.claims_at_once_max]
@@ -213,12 +220,23 @@ class Owner:
     async def _leave(self, incarnation: UUID) -> None:
         """Give everything up in an orderly way."""
         await self._if_answered(self._placement.drain(self.worker, incarnation))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ASSIGNED_WAIT_SECONDS):
+                await self._hand_over_as_assigned(incarnation)
         for shard in self._shards.readable():
             self._run_beside(self._hand_over(shard.claim.key, incarnation))
         if self._beside:
             await asyncio.wait(self._beside)
         await self._if_answered(self._placement.deregister(self.worker, incarnation))
         _log.info("left", worker=self.worker, incarnation=str(incarnation))
+
+    async def _hand_over_as_assigned(self, incarnation: UUID) -> None:
+        while self._shards.readable():
+            self.wake.clear()
+            await self._if_answered(self._converge_once(incarnation, may_claim=False))
+            # A lost notification costs the rest of the wait; the shards are handed over after it.
+            await self.wake.wait()
+            await asyncio.sleep(self._pace.gather_seconds)
 
     async def _if_answered(self, call: Coroutine[Any, Any, None]) -> None:
         try:

@@ -1,10 +1,11 @@
 """Where jobs come from: the streams push them, the inbox is asked.
 
-`StreamReader` keeps one plain XREAD over all streams of the worker. A position begins at the
-stream's start and moves with what was read; an entry stays in the stream until its job has ended,
-so reading again from the start is cheap and always harmless. That happens after an error (the
-server may have been replaced by one whose ids are lower), when copies were dropped and there is
-room again, and once in a while, so that no entry is left behind for ever.
+`StreamReader` keeps one plain XREAD over all streams of the worker; shards that are opened while
+it waits are read beside it until it ends: nobody waits for a read that does not know his shard. A
+position begins at the stream's start and moves with what was read; an entry stays in the stream
+until its job has ended, so reading again from the start is cheap and always harmless. That happens
+after an error (the server may have been replaced by one whose ids are lower), when copies were
+dropped and there is room again, and once in a while, so that no entry is left behind for ever.
 
 `InboxReader` asks the gateway for the undone jobs of all shards: with the users' cursors after a
 claim, every second, and soon after a gap was seen. Were Redis gone for good, users would wait a
@@ -19,6 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chassis.ending import end_tasks
 from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
 from user_worker import metrics
@@ -27,6 +29,9 @@ from user_worker.application.shards import STREAM_START, OwnedShard, Shards
 from user_worker.domain.pauses import Pauses
 from user_worker.errors import DependencyDown, TooMuch
 from user_worker.ports import Inbox, JobStream
+
+NEWCOMERS_WAIT_SECONDS = 0.02
+"""One read of shards that have just been opened, while the read of the others still waits."""
 
 CLAIMS_PER_FETCH_MAX = 256
 """The gateway's bound on one FetchJobs."""
@@ -62,26 +67,53 @@ class StreamReader:
                 self._shards.opened.clear()
                 await self._shards.opened.wait()
                 continue
-            entries_max = max(1, self._pace.entries_max // len(shards))
+            reading = asyncio.create_task(self._read(shards, self._pace.wait_seconds))
             try:
-                entries = await self._stream.read(
-                    {shard.claim.key: self._position(shard) for shard in shards},
-                    self._pace.wait_seconds,
-                    entries_max,
-                )
+                await self._read_newcomers_until(reading, shards)
+                await reading
             except DependencyDown as outage:
                 note_outage(outage, "read")
-                for shard in shards:
+                for shard in self._shards.readable():
                     shard.position = STREAM_START
                     shard.is_at_end = True
                 await asyncio.sleep(next(pauses))
                 continue
+            finally:
+                await end_tasks({reading})
+                if not reading.cancelled():
+                    reading.exception()  # looked at, also when another one was raised first
             pauses = iter(self._pace.after_outage)
             note_answer("redis", "read")
-            brought = Counter(entry.key for entry in entries)
-            for shard in shards:
-                shard.is_at_end = brought[shard.claim.key] < entries_max
-            self._shards.take_from_stream(shards, entries)
+
+    async def _read(self, shards: Sequence[OwnedShard], wait_seconds: float) -> None:
+        entries_max = max(1, self._pace.entries_max // len(shards))
+        entries = await self._stream.read(
+            {shard.claim.key: self._position(shard) for shard in shards},
+            wait_seconds,
+            entries_max,
+        )
+        brought = Counter(entry.key for entry in entries)
+        for shard in shards:
+            shard.is_at_end = brought[shard.claim.key] < entries_max
+        self._shards.take_from_stream(shards, entries)
+
+    async def _read_newcomers_until(
+        self, reading: asyncio.Task[None], known: Sequence[OwnedShard]
+    ) -> None:
+        """Read what was opened since `reading` began, again and again until it ends."""
+        claims = {shard.claim for shard in known}
+        self._shards.opened.clear()
+        opened = asyncio.create_task(self._shards.opened.wait())
+        try:
+            await asyncio.wait({reading, opened}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await end_tasks({opened})
+        while not reading.done():
+            newcomers = [s for s in self._shards.readable() if s.claim not in claims]
+            if not newcomers:
+                await asyncio.wait({reading})
+                return
+            await self._read(newcomers, min(NEWCOMERS_WAIT_SECONDS, self._pace.wait_seconds))
 
     def _position(self, shard: OwnedShard) -> bytes:
         now = asyncio.get_running_loop().time()

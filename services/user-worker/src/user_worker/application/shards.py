@@ -16,6 +16,7 @@ from functools import partial
 from typing import Protocol
 from uuid import UUID
 
+from chassis.ending import end_tasks
 from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
 from user_worker import metrics
@@ -181,10 +182,7 @@ class Shards:
         # A job may wait for its order: the orders go on until the jobs have stopped.
         cut_orders = await self._beside.finish(shard.claim, max(0.0, ends_at - now()))
         cut = list(shard.tasks)
-        for task in cut:
-            task.cancel()
-        if cut:
-            await asyncio.wait(cut)
+        await end_tasks(cut)
         if self._shards.get(key) is not shard:
             return None
         del self._shards[key]

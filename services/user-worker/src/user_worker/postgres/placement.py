@@ -13,6 +13,7 @@ from chassis.telemetry import get_logger
 from kernel.sharding import Claim, ShardKey
 from user_worker.domain.ownership import Observed, ShardSeen
 from user_worker.domain.pauses import Pauses
+from user_worker.errors import NameTaken
 from user_worker.postgres.answering import answering
 
 CHANNEL = "placement"
@@ -23,17 +24,17 @@ _log = get_logger(__name__)
 
 _OBSERVE = """
 SELECT s.shard, s.epoch, s.owner, s.owner_incarnation, s.desired_owner,
-       CASE WHEN o.lease_until > clock_timestamp() THEN NULL
-            ELSE extract(epoch FROM clock_timestamp()
-                         - coalesce(s.ownerless_since, o.lease_until, '-infinity'))
+       CASE WHEN o.incarnation = s.owner_incarnation AND o.lease_until > clock_timestamp() THEN NULL
+            ELSE extract(epoch FROM clock_timestamp() - coalesce(
+                s.ownerless_since, placement.run_ended_at(o, s.owner_incarnation), '-infinity'))
        END::double precision AS ownerless_seconds,
        coalesce(d.lease_until > clock_timestamp() AND NOT d.draining, false) AS desired_can_own
 FROM placement.shards s
-LEFT JOIN placement.workers o
-    ON o.pool = s.pool AND o.worker = s.owner AND o.incarnation = s.owner_incarnation
+LEFT JOIN placement.workers o ON o.pool = s.pool AND o.worker = s.owner
 LEFT JOIN placement.workers d ON d.pool = s.pool AND d.worker = s.desired_owner
 WHERE s.pool = $1
-  AND (s.owner = $2 OR s.desired_owner = $2 OR coalesce(o.lease_until <= clock_timestamp(), true))
+  AND (s.owner = $2 OR s.desired_owner = $2
+       OR (o.incarnation = s.owner_incarnation AND o.lease_until > clock_timestamp()) IS NOT TRUE)
 """
 
 
@@ -52,13 +53,23 @@ class PostgresPlacement:
         self._pool = pool
         self._shards_per_worker_max = shards_per_worker_max
         self._drain_timeout_seconds = drain_timeout_seconds
+        self._registered: UUID | None = None
 
     async def register(self, worker: str, incarnation: UUID, lease_seconds: float) -> None:
-        """Register a run of this worker; replaces an older run of the same name."""
-        await self._call(
-            "SELECT placement.register_worker($1, $2, $3, $4)",
-            *(self._pool, worker, incarnation, lease_seconds),
-        )
+        """Register a run of this worker. The first of this process replaces whom it finds under
+        the name; a later one replaces only its own former run. Raises NameTaken.
+        """
+        if self._registered is None:
+            await self._call(
+                "SELECT placement.register_worker($1, $2, $3, $4)",
+                *(self._pool, worker, incarnation, lease_seconds),
+            )
+        elif not await self._call(
+            "SELECT placement.register_worker_again($1, $2, $3, $4, $5)",
+            *(self._pool, worker, incarnation, self._registered, lease_seconds),
+        ):
+            raise NameTaken("database", f"another process is {worker} now")
+        self._registered = incarnation
 
     async def heartbeat(self, worker: str, incarnation: UUID, lease_seconds: float) -> bool:
         """Extend the lease; False when this run is no longer registered or its lease is over."""
