@@ -73,7 +73,7 @@ class ScalingHistory:
     measured_at: float | None = None
     """When that was; None when the last look found nothing out."""
     stalled_seconds: float = 0.0
-    """How long no job was seen to end although some waited; what was not measured does not count."""
+    """How long no job was seen to end although some waited, as far as it was measured."""
 
 
 @dataclass(frozen=True, slots=True)
