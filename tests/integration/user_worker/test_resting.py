@@ -42,6 +42,7 @@ from user_worker.postgres import (
     PostgresAlerts,
     PostgresDrafts,
     PostgresEvents,
+    PostgresFreezes,
     PostgresOrders,
     PostgresPreferences,
     PostgresResting,
@@ -80,7 +81,11 @@ _WAITERS = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 @dataclass
 class Room:
-    """The worker's tables, as one worker uses them; `other` is another worker's connections."""
+    """The worker's tables, as one worker uses them.
+
+    `other` is another worker's connection, without the time limit of the worker's role: on a busy
+    machine a transaction that is held open for others to wait for takes its time.
+    """
 
     drafts: PostgresDrafts
     orders: PostgresOrders
@@ -89,7 +94,8 @@ class Room:
     waiting: PostgresWaiting
     events: PostgresEvents
     preferences: PostgresPreferences
-    other: Pool
+    freezes: PostgresFreezes
+    other: "asyncpg.Connection[asyncpg.Record]"
     owner: "asyncpg.Connection[asyncpg.Record]"
     claim_shard: ClaimShard
 
@@ -137,16 +143,15 @@ class Room:
         """Do `first` in a transaction of another worker that is held open, have `second` wait for
         it, commit; gives what `second` gave.
         """
-        async with self.other.acquire() as connection:
-            held = connection.transaction(isolation="read_committed")
-            await held.start()
-            await first(_OneConnection(connection))  # type: ignore[arg-type]
-            waiting = asyncio.ensure_future(second())
-            async with asyncio.timeout(5):
-                while not await self.owner.fetchval(_WAITERS):
-                    assert not waiting.done()
-                    await asyncio.sleep(0.005)
-            await held.commit()
+        held = self.other.transaction(isolation="read_committed")
+        await held.start()
+        await first(_OneConnection(self.other))  # type: ignore[arg-type]
+        waiting = asyncio.ensure_future(second())
+        async with asyncio.timeout(5):
+            while not await self.owner.fetchval(_WAITERS):
+                assert not waiting.done()
+                await asyncio.sleep(0.005)
+        await held.commit()
         return await waiting
 
 
@@ -170,8 +175,8 @@ class _OneConnection:
 async def room(database: Database) -> AsyncIterator[Room]:
     """The tables, as the worker's role may use them."""
     settings = PostgresSettings(database_url=Secret(database.url("purser_worker")))
-    connections, other = await open_pool(settings, "test"), await open_pool(settings, "other")
-    owner = await asyncpg.connect(database.owner_url)
+    connections = await open_pool(settings, "test")
+    owner, other = [await asyncpg.connect(database.owner_url) for _ in range(2)]
     try:
         yield Room(
             PostgresDrafts(connections, lifetime_seconds=120, user_open_max=3),
@@ -181,6 +186,7 @@ async def room(database: Database) -> AsyncIterator[Room]:
             PostgresWaiting(connections, LIMITS),
             PostgresEvents(connections),
             PostgresPreferences(connections),
+            PostgresFreezes(connections),
             other,
             owner,
             make_claims(database),
@@ -368,12 +374,12 @@ async def test_an_expiry_waits_for_a_trigger_that_began_in_time(room: Room) -> N
     claim, user_id = await room.claim_shard(0), uuid4()
     placed = await room.placed(claim, user_id)
     await room.owner.execute(
-        "UPDATE worker.resting_orders SET expires_at = clock_timestamp() + interval '0.15 second'"
+        "UPDATE worker.resting_orders SET expires_at = clock_timestamp() + interval '2 seconds'"
     )
 
     async def trigger_and_dawdle(held: Pool) -> None:
         await PostgresWaiting(held, LIMITS).trigger(claim, [placed.order_id])
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(2.1)
 
     assert [] == await room.behind(trigger_and_dawdle, lambda: room.waiting.expire(claim, 10))
     assert RestingState.TRIGGERED is await room.state(placed)
@@ -536,6 +542,63 @@ async def test_alerts_are_bounded_removed_and_run_out(room: Room) -> None:
     assert [AlertExpired("BTC", "at-or-below", PRICE)] * 2 == [
         event.note for event in events if isinstance(event, NoteEvent)
     ]
+
+
+async def test_a_freeze_cancels_what_waits_and_lets_nothing_wait(room: Room) -> None:
+    """An offer from before it is refused; one cannot be made."""
+    claim, user_id = await room.claim_shard(0), uuid4()
+    offered, placed = await room.offered(claim, user_id), await room.placed(claim, user_id)
+    await room.freezes.freeze(claim, uuid4(), user_id)
+    assert RestingState.CANCELLED is await room.state(placed)
+    assert {} == await room.waiting.trigger(claim, [placed.order_id])
+    withdrawn = await room.resting.place(claim, user_id, offered.order_id, "de")
+    assert isinstance(withdrawn, RestingOrder)
+    assert DraftState.CANCELLED is withdrawn.draft.state
+    frozen = Refusal(Refused.FROZEN)
+    assert frozen == await room.drafts.keep(claim, uuid4(), user_id, OFFER)
+
+
+@pytest.mark.parametrize("is_frozen_first", [True, False])
+async def test_a_freeze_and_a_confirmation_at_the_same_time(
+    room: Room, is_frozen_first: bool
+) -> None:
+    """Nothing waits afterwards, whoever came first."""
+    claim, user_id = await room.claim_shard(0), uuid4()
+    offered = await room.offered(claim, user_id)
+    freeze, place = (claim, uuid4(), user_id), (claim, user_id, offered.order_id, "de")
+    if is_frozen_first:
+        await room.behind(
+            lambda held: PostgresFreezes(held).freeze(*freeze),
+            lambda: room.resting.place(*place),
+        )
+    else:
+        await room.behind(
+            lambda held: PostgresResting(held, WAITING_MAX).place(*place),
+            lambda: room.freezes.freeze(*freeze),
+        )
+    assert [] == await room.resting.waiting(user_id)
+
+
+@pytest.mark.parametrize("is_frozen_first", [True, False])
+async def test_a_freeze_and_a_trigger_at_the_same_time(room: Room, is_frozen_first: bool) -> None:
+    """Nothing is ordered, or what was is given up."""
+    claim, user_id = await room.claim_shard(0), uuid4()
+    order_id = (await room.placed(claim, user_id)).order_id
+    freeze = (claim, uuid4(), user_id)
+    if is_frozen_first:
+        found = await room.behind(
+            lambda held: PostgresFreezes(held).freeze(*freeze),
+            lambda: room.waiting.trigger(claim, [order_id]),
+        )
+        assert {} == found
+        assert 0 == await room.count("orders")
+    else:
+        frozen = await room.behind(
+            lambda held: PostgresWaiting(held, LIMITS).trigger(claim, [order_id]),
+            lambda: room.freezes.freeze(*freeze),
+        )
+        assert 1 == frozen.stopped.orders
+        assert (await room.orders.look(order_id)).order.is_frozen
 
 
 async def test_forgetting_ends_what_waits(room: Room) -> None:
