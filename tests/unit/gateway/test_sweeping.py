@@ -91,6 +91,10 @@ class Nobody:
     async def send_plain(self, telegram_id: int, text: str) -> None:
         """Unused here."""
 
+    async def is_held(self) -> bool:
+        """Unused here."""
+        return False
+
     async def take(self, who: str, tokens: float = 1) -> float:
         """Unused here."""
         return 0.0
@@ -103,7 +107,7 @@ async def test_after_an_outage_of_the_database_nobody_takes_chats_at_once(
     monkeypatch.setattr(sending, "AFTER_OUTAGE_SECONDS", AFTER_OUTAGE_SECONDS)
     leases, nobody = FakeLeases(), Nobody()
     sweeping = asyncio.create_task(
-        Sending(leases, nobody, nobody, nobody, LIMITS).sweep(Lane.ANSWER)
+        Sending(leases, nobody, nobody, nobody, nobody, LIMITS).sweep(Lane.ANSWER)
     )
     async with asyncio.timeout(5):
         while len(leases.asked) < FAILURES + 2:  # noqa: ASYNC110 (the fake sets no event)

@@ -25,6 +25,7 @@ from gateway.application import (
     Append,
     BatchLimits,
     Delivery,
+    NoticeHold,
     Notices,
     Replaying,
     SayLimits,
@@ -45,6 +46,8 @@ from gateway.postgres import (
     Forgetting,
     Housekeeping,
     Inbox,
+    Lateness,
+    LatenessLimits,
     Leases,
     Outbox,
     Places,
@@ -123,7 +126,8 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
             settings.flow.send_lease_seconds,
             settings.flow.send_rows_per_look_max,
         )
-        sending = _sending(settings, leases, telegram, redis)
+        hold = NoticeHold(Lateness(pool, _lateness_limits(settings)))
+        sending = _sending(settings, leases, telegram, redis, hold)
         delivery = Delivery(
             outbox,
             sending,
@@ -282,11 +286,23 @@ def _appender(redis: Redis, stream_key: bytes, settings: Settings) -> Append:
     return append
 
 
-def _sending(settings: Settings, leases: Leases, telegram: Telegram, redis: Redis) -> Sending:
+def _lateness_limits(settings: Settings) -> LatenessLimits:
+    flow = settings.flow
+    return LatenessLimits(
+        answer_seconds=flow.notices_held_answer_seconds,
+        late_chats=flow.notices_held_late_chats,
+        shard_jobs=flow.notices_held_shard_jobs,
+    )
+
+
+def _sending(
+    settings: Settings, leases: Leases, telegram: Telegram, redis: Redis, hold: NoticeHold
+) -> Sending:
     flow = settings.flow
     return Sending(
         leases,
         telegram,
+        hold,
         TokenBucket(redis, "notices", flow.notices_per_second, flow.notices_burst),
         TokenBucket(redis, "chat", flow.notices_per_chat_per_second, flow.notices_burst),
         SendLimits(

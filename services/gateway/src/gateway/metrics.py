@@ -33,6 +33,9 @@ STREAM_APPENDS = Counter(
 REPLAYS = Counter("purser_gateway_replays_total", "Jobs set aside that were accepted once more")
 DELIVERIES = Counter("purser_gateway_deliveries_total", "Deliver calls", ["outcome"])
 NOTICES = Counter("purser_gateway_notices_total", "Notices", ["result"])
+NOTICES_HELD = Gauge(
+    "purser_gateway_notices_held", "1 while notices wait because users wait for answers"
+)
 SENT = Counter(
     "purser_gateway_sent_total", "Rows of the outbox by what became of them", ["lane", "state"]
 )

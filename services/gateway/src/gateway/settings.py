@@ -183,6 +183,18 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The longest pause of a chat between attempts; it begins at half a second and doubles. It is
     also how long a user may wait after Telegram has come back."""
 
+    notices_held_answer_seconds: Seconds = 1.0
+    """An answer not taken up for so long, or put off by Telegram, is late: usually it takes
+    milliseconds."""
+
+    notices_held_late_chats: Count = 20
+    """With late answers in so many chats notices wait. Above what a few chats with troubles of
+    their own (a flood, a slow line) come to, less than a second of what Telegram takes."""
+
+    notices_held_shard_jobs: Count = 100
+    """With so many undone jobs in one shard, a second of a worker's time, notices wait: their
+    answers are about to want Telegram's attention, and the database's."""
+
     notices_per_second: Seconds = 25.0
     """Over all gateways and chats: Telegram bears about 30/s of bulk messages."""
 

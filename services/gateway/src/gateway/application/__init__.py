@@ -2,6 +2,7 @@
 
 from gateway.application.acceptance import Acceptance
 from gateway.application.delivery import Delivery
+from gateway.application.holding import NoticeHold
 from gateway.application.notices import Notices
 from gateway.application.ports import BatchLimits, Forgetter, JobReader, RushGuard, SetAsideStore
 from gateway.application.pushing import Append, StreamPusher
@@ -16,6 +17,7 @@ __all__ = (
     "Delivery",
     "Forgetter",
     "JobReader",
+    "NoticeHold",
     "Notices",
     "Replaying",
     "RushGuard",

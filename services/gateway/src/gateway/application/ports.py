@@ -165,6 +165,13 @@ class LeaseStore(Protocol):
         """Find the Telegram message a worker knows by `message_key`. Raises TryAgain."""
 
 
+class LatenessStore(Protocol):
+    """Knows whether users wait."""
+
+    async def is_late(self) -> bool:
+        """Whether answers or jobs wait, so that notices should. Raises TryAgain."""
+
+
 class BotApi(Protocol):
     """Talks to Telegram. Each call may raise TelegramFailure."""
 
@@ -180,6 +187,13 @@ class BotApi(Protocol):
 
     async def send_plain(self, telegram_id: int, text: str) -> None:
         """Send a line that is no reply to a job."""
+
+
+class Hold(Protocol):
+    """Keeps notices back."""
+
+    async def is_held(self) -> bool:
+        """Whether notices are to wait. Raises TryAgain."""
 
 
 class Throttle(Protocol):

@@ -7,11 +7,11 @@ one; if the lease does not end, somebody added rows, and the task looks again. W
 pause the lease is given up with a time before which nobody may take it.
 
 Answers and notices have their own tasks, leases and places for calls under way, so no notice delays
-an answer; only notices pass the token buckets. A lease is kept at a monotonic deadline counted from
-before it was taken, and renewed while more than a call's timeout is left of it, so nobody else
-sends the same row unless this process stood still in between. While the database is away all leases
-run out, and what was sent cannot be written down; whoever met that looks on for a moment before it
-takes chats again.
+an answer; only notices pass the token buckets, and only they wait while answers are late or shards
+behind (`holding`). A lease is kept at a monotonic deadline counted from before it was taken, and
+renewed while more than a call's timeout is left of it, so nobody else sends the same row unless
+this process stood still in between. While the database is away all leases run out, and what was
+sent cannot be written down; whoever met that looks on for a moment before it takes chats again.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from chassis.errors import ServiceError
 from chassis.micro_batch import MicroBatcher
 from chassis.telemetry import get_logger
 from gateway import metrics
-from gateway.application.ports import BotApi, LeaseStore, Throttle
+from gateway.application.ports import BotApi, Hold, LeaseStore, Throttle
 from gateway.application.saying import SayLimits, postponed, say_once
 from gateway.domain import Lane, Mark, OutboxRow, RowState
 from gateway.errors import RetryLater
@@ -36,6 +36,9 @@ LEASE_MARGIN_SECONDS = 1.0
 
 LOOK_AGAIN_SECONDS = 0.005
 """While a Deliver call is bringing rows that are already in the outbox."""
+
+HELD_AGAIN_SECONDS = 0.25
+"""How often a chat's notice asks whether it may go on."""
 
 MARK_AGAIN_SECONDS = 0.5
 
@@ -98,12 +101,14 @@ class Sending:
         self,
         leases: LeaseStore,
         telegram: BotApi,
+        hold: Hold,
         throttle: Throttle,
         chat_throttle: Throttle,
         limits: SendLimits,
     ) -> None:
         self._leases = leases
         self._telegram = telegram
+        self._hold = hold
         self._throttle = throttle
         self._chat_throttle = chat_throttle
         self._limits = limits
@@ -233,6 +238,8 @@ class Sending:
             chats_max -= sum(chat.lane is lane for chat in self._chats.values())
         if chats_max <= 0 or not self.has_room(1):
             return 0
+        if lane is Lane.NOTICE and await self._hold.is_held():
+            return 0
         began = time.monotonic()
         taken = await self._leases.take_due(lane, chats_max)
         for user_id, (arrivals, rows) in taken.items():
@@ -313,8 +320,15 @@ class Sending:
         return chat.lease_ends - LEASE_MARGIN_SECONDS - time.monotonic()
 
     async def _pass_buckets(self, chat: Chat) -> bool:
-        """Wait until a notice may be sent; False: so long that one should look again."""
+        """Wait until a notice may be sent: nobody waits for answers, and the buckets have tokens.
+
+        False: so long that one should look again.
+        """
         row = chat.rows[0]
+        while await self._hold.is_held():
+            if self._closing or self._is_short(chat):
+                return False
+            await asyncio.sleep(HELD_AGAIN_SECONDS)
         for throttle, who in ((self._chat_throttle, str(row.telegram_id)), (self._throttle, "all")):
             while (delay := await throttle.take(who)) > 0:
                 if self._closing:

@@ -5,6 +5,7 @@ from gateway.postgres.directory import AdmissionLimits, Directory
 from gateway.postgres.forgetting import Forgetting
 from gateway.postgres.housekeeping import Housekeeping
 from gateway.postgres.inbox import Inbox
+from gateway.postgres.lateness import Lateness, LatenessLimits
 from gateway.postgres.leases import Leases
 from gateway.postgres.outbox import Outbox
 from gateway.postgres.places import Places
@@ -20,6 +21,8 @@ __all__ = (
     "Forgetting",
     "Housekeeping",
     "Inbox",
+    "Lateness",
+    "LatenessLimits",
     "Leases",
     "Outbox",
     "Places",
