@@ -204,6 +204,34 @@ async def test_a_shard_passes_its_bound_by_no_more_than_the_named_overshoot(hous
     assert all(own == list(range(1, len(own) + 1)) for own in places.values())
 
 
+async def test_panic_has_room_where_nothing_else_has(house: House) -> None:
+    """Above the user's bound and in a full shard, a few times; among others it keeps its place."""
+    house.environ |= {
+        "USER_UNDONE_JOBS_MAX": "3",
+        "USER_URGENT_JOBS_MAX": "2",
+        "SHARD_UNDONE_JOBS_MAX": "4",
+        "ACCEPT_WAIT_MILLISECONDS": "100",
+    }
+    gateway = await house.open_webhook()
+    claim = await house.claim()
+    await flood([gateway], 6, 1)
+    for first in (10, 11, 12):
+        await flood([gateway], 5, 1, first=first)
+    words = ["a", "/panic", "b", "/panic", "/panic", "c"]
+
+    await post_updates([gateway], [typed(100 + n, 5, said) for n, said in enumerate(words)])
+    await post_updates([gateway], [typed(200, 5, "/panic"), typed(201, 6, "/panic")])
+
+    jobs = await house.jobs(7)
+    assert Counter({"panic": 3, "": 4}) == Counter(job.command.name for job in jobs)
+    own = [job for job in jobs if job.user_id == jobs[1].user_id]
+    assert list(range(1, len(own) + 1)) == [job.user_seq for job in own]
+    await end(gateway, claim, own)
+    await asyncio.sleep(LOOK_SECONDS + 0.1)
+    await post_updates([gateway], [typed(300, 5, "/panic"), typed(301, 5, "calm")])
+    assert len(await house.jobs(len(jobs) + 2)) == len(jobs) + 2
+
+
 async def test_without_redis_the_bounds_hold(house: House) -> None:
     """They rest on the inbox alone."""
     house.environ |= {"USER_UNDONE_JOBS_MAX": "4", "REDIS_URL": "redis://127.0.0.1:1/0"}

@@ -27,7 +27,9 @@ LIMITS = AdmissionLimits(users_max=10_000, sign_ups_per_minute_max=10_000, users
 
 def open_inbox(pool: "asyncpg.Pool[asyncpg.Record]", limits: AdmissionLimits = LIMITS) -> Inbox:
     """An inbox of its own, without the doors around it."""
-    backlogs = BacklogLimits(user_jobs_max=1000, shard_jobs_max=10_000, rush_seconds=60)
+    backlogs = BacklogLimits(
+        user_jobs_max=1000, user_urgent_jobs_max=5, shard_jobs_max=10_000, rush_seconds=60
+    )
     return Inbox(pool, 1, Places(1, Directory(pool, POOL, limits), backlogs))
 
 

@@ -14,6 +14,10 @@ from uuid import UUID
 from kernel.sharding import Claim
 from purser.gateway.v1 import job_pb2, reply_pb2
 
+URGENT_COMMANDS = frozenset({"panic"})
+"""Must not be told to wait: who sends it fears for their money, most of all when everybody writes.
+"""
+
 JOB_BYTES_MAX = 65_536
 """The contract of `Job`: larger ones are never written."""
 
@@ -30,6 +34,11 @@ class Incoming:
     """Telegram's id of the press to answer; empty when nothing was pressed."""
     pressed_message_id: int = 0
     """The Telegram message under which was pressed; 0 when unknown."""
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it has room where nothing else has."""
+        return self.draft.command.name in URGENT_COMMANDS
 
 
 @dataclass(frozen=True, slots=True)

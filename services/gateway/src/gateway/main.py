@@ -269,6 +269,7 @@ def _backlog_limits(settings: Settings) -> BacklogLimits:
     flow = settings.flow
     return BacklogLimits(
         user_jobs_max=flow.user_undone_jobs_max,
+        user_urgent_jobs_max=flow.user_urgent_jobs_max,
         shard_jobs_max=flow.shard_undone_jobs_max,
         rush_seconds=flow.backlog_rush_seconds,
     )

@@ -105,6 +105,10 @@ class FlowSettings(msgspec.Struct, frozen=True, kw_only=True):
     when answers take long; at half a second a job it is twenty seconds of work, and who has sent
     more than that wants an answer, not a longer queue."""
 
+    user_urgent_jobs_max: Annotated[int, Meta(ge=1, le=100)] = 5
+    """Room for /panic above both bounds, per user: a price that falls makes everybody write, and
+    nobody is to be told to wait who fears for their money. In haste it is sent a few times."""
+
     shard_undone_jobs_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000
     """What may wait of one shard. A worker ends some hundred jobs a second, so this is ten seconds
     of its work: what came above would be answered when nobody waits for it any more. Fifty users

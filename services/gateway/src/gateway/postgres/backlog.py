@@ -42,6 +42,8 @@ class BacklogLimits:
     """How much may wait."""
 
     user_jobs_max: int
+    user_urgent_jobs_max: int
+    """Urgent ones on top of all others, whatever waits in the shard."""
     shard_jobs_max: int
     rush_seconds: float
     """Who was refused and is refused again within this time is not told again."""

@@ -84,9 +84,11 @@ class UserBatch:
 
     telegram_id: int
     jobs: int
+    """All of a newcomer's; of others those that are not urgent."""
     blocked: bool
     language_code: str | None
     display_name: str | None
+    urgent: int = 0
     is_cut: bool = False
     """Whether there were more jobs than may wait: the rest is refused."""
 

@@ -250,11 +250,13 @@ def _admitted(
     """Tell those that become jobs, each user's first ones, from those there is no room for."""
     kept: list[Incoming] = []
     refused: list[Incoming] = []
-    left = {telegram_id: own.jobs for telegram_id, own in given.items()}
+    left = {(user, False): own.jobs for user, own in given.items()}
+    left |= {(user, True): own.urgent for user, own in given.items()}
     for update in updates:
-        if isinstance(update, Incoming) and update.telegram_id in left:
-            left[update.telegram_id] -= 1
-            (kept if left[update.telegram_id] >= 0 else refused).append(update)
+        if isinstance(update, Incoming) and update.telegram_id in given:
+            kind = update.telegram_id, update.is_urgent
+            left[kind] -= 1
+            (kept if left[kind] >= 0 else refused).append(update)
     return kept, refused
 
 

@@ -24,30 +24,38 @@ WHERE u.bot_id = $1 ORDER BY u.telegram_id FOR NO KEY UPDATE OF u
 """
 
 # A user's undone jobs are the last ones. So a job has room if the one $8 places before it is done:
-# as many of the places looked at as are undone are too many.
+# as many of the places looked at as are undone are too many. Urgent jobs come after the others in
+# this reckoning and have $10 places more.
 _GIVE = """
 WITH wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[], $4::integer[], $5::boolean[],
-                         $6::text[], $7::text[])
-        AS w (user_id, last_user_seq, jobs, room, blocked, language_code, display_name)
+                         $6::text[], $7::text[], $9::integer[])
+        AS w (user_id, last_user_seq, jobs, room, blocked, language_code, display_name, urgent)
 ), given AS MATERIALIZED (
-    SELECT w.*, least(w.room, least(w.jobs, $8::integer) - (
+    SELECT w.*, usual.places, least(w.urgent, $10::integer) - (
         SELECT count(*) FROM gateway.inbox i
         WHERE i.user_id = w.user_id AND i.done_at IS NULL
+          AND i.user_seq > w.last_user_seq + usual.places - $8::integer - $10
+          AND i.user_seq <= w.last_user_seq + usual.places - $8 - $10 + least(w.urgent, $10)
+    ) AS urgent_places
+    FROM wanted w CROSS JOIN LATERAL (
+        SELECT least(w.room, least(w.jobs, $8::integer) - count(*)) AS places
+        FROM gateway.inbox i
+        WHERE i.user_id = w.user_id AND i.done_at IS NULL
           AND i.user_seq > w.last_user_seq - $8::integer
-          AND i.user_seq <= w.last_user_seq - $8::integer + least(w.jobs, $8::integer)
-    )) AS places
-    FROM wanted w
+          AND i.user_seq <= w.last_user_seq - $8 + least(w.jobs, $8)
+    ) AS usual
 )
 UPDATE gateway.users u
-SET last_user_seq = u.last_user_seq + g.places,
+SET last_user_seq = u.last_user_seq + g.places + g.urgent_places,
     language_code = coalesce(g.language_code, u.language_code),
     display_name = coalesce(g.display_name, u.display_name),
     blocked_at = CASE WHEN g.blocked THEN coalesce(u.blocked_at, clock_timestamp()) END,
-    refused_at = CASE WHEN g.places < g.jobs THEN clock_timestamp() ELSE u.refused_at END
+    refused_at = CASE WHEN g.places < g.jobs OR g.urgent_places < g.urgent
+        THEN clock_timestamp() ELSE u.refused_at END
 FROM given g WHERE u.user_id = g.user_id
 RETURNING u.user_id, u.telegram_id, u.pool, u.shard, u.last_user_seq, clock_timestamp() AS at,
-          g.places
+          g.places, g.urgent_places
 """
 
 
@@ -58,6 +66,8 @@ class Given:
     place: Place
     jobs: int
     """How many of the batch's jobs have a place, the first ones; the others are refused."""
+    urgent: int
+    """The same of those that are urgent."""
     is_new_rush: bool
     """Whether a refusal is the first one for a while: the user is to be told."""
 
@@ -83,18 +93,35 @@ class Places:
             return {}
         locked = await connection.fetch(_LOCK, self._bot_id, list(batch), self._limits.rush_seconds)
         given = await self._give_known(connection, locked, batch) if locked else {}
-        jobs_max = self._limits.user_jobs_max
         newcomers = [
-            replace(user, jobs=min(user.jobs, jobs_max), is_cut=user.jobs > jobs_max)
+            user
             for telegram_id, user in batch.items()
-            if user.jobs and telegram_id not in given
+            if user.jobs + user.urgent and telegram_id not in given
         ]
-        if newcomers:
-            jobs = {newcomer.telegram_id: newcomer.jobs for newcomer in newcomers}
-            for place in await self._directory.admit(connection, self._bot_id, newcomers):
-                own = jobs[place.telegram_id]
-                given[place.telegram_id] = Given(place, own, is_new_rush=True)
-        return given
+        return given | await self._give_new(connection, newcomers) if newcomers else given
+
+    async def _give_new(
+        self, connection: Connection, newcomers: Sequence[UserBatch]
+    ) -> dict[int, Given]:
+        own = {
+            user.telegram_id: (
+                min(user.jobs, self._limits.user_jobs_max),
+                min(user.urgent, self._limits.user_urgent_jobs_max),
+            )
+            for user in newcomers
+        }
+        admitted = [
+            replace(
+                user,
+                jobs=sum(own[user.telegram_id]),
+                is_cut=sum(own[user.telegram_id]) < user.jobs + user.urgent,
+            )
+            for user in newcomers
+        ]
+        return {
+            place.telegram_id: Given(place, *own[place.telegram_id], is_new_rush=True)
+            for place in await self._directory.admit(connection, self._bot_id, admitted)
+        }
 
     async def _give_known(
         self,
@@ -120,6 +147,8 @@ class Places:
             [user.language_code for user in users],
             [user.display_name for user in users],
             self._limits.user_jobs_max,
+            [user.urgent for user in users],
+            self._limits.user_urgent_jobs_max,
         )
         is_new_rush = {row["telegram_id"]: row["is_new_rush"] for row in locked}
         return {
@@ -133,6 +162,7 @@ class Places:
                     row["at"],
                 ),
                 row["places"],
+                row["urgent_places"],
                 is_new_rush[row["telegram_id"]],
             )
             for row in rows
@@ -144,14 +174,15 @@ def _by_user(updates: Iterable[Incoming | Membership]) -> dict[int, UserBatch]:
     users: dict[int, UserBatch] = {}
     for update in updates:
         before = users.get(update.telegram_id)
-        jobs = before.jobs if before else 0
+        jobs, urgent = (before.jobs, before.urgent) if before else (0, 0)
         if isinstance(update, Incoming):
             users[update.telegram_id] = UserBatch(
                 update.telegram_id,
-                jobs + 1,
+                jobs + (not update.is_urgent),
                 blocked=False,
                 language_code=update.draft.language_code,
                 display_name=update.draft.display_name,
+                urgent=urgent + update.is_urgent,
             )
         else:
             users[update.telegram_id] = UserBatch(
@@ -160,5 +191,6 @@ def _by_user(updates: Iterable[Incoming | Membership]) -> dict[int, UserBatch]:
                 blocked=update.blocked,
                 language_code=before.language_code if before else None,
                 display_name=before.display_name if before else None,
+                urgent=urgent,
             )
     return users
