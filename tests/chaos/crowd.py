@@ -40,8 +40,8 @@ class Deeds:
     """How often nobody answered in time."""
     rules: int = 0
     """Plans and copies that were confirmed."""
-    placed: int = 0
-    """Orders that were to wait for a price when the faults began."""
+    resting: int = 0
+    """Orders that were placed to wait for a price."""
     nobody_idle: int = 0
     """How often it was somebody's turn and everybody still waited."""
 
@@ -73,6 +73,8 @@ class Crowd:
             (6, self._ask("/history"), "history"),
             (5, self._ask("/profit"), "profit"),
             (1, self._ask("/portfolio"), "portfolio"),
+            (6, self._rest, "wait for a price"),
+            (3, self._unrest, "cancel what waits"),
         ]
 
     async def sign_up(self) -> None:
@@ -105,7 +107,6 @@ class Crowd:
             for _ in range(each):
                 async with placing:
                     await self._rest(user)
-                    self.deeds.placed += 1
 
         async with asyncio.TaskGroup() as group:
             for user in self._users:
@@ -146,10 +147,11 @@ class Crowd:
         if card is not None:
             await self._press(user, card, "cancel:", 1)
 
-    async def _trade(self, user: int, text: str, presses: int = 1) -> None:
+    async def _trade(
+        self, user: int, text: str, presses: int = 1, button: str = "confirm:"
+    ) -> Heard | None:
         card = await self._asked(user, text)
-        if card is not None:
-            await self._press(user, card, "confirm:", presses)
+        return None if card is None else await self._press(user, card, button, presses)
 
     async def _press(self, user: int, card: Heard, kind: str, presses: int) -> Heard | None:
         """Press until something changes; an offer that cannot be had has no such button."""
@@ -194,8 +196,15 @@ class Crowd:
                 ("/stop", self._prices[symbol] * (1 + away)),
             )
         )
-        amount = self._chance.randint(5, 20)
-        await self._trade(user, f"{kind} buy {symbol} ${amount} at {price:.4f} 1h")
+        text = f"{kind} buy {symbol} ${self._chance.randint(5, 20)} at {price:.4f} 1h"
+        if await self._trade(user, text, button="rest:") is not None:
+            self.deeds.resting += 1
+
+    async def _unrest(self, user: int) -> None:
+        """Cancel the newest order that waits, if there is one."""
+        listed = await self._asked(user, "/orders")
+        if listed is not None:
+            await self._press(user, listed, "unrest:", 1)
 
     def _ask(self, text: str) -> Callable[[int], Coroutine[Any, Any, None]]:
         async def ask(user: int) -> None:

@@ -124,7 +124,7 @@ async def run_chaos(
         say(f"{load.users} users have signed up; {crowd.deeds.rules} plans and copies go on")
         if load.resting_per_user:
             await crowd.place_resting(load.resting_per_user)
-            say(f"{crowd.deeds.placed} orders wait for their price")
+            say(f"{crowd.deeds.resting} orders wait for their price")
         say(f"{load.rate:g} acts a second from here on")
         async with asyncio.TaskGroup() as group:
             group.create_task(striker.carry_out(schedule))

@@ -32,6 +32,10 @@ UNTIL_THERE_SECONDS = 5.0
 """How long a fault waits for a process that is just being started."""
 
 
+class _NotThere(Exception):  # noqa: N818  # it is no error
+    """The process waits to be started again after an earlier fault."""
+
+
 class Striker:
     """Carries a schedule out against one run."""
 
@@ -58,6 +62,12 @@ class Striker:
                 group.create_task(self._do(event))
 
     async def _do(self, event: Event) -> None:
+        try:
+            await self._strike(event)
+        except _NotThere as gone:
+            self._say(f"  {event.at:6.1f} s  {event.kind} left out: {gone} is not there")
+
+    async def _strike(self, event: Event) -> None:
         at, target = time.time(), event.target
         if event.kind == "phase":
             self._history.add(Phase(at, target))
@@ -93,9 +103,12 @@ class Striker:
         return at
 
     async def _freeze(self, name: str, seconds: float) -> float:
-        process = psutil.Process(await self._pid(name))
-        # A server's sessions are processes of their own.
-        pids = [process.pid, *(child.pid for child in process.children(recursive=True))]
+        try:
+            process = psutil.Process(await self._pid(name))
+            # A server's sessions are processes of their own.
+            pids = [process.pid, *(child.pid for child in process.children(recursive=True))]
+        except psutil.NoSuchProcess:
+            raise _NotThere(name) from None
         at = time.time()
         try:
             for pid in pids:
@@ -122,7 +135,9 @@ class Striker:
             await self._telegram.misbehave()
 
     async def _pid(self, name: str) -> int:
-        async with asyncio.timeout(UNTIL_THERE_SECONDS):
-            while (pid := self._run.pid(name)) is None:  # noqa: ASYNC110  # it is another process
-                await asyncio.sleep(0.05)
+        deadline = time.monotonic() + UNTIL_THERE_SECONDS
+        while (pid := self._run.pid(name)) is None:
+            if time.monotonic() > deadline:
+                raise _NotThere(name)
+            await asyncio.sleep(0.05)
         return pid
