@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -280,6 +280,14 @@ async def test_what_is_too_old_is_marked_and_told_once(pair: Pair) -> None:
     assert [CopiesMissed(pair.share.code, 2)] == await pair.room.notes(pair.followers)
     outcomes = [row["outcome"] for row in await pair.room.rows("copied")]
     assert ["missed", "missed"] == outcomes
+
+
+async def test_a_shard_that_has_a_newer_owner_keeps_no_other_back(pair: Pair) -> None:
+    """Its claim is left out, and the look goes on."""
+    await pair.trade()
+    await pair.age(700)
+    stale = replace(pair.followers, epoch=pair.followers.epoch + 1)
+    assert 1 == await pair.room.copies.pass_over([stale, pair.followers])
 
 
 async def test_without_room_a_trade_waits_and_is_taken_later(pair: Pair) -> None:
