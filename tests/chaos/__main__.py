@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="chooses the faults; a new one each time")
     parser.add_argument("--users", type=int, default=400, help="how many people (400)")
     parser.add_argument("--rate", type=float, default=6.0, help="acts a second (6)")
-    parser.add_argument("--resting", type=int, default=0, help="waiting orders of each (0)")
+    parser.add_argument("--resting", type=int, default=3, help="waiting orders of each (3)")
     parser.add_argument("--schedule", type=Path, help="a schedule that was kept")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"what is kept ({FOLDER})")
     parser.add_argument("--judge", type=Path, metavar="FOLDER", help="judge a kept run only")

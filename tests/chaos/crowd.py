@@ -26,7 +26,7 @@ PLANNING_EACH, PLAN_PERIOD_SECONDS = 20, 20
 """Every so many have a plan, which buys so often."""
 COPYING_EACH, FOLLOWERS = 20, 2
 """Of every so many one is copied by the next ones."""
-PLACING_AT_ONCE_MAX = 8
+PLACING_AT_ONCE_MAX = 16
 SYMBOLS = ("BTC", "ETH", "SOL")
 BUY, SELL = "/buy {symbol} ${amount}", "/sell 50% {symbol}"
 

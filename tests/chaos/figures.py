@@ -62,6 +62,10 @@ class Figures:
     """Messages of the bot that its outbox knows nothing of: sent, and forgotten in a crash."""
     faults: dict[str, int]
     trades: int
+    resting: dict[str, int]
+    """Orders that waited for a price, by what became of them."""
+    by_rule: dict[str, int]
+    """Orders of plans and copies."""
     answer_seconds: dict[str, list[float]]
     """By phase."""
     unmoved_seconds: dict[str, list[float]]
@@ -100,6 +104,8 @@ def measure(records: Sequence[Record], books: Books) -> Figures:
         sent_again=len(heard - sent),
         faults=dict(Counter(f"{s.kind} {_whom(s)}".strip() for s in strikes)),
         trades=len(books.trades),
+        resting=dict(Counter(resting.state for resting in books.resting)),
+        by_rule=dict(Counter(draft.rule for draft in books.drafts if draft.rule is not None)),
         answer_seconds=dict(by_phase),
         unmoved_seconds=_unmoved(records, updates),
         pauses=[h.claimed_at - h.released_at for h in hand_overs],

@@ -30,6 +30,8 @@ def _operations(figures: Figures) -> list[tuple[str, str]]:
         ("messages of the bot", str(figures.messages_heard)),
         ("of these sent more than once", str(figures.sent_again)),
         ("trades executed", str(figures.trades)),
+        *((f"orders that waited: {name}", str(n)) for name, n in sorted(figures.resting.items())),
+        *((f"orders by a {name}", str(count)) for name, count in sorted(figures.by_rule.items())),
     ]
 
 

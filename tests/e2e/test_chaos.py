@@ -8,7 +8,7 @@ from tests.chaos.schedule import SMALL
 
 pytestmark = pytest.mark.timeout(150)
 
-LOAD = Load(users=20, users_per_shard=5, rate=5.0, seed=1)
+LOAD = Load(users=20, users_per_shard=5, rate=5.0, seed=1, resting_per_user=1)
 TRADES_FEWEST = 20
 """Fewer would say that the crowd did not trade; most runs give twice as many."""
 

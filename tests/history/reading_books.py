@@ -107,7 +107,7 @@ async def read_books(connection: Any) -> Books:
             accounts=await rows(Account, _ACCOUNTS),
             trades=await rows(Trade, _TRADES),
             executions=await rows(Execution, _EXECUTIONS),
-            resting=await rows(Resting, _RESTING) if await has_resting_orders(connection) else [],
+            resting=await rows(Resting, _RESTING),
             plans=await rows(Plan, _PLANS),
             copies=await rows(Copy, _COPIES),
             copied=await rows(Copied, _COPIED),
@@ -115,14 +115,6 @@ async def read_books(connection: Any) -> Books:
             unrelayed_events=await connection.fetchval(_UNRELAYED),
             disagreements=await _disagreements(connection),
         )
-
-
-async def has_resting_orders(connection: Any) -> bool:
-    """Whether this Purser knows orders that wait for a price."""
-    known: bool = await connection.fetchval(
-        "SELECT to_regclass('worker.resting_orders') IS NOT NULL"
-    )
-    return known
 
 
 async def _disagreements(connection: Any) -> dict[str, list[str]]:
