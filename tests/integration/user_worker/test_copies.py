@@ -25,6 +25,7 @@ from user_worker.domain.rules import (
 )
 from user_worker.errors import ClaimLost
 from user_worker.postgres import PostgresPreferences
+from user_worker.postgres.copy_statements import LOCK_SHARE
 from user_worker.rule_ports import Held, LeaderTrade
 from user_worker.trading_ports import EndEvent, Offer, Seen
 
@@ -155,10 +156,14 @@ async def test_limits_of_copies_and_followers(pair: Pair) -> None:
         await offered(room, pair.followers, ben, pair.share),
         await offered(room, other, cid, pair.share),
     ]
-    came = await asyncio.gather(
-        room.copies.confirm(pair.followers, ben, offers[0].copy_id, ""),
-        room.copies.confirm(other, cid, offers[1].copy_id, ""),
-    )
+    share_id = await room.owner.fetchval("SELECT share_id FROM worker.shares")
+    async with room.owner.transaction():
+        await room.owner.execute(LOCK_SHARE, share_id)
+        confirming = [
+            await waiting(room.copies.confirm(pair.followers, ben, offers[0].copy_id, "")),
+            await waiting(room.copies.confirm(other, cid, offers[1].copy_id, "")),
+        ]
+    came = [await one for one in confirming]
     assert 1 == came.count(CopyProblem.FOLLOWERS_MAX)
 
     for _ in range(2):
