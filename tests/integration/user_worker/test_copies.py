@@ -55,7 +55,7 @@ class Pair:
 
     async def to_take(self) -> list[LeaderTrade]:
         """What the follower's owner finds."""
-        return list(await self.room.copies.to_take([self.followers], 10))
+        return list(await self.room.copies.to_take([self.followers], 600, 10))
 
     async def taken(self, offer: Offer | None = None) -> Order:
         """Take the only trade there is."""
@@ -176,7 +176,7 @@ async def test_limits_of_copies_and_followers(pair: Pair) -> None:
 async def test_a_leaders_fill_is_copied_once_by_the_followers_owner(pair: Pair) -> None:
     """Its cause is the leader's order; its end is told."""
     leaders_order = await pair.trade()
-    assert [] == list(await pair.room.copies.to_take([pair.leaders], 10))
+    assert [] == list(await pair.room.copies.to_take([pair.leaders], 600, 10))
     (trade,) = await pair.to_take()
     assert (Side.BUY, "BTC", leaders_order.order_id, pair.copy, "de") == (
         *(trade.side, trade.symbol, trade.leader_order_id),
@@ -242,7 +242,7 @@ async def test_what_was_copied_is_not_copied_on_and_what_was_before_is_not_copie
     await pair.trade()
     await pair.room.filled(await pair.taken(), pair.followers)
     assert CopyState.ACTIVE is back.state
-    assert [] == list(await pair.room.copies.to_take([pair.leaders, pair.followers], 10))
+    assert [] == list(await pair.room.copies.to_take([pair.leaders, pair.followers], 600, 10))
 
     late = await followed(pair.room, pair.followers, uuid4(), pair.share)
     assert late.copy_id not in {trade.copy.copy_id for trade in await pair.to_take()}

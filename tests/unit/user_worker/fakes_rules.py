@@ -188,7 +188,9 @@ class FakeCopies:
         mine = [c for c in self.copies.values() if c.user_id == user_id]
         return [copy for copy in mine if copy.state is CopyState.ACTIVE]
 
-    async def to_take(self, claims: Sequence[Claim], count_max: int) -> Sequence[LeaderTrade]:
+    async def to_take(
+        self, claims: Sequence[Claim], back_seconds: float, count_max: int
+    ) -> Sequence[LeaderTrade]:
         raise NotImplementedError
 
     async def stakes(self, trade: LeaderTrade) -> Stakes | None:

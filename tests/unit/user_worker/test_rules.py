@@ -186,7 +186,9 @@ class FoundTrades(FakeCopies):
     skipped: list[object] = field(default_factory=list)
     passes: int = 0
 
-    async def to_take(self, claims: Sequence[Claim], count_max: int) -> Sequence[LeaderTrade]:
+    async def to_take(
+        self, claims: Sequence[Claim], back_seconds: float, count_max: int
+    ) -> Sequence[LeaderTrade]:
         """Those."""
         return self.waiting
 

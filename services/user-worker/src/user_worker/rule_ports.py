@@ -186,16 +186,19 @@ class Copies(Protocol):
     async def of_user(self, user_id: UUID) -> Sequence[Copy]:
         """Read a user's active copies, oldest first."""
 
-    async def to_take(self, claims: Sequence[Claim], count_max: int) -> Sequence[LeaderTrade]:
+    async def to_take(
+        self, claims: Sequence[Claim], back_seconds: float, count_max: int
+    ) -> Sequence[LeaderTrade]:
         """Read what leaders of some shards' followers traded lately and was not dealt with.
 
-        Oldest first within each copy, at most so many of each. Nothing of a leader whose trading is
+        Oldest first within each copy, at most so many of each, none older than may be copied or
+        than `back_seconds`. Nothing of a leader whose trading is
         frozen, and nothing that was copied itself.
         """
 
     async def stakes(self, trade: LeaderTrade) -> Stakes | None:
         """Read what a leader's sale is measured by; None while an order of this copy and symbol is
-        under way.
+        under way, or an earlier trade is still to be taken.
         """
 
     async def take(self, trade: LeaderTrade, offer: Offer) -> Seen | Held:

@@ -1,11 +1,14 @@
-"""Trades of leaders, copied by the owner of the follower's shard: one look for all shards a second.
+"""Trades of leaders, copied by the owner of the follower's shard.
 
-A trade is copied while it is fresh. Until then it is tried again whatever was in the way: no price,
-no room, or, for a sale, a purchase that is still under way. What was not copied in time is marked
-and told once a minute.
+Every second the trades of the last moments are looked for, some shards at a time; every ten
+seconds, all that are still fresh: those that had to wait, for a price, for room, or, a sale, for a
+purchase under way, and those of a shard claimed just now. So a look costs by what is traded now,
+not by all that was dealt with already. What was not copied in time is marked and told once a
+minute.
 
 The trades of one copy are dealt with one after another, oldest first; one that has to wait keeps
-later ones of its symbol waiting, so that nothing is sold before it was bought.
+later ones of its symbol waiting, and a sale waits for whatever came before it, so that nothing is
+sold before it was bought.
 """
 
 import asyncio
@@ -25,8 +28,15 @@ from user_worker.trading_ports import Accounts
 
 AT_ONCE_MAX = 8
 """Copies whose trades are being dealt with at the same moment."""
-PER_COPY_MAX = 20
+SHARDS_AT_ONCE_MAX = 4
+"""Shards in one look at the database, so that a rush of trades fits into a short transaction."""
+PER_COPY_MAX = 5
 """Trades read of one copy at a time; the next look brings the next ones."""
+NEW_SECONDS = 15.0
+"""How far back the frequent look goes. A fill is seen a second after its time at the latest, since
+no transaction of a store lasts longer; the rest is for looks that were held up."""
+RETRY_SECONDS = 10.0
+"""How often everything fresh is looked at."""
 PASS_OVER_SECONDS = 60.0
 """How often is looked for what was not copied in time: later than that nothing is lost by it."""
 
@@ -49,6 +59,7 @@ class CopyRunner:
         self._accounts = accounts
         self._carrying_out = carrying_out
         self._rhythm = rhythm
+        self._looked_at_all_at = float("-inf")
         self._passed_over_at = float("-inf")
 
     async def run(self) -> None:
@@ -60,15 +71,22 @@ class CopyRunner:
         claims = self._carrying_out.claims()
         if not claims:
             return False
-        trades = await self._copies.to_take(claims, PER_COPY_MAX)
-        of_copies = [
-            list(group) for _, group in itertools.groupby(trades, lambda t: t.copy.copy_id)
-        ]
-        await each_by_itself(of_copies, self._take_all, AT_ONCE_MAX)
-        if time.monotonic() - self._passed_over_at >= PASS_OVER_SECONDS:
+        now = time.monotonic()
+        is_all = now - self._looked_at_all_at >= RETRY_SECONDS
+        for first in range(0, len(claims), SHARDS_AT_ONCE_MAX):
+            some = claims[first : first + SHARDS_AT_ONCE_MAX]
+            back_seconds = float("inf") if is_all else NEW_SECONDS
+            trades = await self._copies.to_take(some, back_seconds, PER_COPY_MAX)
+            of_copies = [
+                list(group) for _, group in itertools.groupby(trades, lambda t: t.copy.copy_id)
+            ]
+            await each_by_itself(of_copies, self._take_all, AT_ONCE_MAX)
+        if is_all:
+            self._looked_at_all_at = now
+        if now - self._passed_over_at >= PASS_OVER_SECONDS:
             if await self._copies.pass_over(claims):
                 self._carrying_out.ended_untold.set()
-            self._passed_over_at = time.monotonic()
+            self._passed_over_at = now
         return False
 
     async def _take_all(self, trades: Sequence[LeaderTrade]) -> None:

@@ -59,6 +59,11 @@ from user_worker.postgres.ruled_orders import order_by_rule
 from user_worker.rule_ports import Held, LeaderTrade, Ruled
 from user_worker.trading_ports import Offer, Seen
 
+PASSED_OVER_MAX = 20
+"""Trades of one leader looked at for those that were not copied in time. More within one period of
+that look are not copied either, and not counted.
+"""
+
 
 class PostgresCopies:
     """worker.copies and worker.copied, and the orders they led to."""
@@ -152,11 +157,14 @@ class PostgresCopies:
             rows = await connection.fetch(OF_USER, user_id)
         return [_copy_of(row) for row in rows]
 
-    async def to_take(self, claims: Sequence[Claim], count_max: int) -> Sequence[LeaderTrade]:
+    async def to_take(
+        self, claims: Sequence[Claim], back_seconds: float, count_max: int
+    ) -> Sequence[LeaderTrade]:
         """Read what leaders of some shards' followers traded lately and was not dealt with."""
         places = ([c.pool for c in claims], [c.shard for c in claims])
+        back_seconds = min(back_seconds, self._fresh_seconds)
         async with answering(self._connections) as connection:
-            rows = await connection.fetch(TO_TAKE, *places, self._fresh_seconds, count_max)
+            rows = await connection.fetch(TO_TAKE, *places, back_seconds, count_max)
         return [
             LeaderTrade(
                 claims[row["n"] - 1],
@@ -171,14 +179,13 @@ class PostgresCopies:
 
     async def stakes(self, trade: LeaderTrade) -> Stakes | None:
         """Read what a leader's sale is measured by; None while an order of this copy and symbol is
-        under way.
+        under way, or an earlier trade is still to be taken.
         """
         copy = trade.copy
+        about = (trade.leader_order_id, copy.leader_id, trade.symbol, copy.copy_id)
         async with answering(self._connections) as connection:
-            row: Any = await connection.fetchrow(
-                STAKES, trade.leader_order_id, copy.leader_id, trade.symbol, copy.copy_id
-            )
-        if row["is_under_way"]:
+            row: Any = await connection.fetchrow(STAKES, *about, self._fresh_seconds)
+        if row["is_to_wait"]:
             return None
         return Stakes(row["sold"], row["held_before"], row["copied"])
 
@@ -230,7 +237,9 @@ class PostgresCopies:
         async with answering(self._connections) as connection:
             await fence(connection, claim)
             mine = (claim.pool, claim.shard)
-            missed = await connection.fetch(MARK_MISSED, *mine, self._fresh_seconds)
+            missed = await connection.fetch(
+                MARK_MISSED, *mine, self._fresh_seconds, PASSED_OVER_MAX
+            )
             notes = [
                 _note_about(
                     row,

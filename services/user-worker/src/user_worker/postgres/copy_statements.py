@@ -63,8 +63,16 @@ ORDER BY c.copy_id, trade.ended_at, trade.order_id
 """  # noqa: S608 (columns of ours)
 """Oldest first within each copy."""
 
-STAKES = """
+STAKES = f"""
 WITH sale AS (SELECT spent, ended_at, order_id FROM worker.orders WHERE order_id = $1),
+earlier AS (
+    SELECT EXISTS (
+        SELECT FROM worker.copies c
+        JOIN worker.orders o ON o.user_id = c.leader_id
+            AND o.ended_at > (SELECT clock_timestamp() - make_interval(secs => $5))
+        JOIN worker.drafts d ON d.draft_id = o.order_id, sale
+        WHERE c.copy_id = $4 AND d.symbol = $3 AND {_IS_UNDEALT}
+            AND (o.ended_at, o.order_id) < (sale.ended_at, sale.order_id)) AS is_waiting),
 leaders AS (
     SELECT sum(CASE d.side WHEN 'buy' THEN o.received - o.fee ELSE -o.spent END) AS held
     FROM worker.orders o JOIN worker.drafts d ON d.draft_id = o.order_id, sale
@@ -77,9 +85,10 @@ followers AS (
     FROM worker.drafts d JOIN worker.orders o ON o.order_id = d.draft_id
     WHERE d.rule_id = $4 AND d.symbol = $3)
 SELECT sale.spent AS sold, coalesce(leaders.held, 0) AS held_before,
-    coalesce(followers.held, 0) AS copied, coalesce(followers.is_under_way, false) AS is_under_way
-FROM sale, leaders, followers
-"""
+    coalesce(followers.held, 0) AS copied,
+    earlier.is_waiting OR coalesce(followers.is_under_way, false) AS is_to_wait
+FROM sale, earlier, leaders, followers
+"""  # noqa: S608 (conditions of ours)
 IS_MARKED = """
 SELECT EXISTS (SELECT FROM worker.copied WHERE copy_id = $1 AND leader_order_id = $2)
 """
@@ -93,18 +102,20 @@ SELECT claims.n FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS claims
 WHERE EXISTS (SELECT FROM worker.copies c
     WHERE c.pool = claims.pool AND c.shard = claims.shard AND c.state = 'active')
 """
-# Looked for back to a day ago: what is older was passed over when nobody owned the shard for a day.
+# Of each leader the newest that are too old to be copied, back to a day ago: a bounded number,
+# whatever he trades.
 MARK_MISSED = f"""
 WITH missed AS (
     INSERT INTO worker.copied (copy_id, leader_order_id, pool, shard, outcome)
-    SELECT c.copy_id, trade.order_id, c.pool, c.shard, 'missed'
+    SELECT c.copy_id, o.order_id, c.pool, c.shard, 'missed'
     FROM worker.copies c CROSS JOIN LATERAL (
-        SELECT o.order_id FROM worker.orders o JOIN worker.drafts d ON d.draft_id = o.order_id
-        WHERE o.user_id = c.leader_id
-            AND o.ended_at > (SELECT clock_timestamp() - interval '1 day')
-            AND o.ended_at <= (SELECT clock_timestamp() - make_interval(secs => $3))
-            AND {_IS_UNDEALT}) AS trade
-    WHERE c.pool = $1 AND c.shard = $2 AND c.state = 'active'
+        SELECT order_id, accepted_at, state FROM worker.orders
+        WHERE user_id = c.leader_id AND state = 'filled'
+            AND ended_at > (SELECT clock_timestamp() - interval '1 day')
+            AND ended_at <= (SELECT clock_timestamp() - make_interval(secs => $3))
+        ORDER BY ended_at DESC LIMIT $4) AS o
+    JOIN worker.drafts d ON d.draft_id = o.order_id
+    WHERE c.pool = $1 AND c.shard = $2 AND c.state = 'active' AND {_IS_UNDEALT}
     ON CONFLICT DO NOTHING
     RETURNING copy_id, leader_order_id)
 SELECT c.copy_id, c.user_id, c.language, s.code, count(*) AS count,
