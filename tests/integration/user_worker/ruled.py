@@ -5,7 +5,7 @@ do with them.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID, uuid4
@@ -30,6 +30,7 @@ from user_worker.domain.orders import (
     Units,
     Wish,
 )
+from user_worker.domain.resting import Condition, Direction, RestingKind
 from user_worker.domain.sizing import Terms
 from user_worker.postgres import (
     OrderLimits,
@@ -39,7 +40,9 @@ from user_worker.postgres import (
     PostgresFreezes,
     PostgresOrders,
     PostgresPlans,
+    PostgresResting,
     PostgresShares,
+    PostgresWaiting,
 )
 from user_worker.trading_ports import NoteEvent, Offer, Seen
 
@@ -88,6 +91,8 @@ class Room:
     plans: PostgresPlans
     copies: PostgresCopies
     shares: PostgresShares
+    resting: PostgresResting
+    waiting: PostgresWaiting
     owner: "asyncpg.Connection[asyncpg.Record]"
     """Sees and does everything; for the other side of a race, too."""
     connections: "asyncpg.Pool[asyncpg.Record]"
@@ -105,6 +110,16 @@ class Room:
         seen = await self.orders.accept(claim, user_id, draft.draft_id, "de")
         assert isinstance(seen, Seen)
         return seen.order
+
+    async def rests(self, claim: Claim, user_id: UUID, *, placed: bool = True) -> UUID:
+        """A stop order that waits, or is only offered."""
+        condition = Condition(RestingKind.STOP, Direction.AT_OR_ABOVE, Decimal(200), 3600)
+        offer = replace(offer_of(), condition=condition)
+        draft = await self.drafts.keep(claim, uuid4(), user_id, offer)
+        assert isinstance(draft, Draft)
+        if placed:
+            await self.resting.place(claim, user_id, draft.draft_id, "de")
+        return draft.draft_id
 
     async def filled(self, order: Order, claim: Claim, units: str = "1") -> Order:
         """The order, carried to its end at once: it bought or sold so many units."""
@@ -156,6 +171,8 @@ async def open_room(database: Database, limits: OrderLimits = LIMITS) -> AsyncIt
                 fresh_seconds=600,
             ),
             PostgresShares(connections),
+            PostgresResting(connections, user_waiting_max=5),
+            PostgresWaiting(connections, limits),
             owner,
             connections,
             make_claims(database),

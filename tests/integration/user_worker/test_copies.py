@@ -273,6 +273,26 @@ async def test_a_sale_is_measured_by_what_the_leader_had_and_the_follower_copied
     assert expected == await pair.room.copies.stakes(trade)
 
 
+async def test_a_sale_waits_for_an_earlier_trade_that_is_still_to_be_taken(pair: Pair) -> None:
+    """Else it would find nothing to sell, and the purchase would come after it."""
+    await pair.trade()
+    await pair.trade(sale_of("1"), units="1")
+    purchase, sale = await pair.to_take()
+    assert None is await pair.room.copies.stakes(sale)
+    await pair.room.copies.skip(purchase, Refused.TOO_SMALL)
+
+    assert Stakes(Decimal(1), Decimal(1), Decimal(0)) == await pair.room.copies.stakes(sale)
+
+
+async def test_a_frequent_look_goes_back_some_moments_only(pair: Pair) -> None:
+    """No look goes back further than trades are copied."""
+    await pair.trade()
+    await pair.age(60)
+    for back_seconds, count in ((30.0, 0), (90.0, 1), (float("inf"), 1)):
+        found = await pair.room.copies.to_take([pair.followers], back_seconds, 10)
+        assert count == len(found)
+
+
 async def test_what_is_too_old_is_marked_and_told_once(pair: Pair) -> None:
     """Two trades in one sentence."""
     for _ in range(2):

@@ -23,6 +23,7 @@ from user_worker.domain.carrying_out import Record
 from user_worker.domain.freezing import Stopped
 from user_worker.domain.orders import DraftState, Order, OrderState, Refusal, Refused
 from user_worker.domain.pauses import Pauses
+from user_worker.domain.resting import RestingOrder, RestingState
 from user_worker.errors import ClaimLost
 from user_worker.postgres import PostgresOrders
 from user_worker.trading_ports import Seen
@@ -192,6 +193,78 @@ async def test_an_order_a_freeze_met_is_never_recorded_as_sent(room: Room) -> No
     seen = await recording
 
     assert (OrderState.HELD, True, True) == (seen.order.state, seen.is_late, seen.order.is_frozen)
+
+
+async def test_a_freeze_cancels_what_waits_for_a_price_and_lets_nothing_begin_to(
+    room: Room,
+) -> None:
+    """An offer is withdrawn like any other."""
+    claim, ann = await room.claim_shard(0), uuid4()
+    waits, offered = await room.rests(claim, ann), await room.rests(claim, ann, placed=False)
+    frozen = await room.freezes.freeze(claim, uuid4(), ann)
+
+    assert Stopped(resting=1, offers=1) == frozen.stopped
+    assert {} == await room.waiting.trigger(claim, [waits])
+    placed = await room.resting.place(claim, ann, offered, "")
+    assert isinstance(placed, RestingOrder)
+    assert DraftState.CANCELLED is placed.draft.state
+    cancelled = await room.resting.read(ann, waits)
+    assert cancelled is not None
+    assert RestingState.CANCELLED is cancelled.state
+    assert [] == await room.rows("orders")
+
+
+async def test_placing_and_freezing_wait_for_one_another(room: Room) -> None:
+    """Whichever is first: what was placed is found, what comes later is refused."""
+    claim, ann = await room.claim_shard(0), uuid4()
+    offered = await room.rests(claim, ann, placed=False)
+    async with room.owner.transaction():
+        await room.owner.execute(
+            "SELECT FROM worker.resting_orders WHERE order_id = $1 FOR UPDATE", offered
+        )
+        placing = await waiting(room.resting.place(claim, ann, offered, ""))
+        freezing = await waiting(room.freezes.freeze(claim, uuid4(), ann))
+    placed, frozen = await placing, await freezing
+    assert isinstance(placed, RestingOrder)
+    assert (RestingState.WAITING, Stopped(resting=1)) == (placed.state, frozen.stopped)
+
+    ben = uuid4()
+    offered = await room.rests(claim, ben, placed=False)
+    async with room.owner.transaction():
+        await room.owner.execute("SELECT pg_advisory_xact_lock(worker.freeze_key($1))", ben)
+        await _insert_freeze(room, claim, ben)
+        placing = await waiting(room.resting.place(claim, ben, offered, ""))
+    assert FROZEN == await placing
+
+
+async def test_a_trigger_that_comes_first_is_found_by_the_freeze_that_waited(room: Room) -> None:
+    """The order it led to is given up."""
+    claim, ann = await room.claim_shard(0), uuid4()
+    waits = await room.rests(claim, ann)
+    async with room.owner.transaction():
+        # It has marked what waited and stops where the order is to refer to its draft.
+        await room.owner.execute("SELECT FROM worker.drafts WHERE draft_id = $1 FOR UPDATE", waits)
+        triggering = await waiting(room.waiting.trigger(claim, [waits]))
+        freezing = await waiting(room.freezes.freeze(claim, uuid4(), ann))
+    found, frozen = await triggering, await freezing
+
+    assert Stopped(orders=1) == frozen.stopped
+    assert waits in found
+    assert (await room.orders.look(waits)).order.is_frozen
+
+
+async def test_a_trigger_that_comes_after_a_freeze_finds_nothing_waiting(room: Room) -> None:
+    """It waited for the row that the freeze cancelled."""
+    claim, ann = await room.claim_shard(0), uuid4()
+    waits = await room.rests(claim, ann)
+    async with room.owner.transaction():
+        await room.owner.execute(
+            "UPDATE worker.resting_orders SET state = 'cancelled', ended_at = clock_timestamp()"
+        )
+        await _insert_freeze(room, claim, ann)
+        triggering = await waiting(room.waiting.trigger(claim, [waits]))
+    assert {} == await triggering
+    assert [] == await room.rows("orders")
 
 
 @dataclass

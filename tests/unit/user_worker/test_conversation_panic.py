@@ -45,6 +45,9 @@ async def test_while_frozen_no_offer_is_made_and_the_first_pages_say_so() -> Non
     assert ["Resume trading"] == [button.text for button in chat.buttons]
     assert "frozen since Nov 26, 2026, 12:00 UTC" in await chat.command("start")
     assert "frozen since" in await chat.command("portfolio")
+    assert "frozen since" in await chat.command("orders")
+    assert "You froze your trading" in await chat.command("limit buy BTC $100 at 60000")
+    assert {} == chat.services.resting.orders
 
 
 async def test_a_freeze_ends_by_a_second_press_only() -> None:

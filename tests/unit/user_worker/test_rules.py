@@ -20,7 +20,7 @@ from tests.unit.user_worker.fakes import (
 from tests.unit.user_worker.fakes_rules import FakeCopies, FakePlans, FakeResolver
 
 from kernel.sharding import Claim
-from user_worker.application.copying import CopyRunner
+from user_worker.application.copying import NEW_SECONDS, CopyRunner
 from user_worker.application.planning import PlanRunner
 from user_worker.application.recurring import Rhythm, each_by_itself
 from user_worker.domain.orders import (
@@ -185,11 +185,13 @@ class FoundTrades(FakeCopies):
     taken: list[Wish] = field(default_factory=list)
     skipped: list[object] = field(default_factory=list)
     passes: int = 0
+    looks: list[float] = field(default_factory=list)
 
     async def to_take(
         self, claims: Sequence[Claim], back_seconds: float, count_max: int
     ) -> Sequence[LeaderTrade]:
         """Those."""
+        self.looks.append(back_seconds)
         return self.waiting
 
     async def stakes(self, trade: LeaderTrade) -> Stakes | None:
@@ -223,6 +225,15 @@ async def copied(
     trades: FoundTrades, resolver: FakeResolver | None = None, available: int = 10_000
 ) -> Carrying:
     """Look once."""
+    runner, carrying = copier(trades, resolver, available)
+    assert not await runner.look()
+    return carrying
+
+
+def copier(
+    trades: FoundTrades, resolver: FakeResolver | None = None, available: int = 10_000
+) -> tuple[CopyRunner, Carrying]:
+    """The runner on its own."""
     carrying, ledger = Carrying(), FakeLedger()
     ledger.posted = Decimal(available)
     runner = CopyRunner(
@@ -233,8 +244,16 @@ async def copied(
         carrying,  # type: ignore[arg-type]
         RHYTHM,
     )
-    assert not await runner.look()
-    return carrying
+    return runner, carrying
+
+
+async def test_everything_fresh_is_looked_at_first_and_then_what_is_new() -> None:
+    """What is too old is looked for once a minute."""
+    trades = FoundTrades(NOW)
+    runner, _ = copier(trades)
+    for _ in range(3):
+        await runner.look()
+    assert ([float("inf"), NEW_SECONDS, NEW_SECONDS], 1) == (trades.looks, trades.passes)
 
 
 async def test_a_purchase_is_copied_for_the_followers_own_amount() -> None:

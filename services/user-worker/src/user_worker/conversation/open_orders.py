@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 
-from user_worker.conversation import anything_else, resting_pages
+from user_worker.conversation import anything_else, panic, resting_pages
 from user_worker.conversation.context import Context, together
 from user_worker.conversation.page import Page, change, rows_of, send
 from user_worker.conversation.resting_pages import UNREST
@@ -46,11 +46,13 @@ async def page(context: Context, first: int = 0) -> Page:
     if first >= len(waiting):
         first = 0
     shown = waiting[first : first + PER_PAGE]
-    paragraphs = [texts.html("orders-title", count=str(len(waiting)))]
+    frozen = await panic.line(context)
+    title = texts.html("orders-title", count=str(len(waiting)))
+    paragraphs = [title, *([frozen] if frozen else [])]
     if not first:
         paragraphs += [_under_way(texts, order) for order in newest if not order.state.is_final]
     paragraphs += [resting_pages.line(texts, resting) for resting in shown]
-    if len(paragraphs) == 1:
+    if not shown and paragraphs[-1] in (title, frozen):
         paragraphs.append(texts.html("orders-none"))
     return Page(KIND, "\n\n".join(paragraphs), _keyboard(texts, shown, first, len(waiting)))
 

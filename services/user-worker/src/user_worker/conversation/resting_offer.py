@@ -34,6 +34,8 @@ _PRICE_SIDES = frozenset({"pricing", "venue"})
 
 async def offer(context: Context, wish: Wish, condition: Condition) -> Page:
     """Resolve a wish and show what it would come to, or why not."""
+    if await context.services.freezes.frozen_since(context.job.user_id) is not None:
+        return _refused(context, wish, Refusal(Refused.FROZEN))
     slippage = await slippage_of(context)
     try:
         offered = await context.services.resting.propose(
