@@ -16,13 +16,13 @@ from tests.simulation.network import Network
 from tests.simulation.placement import PlacementTables, SimulatedPlacement
 from tests.simulation.redis import SimulatedSessions, SimulatedStream, Streams
 from tests.simulation.seeding import at
-from tests.simulation.trading import (
+from tests.simulation.trading import TradingTables
+from tests.simulation.trading_adapters import (
     SimulatedAttempts,
     SimulatedDrafts,
     SimulatedEvents,
     SimulatedOrders,
     SimulatedPreferences,
-    TradingTables,
 )
 from tests.simulation.venue import (
     Market,
