@@ -13,6 +13,7 @@ from kernel.sharding import Claim, ShardKey
 from shard_operator.errors import PlacementAway
 from shard_operator.planning import Change, ShardPlacement
 from shard_operator.usershard import UserShard
+from shard_operator.weighing import weight_of
 from shard_operator.workloads import PlacementObserved, WorkerLease
 from user_worker.domain.ownership import Observed, ShardSeen
 from user_worker.errors import ClaimLost, DependencyDown
@@ -184,7 +185,9 @@ class PlacementTables:
         """The operator's look."""
         return PlacementObserved(
             shards=tuple(
-                ShardPlacement(row.key.shard, row.desired_owner, self._live_owner(row))
+                ShardPlacement(
+                    row.key.shard, row.desired_owner, self._live_owner(row), weight_of(row.users)
+                )
                 for _, row in sorted(self.shards.items())
             ),
             workers=tuple(

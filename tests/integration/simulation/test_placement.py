@@ -13,15 +13,16 @@ from devbox.database import Database
 from kernel.sharding import Claim, ShardKey
 from shard_operator.planning import Change
 from shard_operator.postgres import PostgresPlacement as OperatorPlacement
+from shard_operator.workloads import PlacementObserved
 from user_worker.domain.ownership import Observed
 from user_worker.postgres import PostgresPlacement
 
-OPERATIONS = 250
+OPERATIONS = 200
 WORKERS = ("worker-0", "worker-1", "worker-2")
 SHARDS = 3
-LEASE_SECONDS = ORPHAN_SECONDS = 3.0
-STEP_SECONDS = 0.8
-"""No sum of it comes near a lease's end, so that milliseconds decide nothing."""
+LEASE_SECONDS = ORPHAN_SECONDS = 30.0
+STEP_SECONDS = 8.0
+"""No sum of it comes within two seconds of a lease's end: a busy machine decides nothing."""
 
 
 def _in_order(observed: Observed) -> tuple[Observed, list[float]]:
@@ -35,6 +36,11 @@ def _in_order(observed: Observed) -> tuple[Observed, list[float]]:
         for seen in rows
     ]
     return replace(observed, shards=tuple(plain)), seconds
+
+
+def _without_seconds(seen: PlacementObserved) -> PlacementObserved:
+    workers = tuple(replace(worker, seconds_left=0.0) for worker in seen.workers)
+    return replace(seen, workers=workers)
 
 
 class _Sequence:
@@ -103,20 +109,27 @@ class _Sequence:
         )
         if what == "observe":
             (simulated, expected), (real, seconds) = _in_order(simulated), _in_order(real)
-            assert expected == pytest.approx(seconds, abs=0.1)
-        assert simulated == real, f"{what}{arguments}"
-        self.answered.add(f"{what} {bool(real)}")
+            assert expected == pytest.approx(seconds, abs=1.0)
+        self._compare(what, arguments, simulated, real)
 
     async def _tell(self, what: str, *arguments: Any) -> None:
         simulated, real = await self.sides.both(
             lambda: getattr(self._stores[0], what)(*arguments),
             lambda: getattr(self._stores[1], what)(*arguments),
         )
+        if what == "observe_placement":
+            assert [w.seconds_left for w in simulated.workers] == pytest.approx(
+                [w.seconds_left for w in real.workers], abs=1.0
+            )
+            simulated, real = _without_seconds(simulated), _without_seconds(real)
+        self._compare(what, arguments, simulated, real)
+
+    def _compare(self, what: str, arguments: Any, simulated: Any, real: Any) -> None:
         assert simulated == real, f"{what}{arguments}"
         self.answered.add(f"{what} {bool(real)}")
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_both_sides_give_the_same_answers(database: Database, seed: int) -> None:
     """Also under the claims of the dead, the draining and the replaced."""
     async with two_sides(database) as sides:
