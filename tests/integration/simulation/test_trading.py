@@ -228,7 +228,7 @@ class _Sequence:
             self.answered.add(f"draft {answer.state.value}")
 
 
-@pytest.mark.parametrize("seed", (0, 2))
+@pytest.mark.parametrize("seed", [0, 2])
 async def test_both_sides_give_the_same_answers(database: Database, seed: int) -> None:
     """Also to stale claims, to late steps and to what was recorded already."""
     async with two_sides(database) as sides:
