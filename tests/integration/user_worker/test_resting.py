@@ -558,6 +558,20 @@ async def test_a_freeze_cancels_what_waits_and_lets_nothing_wait(room: Room) -> 
     assert frozen == await room.drafts.keep(claim, uuid4(), user_id, OFFER)
 
 
+async def test_an_offer_a_freeze_did_not_see_is_refused_all_the_same(room: Room) -> None:
+    """However it came to stand open."""
+    claim, user_id = await room.claim_shard(0), uuid4()
+    offered = await room.offered(claim, user_id)
+    await room.owner.execute(
+        "INSERT INTO worker.freezes (user_id, pool, shard, job_id, stopped)"
+        " VALUES ($1, $2, $3, $1, '{}')",
+        *(user_id, claim.pool, claim.shard),
+    )
+    frozen = Refusal(Refused.FROZEN)
+    assert frozen == await room.resting.place(claim, user_id, offered.order_id, "de")
+    assert RestingState.OFFERED is await room.state(offered)
+
+
 @pytest.mark.parametrize("is_frozen_first", [True, False])
 async def test_a_freeze_and_a_confirmation_at_the_same_time(
     room: Room, is_frozen_first: bool

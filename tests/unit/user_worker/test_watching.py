@@ -357,6 +357,26 @@ async def test_a_limit_order_whose_price_has_gone_waits_for_it_anew() -> None:
         await until(lambda: order_id in house.waiting.orders)
 
 
+async def test_a_limit_order_without_room_asks_the_venue_anew_before_it_triggers() -> None:
+    """By the time there is room its price may have gone."""
+    house = House()
+    house.waiting.room = 0
+    order_id = house.place(100, Purpose.LIMIT)
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        house.feed.say(quote_at(100))
+        await until(lambda: house.waiting.batches)
+        house.market.venue.price = Decimal(101)
+        await asyncio.sleep(0.03)
+        tried = len(house.waiting.batches)
+        house.waiting.room = 1
+        await asyncio.sleep(0.05)
+        assert tried == len(house.waiting.batches)
+        house.market.venue.price = Decimal(100)
+        await until(lambda: order_id in house.waiting.orders)
+
+
 async def test_a_venue_that_is_away_holds_no_stop_back() -> None:
     """The limit order is asked about again."""
     house = House()
