@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from tests.chaos.figures import Figures, percentile
-from tests.history.checker import PROMISES, Violation
+from tests.history.checker import MONEY_PROMISES, PROMISES, Violation
 
 NAMED_MAX = 5
 """Violations of one promise that are printed; the history has all."""
@@ -19,9 +19,14 @@ def render(
             _table("operations and answers", _operations(figures)),
             _table("faults", [(name, str(n)) for name, n in sorted(figures.faults.items())]),
             _table("violations", _violations(violations)),
-            _table("figures", [*_figures(figures), *others]),
+            _table("figures", [*_figures(figures), _money(figures, violations), *others]),
         )
     )
+
+
+def _money(figures: Figures, violations: Sequence[Violation]) -> tuple[str, str]:
+    wrong = sum(violation.promise in MONEY_PROMISES for violation in violations)
+    return "money effects lost or doubled (goal 0)", f"{wrong} of {figures.trades} trades"
 
 
 def _operations(figures: Figures) -> list[tuple[str, str]]:

@@ -300,3 +300,17 @@ PROMISES: dict[str, Check] = {
     "no stale write is accepted": lambda e: no_stale_write_is_accepted(e.records, e.books),
 }
 """The checks, by the promise each is about."""
+
+MONEY_PROMISES = frozenset(
+    {
+        "a confirmed order is never forgotten",
+        "every accepted order ends",
+        "each money effect happens at most once",
+        "the books sum to zero and no balance is negative",
+        "balances are the gift and the trades",
+        "all stores agree",
+        "each resting order triggers at most once",
+        "what orders by rule orders once",
+    }
+)
+"""Those that are broken when an effect on money is lost or doubled."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.history.books import Books, Entry, Step
-from tests.history.checker import PROMISES, judge
+from tests.history.checker import MONEY_PROMISES, PROMISES, judge
 from tests.history.records import Heard, HistoryFile, Placed, Quoted, Record, Struck, read_history
 from tests.unit.history import good_run
 from tests.unit.history.good_run import ORDER, RESTING, USDT
@@ -269,6 +269,7 @@ def test_a_broken_run_is_caught(promise: str, break_it: Break) -> None:
 def test_every_promise_has_a_history_that_breaks_it() -> None:
     """A check that cannot fail is none."""
     assert {promise for _, promise, _ in BROKEN} == set(PROMISES)
+    assert set(PROMISES) > MONEY_PROMISES
 
 
 def test_a_crossing_in_the_middle_of_faults_is_not_judged() -> None:
