@@ -50,8 +50,8 @@ Result = TypeVar("Result")
 LIMITS = OrderLimits(submit_within_seconds=60, user_under_way_max=2, shard_under_way_max=4)
 HELD = Record(OrderState.HELD, "hold", "applied")
 SENDING = Record(OrderState.SUBMITTED, "submit", "sending")
-A_MOMENT_SECONDS = 0.2
-"""Longer than a statement that waits for nobody takes."""
+PATIENCE_SECONDS = 5.0
+"""Longer than a busy machine takes to come to a lock."""
 
 
 def offer_of(
@@ -182,9 +182,23 @@ async def open_room(database: Database, limits: OrderLimits = LIMITS) -> AsyncIt
         await connections.close()
 
 
-async def waiting(call: Awaitable[Result]) -> "asyncio.Future[Result]":
-    """Begin a call that has to wait for somebody, and see that it does."""
+async def waiting(
+    owner: "asyncpg.Connection[asyncpg.Record]", call: Awaitable[Result]
+) -> "asyncio.Future[Result]":
+    """Begin a call that has to wait for a lock, and see that it does."""
+    before = await _waiters(owner)
     task = asyncio.ensure_future(call)
-    done, _ = await asyncio.wait({task}, timeout=A_MOMENT_SECONDS)
-    assert not done, "it waited for nobody"
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await _waiters(owner) <= before:
+            assert not task.done(), "it waited for nobody"
+            await asyncio.sleep(0.01)
     return task
+
+
+async def _waiters(owner: "asyncpg.Connection[asyncpg.Record]") -> int:
+    await owner.execute("SELECT pg_stat_clear_snapshot()")
+    count: int = await owner.fetchval(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return count

@@ -160,8 +160,10 @@ async def test_limits_of_copies_and_followers(pair: Pair) -> None:
     async with room.owner.transaction():
         await room.owner.execute(LOCK_SHARE, share_id)
         confirming = [
-            await waiting(room.copies.confirm(pair.followers, ben, offers[0].copy_id, "")),
-            await waiting(room.copies.confirm(other, cid, offers[1].copy_id, "")),
+            await waiting(
+                room.owner, room.copies.confirm(pair.followers, ben, offers[0].copy_id, "")
+            ),
+            await waiting(room.owner, room.copies.confirm(other, cid, offers[1].copy_id, "")),
         ]
     came = [await one for one in confirming]
     assert 1 == came.count(CopyProblem.FOLLOWERS_MAX)
@@ -375,8 +377,10 @@ async def test_a_followers_freeze_ends_his_copies_whoever_comes_first(pair: Pair
     (trade,) = await pair.to_take()
     async with pair.room.owner.transaction():
         await pair.room.owner.execute("LOCK TABLE worker.orders IN ACCESS EXCLUSIVE MODE")
-        taking = await waiting(pair.room.copies.take(trade, offer_of()))
-        freezing = await waiting(pair.room.freezes.freeze(pair.followers, uuid4(), pair.follower))
+        taking = await waiting(pair.room.owner, pair.room.copies.take(trade, offer_of()))
+        freezing = await waiting(
+            pair.room.owner, pair.room.freezes.freeze(pair.followers, uuid4(), pair.follower)
+        )
     seen, frozen = await taking, await freezing
     assert isinstance(seen, Seen)
     assert Stopped(copies=1, orders=1) == frozen.stopped

@@ -135,8 +135,8 @@ async def test_a_freeze_that_comes_first_refuses_the_confirmation_that_waited(ro
     async with room.owner.transaction():
         await room.owner.execute("SELECT pg_advisory_xact_lock(worker.freeze_key($1))", ann)
         await _insert_freeze(room, claim, ann)
-        pressed = await waiting(room.orders.accept(claim, ann, draft.draft_id, ""))
-        offered = await waiting(room.drafts.keep(claim, uuid4(), ann, offer_of()))
+        pressed = await waiting(room.owner, room.orders.accept(claim, ann, draft.draft_id, ""))
+        offered = await waiting(room.owner, room.drafts.keep(claim, uuid4(), ann, offer_of()))
     seen = await pressed
 
     assert isinstance(seen, Seen)
@@ -154,8 +154,8 @@ async def test_a_confirmation_that_comes_first_is_found_by_the_freeze_that_waite
         await room.owner.execute(
             "SELECT FROM worker.drafts WHERE draft_id = $1 FOR UPDATE", draft.draft_id
         )
-        pressed = await waiting(room.orders.accept(claim, ann, draft.draft_id, ""))
-        freezing = await waiting(room.freezes.freeze(claim, uuid4(), ann))
+        pressed = await waiting(room.owner, room.orders.accept(claim, ann, draft.draft_id, ""))
+        freezing = await waiting(room.owner, room.freezes.freeze(claim, uuid4(), ann))
     seen, frozen = await pressed, await freezing
 
     assert isinstance(seen, Seen)
@@ -172,7 +172,7 @@ async def test_an_order_that_is_being_sent_when_a_freeze_comes_is_asked_about(ro
         await room.owner.execute(
             "UPDATE worker.orders SET state = 'submitted' WHERE order_id = $1", order.order_id
         )
-        freezing = await waiting(room.freezes.freeze(claim, uuid4(), ann))
+        freezing = await waiting(room.owner, room.freezes.freeze(claim, uuid4(), ann))
     frozen = await freezing
 
     assert Stopped(submitted=1) == frozen.stopped
@@ -189,7 +189,9 @@ async def test_an_order_a_freeze_met_is_never_recorded_as_sent(room: Room) -> No
             " WHERE order_id = $1",
             order.order_id,
         )
-        recording = await waiting(room.orders.record(claim, order, SENDING, nobody_waits=True))
+        recording = await waiting(
+            room.owner, room.orders.record(claim, order, SENDING, nobody_waits=True)
+        )
     seen = await recording
 
     assert (OrderState.HELD, True, True) == (seen.order.state, seen.is_late, seen.order.is_frozen)
@@ -222,8 +224,8 @@ async def test_placing_and_freezing_wait_for_one_another(room: Room) -> None:
         await room.owner.execute(
             "SELECT FROM worker.resting_orders WHERE order_id = $1 FOR UPDATE", offered
         )
-        placing = await waiting(room.resting.place(claim, ann, offered, ""))
-        freezing = await waiting(room.freezes.freeze(claim, uuid4(), ann))
+        placing = await waiting(room.owner, room.resting.place(claim, ann, offered, ""))
+        freezing = await waiting(room.owner, room.freezes.freeze(claim, uuid4(), ann))
     placed, frozen = await placing, await freezing
     assert isinstance(placed, RestingOrder)
     assert (RestingState.WAITING, Stopped(resting=1)) == (placed.state, frozen.stopped)
@@ -233,7 +235,7 @@ async def test_placing_and_freezing_wait_for_one_another(room: Room) -> None:
     async with room.owner.transaction():
         await room.owner.execute("SELECT pg_advisory_xact_lock(worker.freeze_key($1))", ben)
         await _insert_freeze(room, claim, ben)
-        placing = await waiting(room.resting.place(claim, ben, offered, ""))
+        placing = await waiting(room.owner, room.resting.place(claim, ben, offered, ""))
     assert FROZEN == await placing
 
 
@@ -244,13 +246,32 @@ async def test_a_trigger_that_comes_first_is_found_by_the_freeze_that_waited(roo
     async with room.owner.transaction():
         # It has marked what waited and stops where the order is to refer to its draft.
         await room.owner.execute("SELECT FROM worker.drafts WHERE draft_id = $1 FOR UPDATE", waits)
-        triggering = await waiting(room.waiting.trigger(claim, [waits]))
-        freezing = await waiting(room.freezes.freeze(claim, uuid4(), ann))
+        triggering = await waiting(room.owner, room.waiting.trigger(claim, [waits]))
+        freezing = await waiting(room.owner, room.freezes.freeze(claim, uuid4(), ann))
     found, frozen = await triggering, await freezing
 
     assert Stopped(orders=1) == frozen.stopped
     assert waits in found
     assert (await room.orders.look(waits)).order.is_frozen
+
+
+async def test_a_freeze_and_a_trigger_lock_what_waits_in_one_order(room: Room) -> None:
+    """Who waits for the first row holds no later one, so neither waits for the other for ever."""
+    claim, ann = await room.claim_shard(0), uuid4()
+    ids = sorted([await room.rests(claim, ann, placed=False) for _ in range(2)])
+    for order_id in ids[::-1]:
+        # The row of the later one is met first by whoever reads the table as it lies there.
+        await room.resting.place(claim, ann, order_id, "")
+    lock = "SELECT FROM worker.resting_orders WHERE order_id = $1 FOR UPDATE NOWAIT"
+    async with room.owner.transaction():
+        await room.owner.execute(lock, ids[0])
+        triggering = await waiting(room.owner, room.waiting.trigger(claim, ids[::-1]))
+        freezing = await waiting(room.owner, room.freezes.freeze(claim, uuid4(), ann))
+        await room.owner.execute(lock, ids[1])
+    found, frozen = await triggering, await freezing
+
+    assert Stopped(orders=2) == frozen.stopped
+    assert set(ids) == set(found)
 
 
 async def test_a_trigger_that_comes_after_a_freeze_finds_nothing_waiting(room: Room) -> None:
@@ -262,7 +283,7 @@ async def test_a_trigger_that_comes_after_a_freeze_finds_nothing_waiting(room: R
             "UPDATE worker.resting_orders SET state = 'cancelled', ended_at = clock_timestamp()"
         )
         await _insert_freeze(room, claim, ann)
-        triggering = await waiting(room.waiting.trigger(claim, [waits]))
+        triggering = await waiting(room.owner, room.waiting.trigger(claim, [waits]))
     assert {} == await triggering
     assert [] == await room.rows("orders")
 

@@ -292,8 +292,8 @@ async def test_a_run_that_comes_before_a_freeze_is_found_by_it(room: Room) -> No
     # The run stops where it counts the orders under way, its plan's row locked.
     async with room.owner.transaction():
         await room.owner.execute("LOCK TABLE worker.orders IN ACCESS EXCLUSIVE MODE")
-        running = await waiting(room.plans.run(found, offer_of()))
-        freezing = await waiting(room.freezes.freeze(claim, uuid4(), ann))
+        running = await waiting(room.owner, room.plans.run(found, offer_of()))
+        freezing = await waiting(room.owner, room.freezes.freeze(claim, uuid4(), ann))
     seen, frozen = await running, await freezing
 
     assert isinstance(seen, Seen)
@@ -312,7 +312,7 @@ async def test_a_run_that_comes_after_a_freeze_finds_its_plan_cancelled(room: Ro
             " WHERE plan_id = $1",
             plan.plan_id,
         )
-        running = await waiting(room.plans.run(found, offer_of()))
+        running = await waiting(room.owner, room.plans.run(found, offer_of()))
     assert Held.GONE is await running
     assert [] == await room.rows("orders")
 

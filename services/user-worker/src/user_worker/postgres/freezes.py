@@ -46,9 +46,14 @@ UPDATE worker.copies SET state = 'ended', ended_at = clock_timestamp()
 WHERE user_id = $1 AND pool = $2 AND shard = $3 AND state = 'offered'
     AND expires_at > clock_timestamp()
 """
+# Locked in the order in which a trigger locks them.
 _CANCEL_RESTING = """
+WITH taken AS (
+    SELECT order_id FROM worker.resting_orders
+    WHERE user_id = $1 AND pool = $2 AND shard = $3 AND state = 'waiting'
+    ORDER BY order_id FOR UPDATE)
 UPDATE worker.resting_orders SET state = 'cancelled', ended_at = clock_timestamp()
-WHERE user_id = $1 AND pool = $2 AND shard = $3 AND state = 'waiting'
+WHERE order_id IN (SELECT order_id FROM taken)
 """
 _CANCEL_DRAFTS = """
 UPDATE worker.drafts SET state = 'cancelled'

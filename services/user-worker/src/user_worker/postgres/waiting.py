@@ -38,7 +38,8 @@ SELECT * FROM (
     ORDER BY alert_id LIMIT $4)) AS waiting
 ORDER BY watch_id LIMIT $4
 """
-# The oldest of each user first, within what he and the shard may have under way.
+# The oldest of each user first, within what he and the shard may have under way. Rows are locked in
+# one order, as a freeze locks them: a market that falls makes both come at the same time.
 _TRIGGER = """
 WITH under_way AS (
     SELECT user_id, count(*) AS orders FROM worker.orders
@@ -51,10 +52,14 @@ WITH under_way AS (
 ), fitting AS (
     SELECT order_id FROM ranked WHERE nth <= $5 ORDER BY placed_at, order_id
     LIMIT greatest(0, $6::bigint - (SELECT coalesce(sum(orders), 0)::bigint FROM under_way))
-), triggered AS (
-    UPDATE worker.resting_orders SET state = 'triggered', ended_at = clock_timestamp()
+), taken AS (
+    SELECT order_id FROM worker.resting_orders
     WHERE order_id IN (SELECT order_id FROM fitting) AND state = 'waiting'
         AND expires_at > clock_timestamp()
+    ORDER BY order_id FOR UPDATE
+), triggered AS (
+    UPDATE worker.resting_orders SET state = 'triggered', ended_at = clock_timestamp()
+    WHERE order_id IN (SELECT order_id FROM taken)
     RETURNING order_id, user_id, language
 ), accepted AS (
     INSERT INTO worker.orders (order_id, user_id, pool, shard, state, language, submit_before,
