@@ -15,6 +15,8 @@ import pytest_asyncio
 from tests.e2e.live_run import LiveRun, buttons_of, running
 from tests.e2e.reconciling import OPEN_ORDERS, assert_reconciled
 
+from devbox.processes import worker_name
+
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 MOVING_MARKET = "BTC:60000.00:500"
@@ -106,7 +108,7 @@ async def test_a_stop_and_a_take_profit_on_one_holding_sell_it_once(
     await ben.confirmed("/buy BTC $1000", "Bought", "confirm:")
     await ben.confirmed(f"/stop BTC all {await ben.times('0.997')}", "waits")
     await ben.confirmed(f"/tp BTC all {await ben.times('1.003')}", "waits")
-    for name in [p.name for p in run.report.processes if p.name.startswith("user-worker")]:
+    for name in (worker_name(0), worker_name(1)):
         run.kill(name)
     await run.until_said(ben.telegram_id, "Sold", timeout_seconds=SOON_SECONDS)
 

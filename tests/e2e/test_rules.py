@@ -12,10 +12,12 @@ import pytest_asyncio
 from tests.e2e.live_run import LiveRun, running
 from tests.e2e.reconciling import assert_reconciled
 
+from devbox.processes import worker_name
+
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 STILL_MARKET = "BTC:60:0.0001"
-LEADER, FOLLOWER, SAVER, WORRIER = range(60_001, 60_005)
+LEADER, FOLLOWER, SAVER, WORRIER, HAUNTED = range(60_001, 60_006)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -107,6 +109,29 @@ async def test_a_plan_buys_as_often_as_it_was_told(run: LiveRun, books: Any) -> 
 
     assert len(second) == 2
     assert await held(books, SAVER, "paper:USDT") == Decimal(10_000 - 2 * 20)
+
+
+async def test_a_plan_runs_each_time_once_though_its_workers_die(run: LiveRun, books: Any) -> None:
+    """Whoever owns the shard next goes on with the run that is due."""
+    await ask(run, HAUNTED, "/start", "10,000 USDT")
+    line = "/dca $20 BTC every 1s 8 times"
+    active = await confirmed(run, HAUNTED, line, "dca:confirm:", "The plan is active")
+    for worker in (worker_name(0), worker_name(1)):
+        run.kill(worker)
+        await run.until_serving_again(worker)
+    await run.until_said(
+        HAUNTED, "has come to its end after 8", after=active["message_id"], timeout_seconds=60
+    )
+    runs = await books.fetch(
+        "SELECT d.receipt FROM worker.drafts d JOIN gateway.users u USING (user_id)"
+        " WHERE u.telegram_id = $1 AND d.rule = 'plan'",
+        HAUNTED,
+    )
+    for (receipt,) in runs:
+        await run.until_said(HAUNTED, receipt)
+
+    assert len(runs) == 8
+    assert await held(books, HAUNTED, "paper:USDT") == Decimal(10_000 - 8 * 20)
 
 
 async def test_panic_ends_a_plan_and_nothing_is_bought_until_it_is_over(
