@@ -233,7 +233,7 @@ class Watcher:
     def _judge(self, shard: _Shard, quote: StatedQuote) -> None:
         if not self._is_fresh(quote):
             return
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         for watch in shard.triggers.crossed(quote.symbol, quote.price):
             is_ready = watch.purpose is not Purpose.LIMIT
             shard.candidates[watch.watch_id] = _Candidate(watch, quote, now, now, is_ready)
@@ -261,12 +261,12 @@ class Watcher:
         self._count()
 
     def _due(self, shard: _Shard, *, is_ready: bool) -> list[_Candidate]:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         candidates = shard.candidates.values()
         return [one for one in candidates if one.is_ready is is_ready and one.due_at <= now]
 
     def _put_off(self, candidates: Iterable[_Candidate]) -> None:
-        later = time.monotonic() + self._pace.look_again_seconds
+        later = asyncio.get_running_loop().time() + self._pace.look_again_seconds
         for candidate in candidates:
             candidate.due_at = later
 
@@ -311,14 +311,14 @@ class Watcher:
         purpose = candidate.watch.purpose
         metrics.TRIGGERED.labels(purpose.value).inc()
         if purpose is not Purpose.LIMIT:
-            metrics.TRIGGER_SECONDS.observe(time.monotonic() - candidate.heard_at)
+            metrics.TRIGGER_SECONDS.observe(asyncio.get_running_loop().time() - candidate.heard_at)
 
     async def _look_at(self, shard: _Shard, candidate: _Candidate) -> None:
         """Make a limit order ready if the venue would execute it now, or wait for it anew."""
         watch = candidate.watch
         if candidate.draft is None or await self._is_within(candidate.draft):
             # One without a draft is gone; the transaction finds that out.
-            candidate.is_ready, candidate.due_at = True, time.monotonic()
+            candidate.is_ready, candidate.due_at = True, asyncio.get_running_loop().time()
             self._met.set()
             return
         quote = self._feed.latest(watch.symbol)
