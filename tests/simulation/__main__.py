@@ -69,6 +69,7 @@ def _tell(reports: list[Report], simulated_seconds: float, seconds: float) -> No
         "set aside": sum(report.set_aside for report in reports),
         "orders": sum(report.orders for report in reports),
         "filled": sum(report.filled for report in reports),
+        "triggered": sum(report.triggered for report in reports),
         "shards claimed anew": sum(report.moves for report in reports),
         "writes under a claim": sum(report.writes for report in reports),
         "stale writes refused": sum(report.stale_refused for report in reports),

@@ -2,13 +2,16 @@
 these would catch, the simulation does not check.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from tests.simulation.gateway import GatewayTables
 from tests.simulation.ledger import LedgerTables, SimulatedLedger
 from tests.simulation.placement import PlacementTables, ShardRow
 from tests.simulation.run import CALM_SECONDS_MAX, Parts
+from tests.simulation.waiting import SimulatedWaiting, WaitingTables
 
 from kernel.identifiers import new_uuid7
 from kernel.sharding import Claim
@@ -30,6 +33,9 @@ from user_worker.domain.carrying_out import (
     next_step,
 )
 from user_worker.domain.orders import Order, OrderState, Refused
+from user_worker.domain.resting import RestingState
+from user_worker.domain.triggers import Watch
+from user_worker.trading_ports import Seen
 
 
 class NoFence(PlacementTables):
@@ -83,6 +89,27 @@ class NoKeys(LedgerTables):
         """Apply it whatever was applied before."""
         self.keys.clear()
         return super().apply(claim, key, action)
+
+
+class TriggersAgain(WaitingTables):
+    """A trigger that does not ask whether the order still waits."""
+
+    def trigger(self, claim: Claim, order_ids: Sequence[UUID]) -> dict[UUID, Seen | None]:
+        """Take all of them for waiting."""
+        for row in map(self.trading.resting.get, order_ids):
+            if row is not None:
+                row.state = RestingState.WAITING
+        return super().trigger(claim, order_ids)
+
+
+class ReadsNoWatches(SimulatedWaiting):
+    """An owner that watches only what is placed while it owns the shard."""
+
+    async def page(
+        self, claim: Claim, after: UUID | None, count_max: int
+    ) -> tuple[Sequence[Watch], UUID | None]:
+        """Find nothing."""
+        return [], None
 
 
 class KeyPerTry(SimulatedLedger):
@@ -161,6 +188,8 @@ BROKEN: dict[str, Broken] = {
     "jobs out of order": Broken(
         _parts(make_shards=AnyOrder), ("a user's jobs end in order, once", NEVER_OVER)
     ),
+    "triggers twice": Broken(Parts(waiting=TriggersAgain), ("a resting order triggers once",)),
+    "reads no watches": Broken(_parts(watching=ReadsNoWatches), ("what was met has triggered",)),
     "void on not found": Broken(
         _parts(decide=voids_what_is_not_found),
         ("a hold is voided on the venue's durable word only",),

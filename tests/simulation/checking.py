@@ -13,8 +13,9 @@ from tests.simulation.ledger import LedgerTables
 from tests.simulation.loop import Process
 from tests.simulation.network import Network
 from tests.simulation.placement import PlacementTables, ShardRow
-from tests.simulation.trading import OrderRow, TradingTables
-from tests.simulation.venue import VenueTables
+from tests.simulation.trading import OrderRow, RestingRow, TradingTables
+from tests.simulation.venue import TICK_SECONDS, Market, VenueTables
+from tests.simulation.waiting import AlertRow, WaitingTables
 
 from kernel.money import exact
 from kernel.sharding import Claim, ShardKey
@@ -23,6 +24,7 @@ from pricing.paper_venue import domain as paper
 from shard_operator.controller import Reconciled, open_workers
 from user_worker.domain.orders import OrderState
 from user_worker.domain.replies import AnswerPress
+from user_worker.domain.resting import Alert, Condition, Direction, RestingKind, RestingState
 from user_worker.ports import Outcome
 
 _ARROWS = {
@@ -42,6 +44,14 @@ _ARROWS = {
 by the tombstone."""
 
 
+QUOTE_TICKS = 12
+"""How old a quote may be that triggers: `stale_quote_seconds`, and the tick it came with."""
+SERVED_SECONDS = 15.0
+"""How long after the last fault every shard is served again, its watches read."""
+HEARD_TICKS = 5
+"""How long a price may take to be heard and acted upon."""
+
+
 class Witness:
     """Sees every transaction of a run."""
 
@@ -58,6 +68,9 @@ class Witness:
         self.writes = 0
         self.stale_refused = 0
         self.set_aside = 0
+        self.triggered = 0
+        self.calm_since = float("inf")
+        """When the storm was over."""
         self.acknowledged: set[int] = set()
         """Updates the front was told are accepted."""
         self._network = network
@@ -209,6 +222,51 @@ class Witness:
         if not assignment.deferred and spread > 1:
             self.fail("a plan is balanced within one", f"{dict(loads)} of {workers}")
 
+    def watch(self, waiting: WaitingTables, market: Market) -> None:
+        """See what waits for a price, too."""
+        self._waiting, self._market = waiting, market
+        waiting.triggered = self.saw_trigger
+        waiting.reached = self.saw_alert
+
+    def saw_trigger(self, row: RestingRow) -> None:
+        """A resting order has become an order."""
+        self.triggered += 1
+        self._once("a resting order triggers once", row.order_id)
+        condition, since = row.condition, row.placed_at or 0.0
+        self._check_met(row.symbol, condition.direction, condition.price, since)
+
+    def saw_alert(self, row: AlertRow) -> None:
+        """An alert was reached."""
+        self.triggered += 1
+        alert = row.alert
+        self._once("an alert is told once", alert.alert_id)
+        self._check_met(alert.symbol, alert.direction, alert.price, row.placed_at)
+
+    def _check_met(self, symbol: str, direction: Direction, price: Decimal, since: float) -> None:
+        # What was quoted just before it was placed still counts: nobody hears faster.
+        ticks = range(max(0, int(since / TICK_SECONDS) - QUOTE_TICKS), self._market.tick() + 1)
+        if not any(direction.is_met(price, self._market.price(symbol, t)) for t in ticks):
+            self.fail("nothing triggers before its price", f"{symbol} {direction} {price}")
+
+    def _check_untriggered(self) -> None:
+        """What was met twice in a row after the storm, by what an owner heard, has triggered."""
+        waiting: list[tuple[str, Condition | Alert, float]] = [
+            (row.symbol, row.condition, row.placed_at or 0.0)
+            for row in self._trading.resting.values()
+            if row.state is RestingState.WAITING and row.condition.kind is not RestingKind.LIMIT
+        ]
+        waiting += [
+            (row.alert.symbol, row.alert, row.placed_at)
+            for row in self._waiting.alerts.values()
+            if row.state == "waiting"
+        ]
+        for symbol, level, placed_at in waiting:
+            first = int(max(self.calm_since + SERVED_SECONDS, placed_at + 2) / TICK_SECONDS)
+            for tick in range(first, self._market.tick() - HEARD_TICKS):
+                both = (self._market.price(symbol, t) for t in (tick, tick + 1))
+                if all(level.direction.is_met(level.price, price) for price in both):
+                    self.fail("what was met has triggered", f"{symbol} {level} at {tick}")
+
     # When everything is over
 
     def unfinished(self) -> str | None:
@@ -240,6 +298,7 @@ class Witness:
 
     def check_end(self) -> None:
         """Compare everything with everything, once nothing is under way."""
+        self._check_untriggered()
         lost = [u for u in self.acknowledged if u not in self._gateway.seen]
         if lost:
             self.fail("no acknowledged update is lost", lost)

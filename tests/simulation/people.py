@@ -7,6 +7,7 @@ themselves. What they press is what the answers offered them.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from random import Random
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from tests.simulation.checking import Witness
 from tests.simulation.gateway import GatewayTables
 from tests.simulation.network import Network
 from tests.simulation.seeding import uuid_of
+from tests.simulation.venue import Market
 
 from user_worker.domain.jobs import Command, Input, Press, Text
 from user_worker.domain.replies import EditText, Reply, SendText
@@ -64,7 +66,8 @@ class Front:
 class Person:
     """One user."""
 
-    def __init__(self, front: Front, random: Random) -> None:
+    def __init__(self, front: Front, random: Random, market: Market) -> None:
+        self._market = market
         self.user_id = uuid_of(random)
         self._front = front
         self._random = random
@@ -79,7 +82,7 @@ class Person:
                     button.data
                     for row in reply.keyboard
                     for button in row
-                    if button.data.startswith("confirm:")
+                    if button.data.startswith(("confirm:", "rest:"))
                 ]
         del self._offers[:-OFFERS_REMEMBERED_MAX]
 
@@ -98,11 +101,16 @@ class Person:
         random = self._random
         if self._offers and drawn < 0.6:
             offer = random.choice(self._offers)
+            if random.random() < 0.8:
+                self._offers.remove(offer)
             for _ in range(random.choice((1, 1, 1, 2, 3))):
                 self._say(Press(offer, "draft:x", "press"))
             if random.random() < 0.15:
-                self._say(Press(offer.replace("confirm", "cancel"), "draft:x", "press"))
-        elif drawn < 0.85:
+                cancel = offer.replace("confirm:", "cancel:").replace("rest:", "unrest:")
+                self._say(Press(cancel, "draft:x", "press"))
+        elif drawn < 0.72:
+            self._wait_for_a_price()
+        elif drawn < 0.87:
             self._say(Command("buy", random.choice(BUYS)))
         elif drawn < 0.94:
             self._say(Command("sell", random.choice(SELLS)))
@@ -114,6 +122,21 @@ class Person:
             self._say(Command("buy"))
         else:
             self._say(Command("start"))
+
+    def _wait_for_a_price(self) -> None:
+        """Name a price near the present one: one of two is met within the run."""
+        random = self._random
+        symbol = random.choice(("BTC", "ETH"))
+        quote = self._market.quote(symbol)
+        price = quote.price if quote is not None else Decimal(1)
+        named = round(price * (1 + Decimal(random.choice((-8, -2, -1, 1, 2, 8))) / 1000), 2)
+        match random.choice(("limit", "stop", "tp", "alerts")):
+            case "alerts":
+                self._say(Command("alerts", f"{symbol} {named}"))
+            case kind:
+                side = random.choice(("buy", "buy", "sell"))
+                size = "$50" if side == "buy" else "50%"
+                self._say(Command(kind, f"{side} {symbol} {size} at {named}"))
 
     def _say(self, what: Input) -> None:
         task = asyncio.create_task(self._front.send(self.user_id, what))

@@ -26,6 +26,7 @@ from tests.simulation.seeding import seeded
 from tests.simulation.storm import Storm
 from tests.simulation.trading import TradingTables
 from tests.simulation.venue import Market, VenueTables
+from tests.simulation.waiting import WaitingTables
 from tests.simulation.worker import TRADING, Around
 
 from kernel.sharding import Claim
@@ -37,6 +38,9 @@ STORM_SECONDS = (8.0, 20.0)
 CALM_SECONDS_MAX = 150.0
 """How long after the last fault something may still be under way. The longest rest is that of an
 order in trouble, a minute; a storm can cause none, so this is generous."""
+CALM_SECONDS = (0.0, 0.0, 0.0, 30.0)
+"""How long a run goes on in any case once the storm is over: long enough, in some, for what waits
+for a price to be met while everybody is well."""
 PEOPLE = (2, 6)
 
 
@@ -47,6 +51,7 @@ class Parts:
     placement: Callable[..., PlacementTables] = PlacementTables
     gateway: Callable[..., GatewayTables] = GatewayTables
     ledger: Callable[..., LedgerTables] = LedgerTables
+    waiting: Callable[..., WaitingTables] = WaitingTables
     around: dict[str, Any] = field(default_factory=dict)
     """Of `worker.Around`."""
     patches: tuple[tuple[object, str, object], ...] = ()
@@ -69,6 +74,8 @@ class Report:
     jobs: int
     orders: int
     filled: int
+    triggered: int
+    """Resting orders and alerts."""
     moves: int
     set_aside: int
     writes: int
@@ -111,6 +118,8 @@ class Simulation:
         self.witness = Witness(
             network, placement, self.gateway, self.trading, self.ledger, self.venue
         )
+        self.waiting = parts.waiting(self.trading)
+        self.witness.watch(self.waiting, market)
         around = Around(
             network,
             placement,
@@ -120,6 +129,8 @@ class Simulation:
             self.venue,
             self.streams,
             market,
+            self.waiting,
+            random,
             **parts.around,
         )
         self.pods = StatefulSet(loop, random, around, random.randint(1, 4))
@@ -129,9 +140,10 @@ class Simulation:
             loop, network, random, self.pods, self.operators, self.streams, self.pusher
         )
         self.front = Front(network, self.gateway, self.witness, random, self._update_id)
-        self.people = [Person(self.front, random) for _ in range(random.randint(*PEOPLE))]
+        self.people = [Person(self.front, random, market) for _ in range(random.randint(*PEOPLE))]
         self._hearing = {person.user_id: person for person in self.people}
         self._updates = 0
+        self._calm_seconds = random.choice(CALM_SECONDS)
         self._living: list[Any] = []
         self._looked_at = 0.0
         placement.notify = self._ring
@@ -153,6 +165,7 @@ class Simulation:
                 ends = random.uniform(*STORM_SECONDS)
                 loop.run(lambda: self.witness.violation is not None, ends)
                 self.storm.heal()
+                self.witness.calm_since = loop.now
                 loop.run(self._is_over, loop.now + CALM_SECONDS_MAX)
                 self._judge()
             finally:
@@ -172,7 +185,8 @@ class Simulation:
     def _is_over(self) -> bool:
         if self.witness.violation is not None:
             return True
-        if self.loop.now < self._looked_at:
+        now = self.loop.now
+        if now < self._looked_at or now < self.witness.calm_since + self._calm_seconds:
             return False
         self._looked_at = self.loop.now + 0.25
         return all(task.done() for task in self._living) and self.witness.unfinished() is None
@@ -248,6 +262,7 @@ class Simulation:
             jobs=len(self.gateway.jobs),
             orders=len(orders),
             filled=len(self.ledger.trades),
+            triggered=self.witness.triggered,
             moves=claims - len(self.placement.shards),
             set_aside=self.witness.set_aside,
             writes=self.witness.writes,

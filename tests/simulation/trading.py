@@ -14,6 +14,7 @@ from tests.simulation.seeding import at
 from kernel.identifiers import new_uuid7
 from kernel.sharding import Claim, ShardKey
 from user_worker.domain.carrying_out import Record
+from user_worker.domain.notes import Note
 from user_worker.domain.orders import (
     Draft,
     DraftState,
@@ -21,8 +22,9 @@ from user_worker.domain.orders import (
     OrderState,
     Refused,
 )
+from user_worker.domain.resting import Condition, RestingState
 from user_worker.postgres import OrderLimits
-from user_worker.trading_ports import EndEvent, Offer, Seen, Underway
+from user_worker.trading_ports import EndEvent, Event, NoteEvent, Offer, Seen, Underway
 
 DAY_SECONDS = 86_400.0
 
@@ -47,7 +49,32 @@ class OrderRow:
     tell_later: bool = False
     steps: list[tuple[str, str, int]] = field(default_factory=list)
     event_id: UUID | None = None
-    relayed: bool = False
+
+
+@dataclass(slots=True)
+class RestingRow:
+    """worker.resting_orders"""
+
+    order_id: UUID
+    user_id: UUID
+    key: ShardKey
+    symbol: str
+    condition: Condition
+    state: RestingState = RestingState.OFFERED
+    language: str = ""
+    placed_at: float | None = None
+    expires_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRow:
+    """A row of worker.events that is no end of an order."""
+
+    key: ShardKey
+    user_id: UUID
+    language: str
+    note: Note
 
 
 @dataclass
@@ -63,7 +90,10 @@ class TradingTables:
     orders: dict[UUID, OrderRow] = field(default_factory=dict)
     under_way: dict[UUID, OrderRow] = field(default_factory=dict)
     """The orders that have not ended: what the partial index is in the database."""
-    untold: dict[UUID, OrderRow] = field(default_factory=dict)
+    resting: dict[UUID, RestingRow] = field(default_factory=dict)
+    untold: dict[UUID, OrderRow | NoteRow] = field(default_factory=dict)
+    noted: dict[tuple[type, UUID], UUID] = field(default_factory=dict)
+    """What a note was ever made of, with its event: one of each kind about each subject."""
     attempts: dict[UUID, int] = field(default_factory=dict)
     languages: dict[UUID, str] = field(default_factory=dict)
     slippages: dict[UUID, int] = field(default_factory=dict)
@@ -108,6 +138,10 @@ class TradingTables:
             self.drafts[draft.draft_id] = DraftRow(draft, job_id, claim.key)
             self.of_jobs[job_id] = draft.draft_id
             mine.append(self.drafts[draft.draft_id])
+            if offer.condition is not None:
+                self.resting[draft.draft_id] = RestingRow(
+                    draft.draft_id, user_id, claim.key, offer.wish.symbol, offer.condition
+                )
         is_open = [row for row in mine if row.draft.state is DraftState.OPEN]
         is_open.sort(key=lambda row: (row.draft.made_at, row.draft.draft_id), reverse=True)
         for row in is_open[self.user_open_drafts_max :]:
@@ -138,11 +172,13 @@ class TradingTables:
         row = self.drafts.get(draft_id)
         if row is None or row.draft.user_id != user_id or row.key != claim.key:
             return None
+        if draft_id in self.resting:
+            return None
         draft = self._as_it_stands(row)
         if draft.state is DraftState.EXPIRED:
             row.draft = draft
         if draft.state is DraftState.OPEN:
-            self._accept(claim, row, language)
+            self.make_order(claim, row, language, tell_later=False, step="accepted")
         elif draft.state is not DraftState.CONFIRMED:
             return draft
         return self.look(draft_id)
@@ -226,16 +262,21 @@ class TradingTables:
 
     # Events
 
-    def unrelayed(self, claims: Sequence[Claim], count_max: int) -> list[EndEvent]:
+    def unrelayed(self, claims: Sequence[Claim], count_max: int) -> list[Event]:
         """The events of some shards that were not relayed yet, oldest first."""
         if not self.untold:
             return []
         of = {claim.key: claim for claim in claims}
-        return [
-            EndEvent(event_id, of[row.key], row.order, row.language)
-            for event_id, row in self.untold.items()
-            if row.key in of
-        ][:count_max]
+        found: list[Event] = []
+        for event_id, row in self.untold.items():
+            if row.key not in of:
+                continue
+            if isinstance(row, OrderRow):
+                found.append(EndEvent(event_id, of[row.key], row.order, row.language))
+            else:
+                told = (row.user_id, row.language, row.note)
+                found.append(NoteEvent(event_id, of[row.key], *told))
+        return found[:count_max]
 
     def mark_relayed(self, claim: Claim, event_ids: Sequence[UUID]) -> None:
         """Mark events of one shard as relayed."""
@@ -243,8 +284,16 @@ class TradingTables:
         for event_id in event_ids:
             row = self.untold.get(event_id)
             if row is not None and row.key == claim.key:
-                row.relayed = True
                 del self.untold[event_id]
+
+    def add_note(
+        self, claim: Claim, subject_id: UUID, user_id: UUID, language: str, note: Note
+    ) -> None:
+        """Have a user told something, once of each kind about each subject."""
+        if (type(note), subject_id) not in self.noted:
+            event_id = new_uuid7()
+            self.noted[type(note), subject_id] = event_id
+            self.untold[event_id] = NoteRow(claim.key, user_id, language, note)
 
     # Attempts and preferences
 
@@ -317,14 +366,21 @@ class TradingTables:
                 cancelled += 1
         return cancelled
 
-    def _accept(self, claim: Claim, row: DraftRow, language: str) -> None:
-        row.draft = replace(row.draft, state=DraftState.CONFIRMED)
-        mine = [open_ for open_ in self.under_way.values() if open_.key == claim.key]
-        of_user = [o for o in mine if o.order.draft.user_id == row.draft.user_id]
-        is_too_much = (
-            len(of_user) >= self.limits.user_under_way_max
-            or len(mine) >= self.limits.shard_under_way_max
+    def has_room(self, key: ShardKey, user_id: UUID) -> bool:
+        """Whether one more order of a user may be under way."""
+        mine = [row for row in self.under_way.values() if row.key == key]
+        of_user = [row for row in mine if row.order.draft.user_id == user_id]
+        return (
+            len(of_user) < self.limits.user_under_way_max
+            and len(mine) < self.limits.shard_under_way_max
         )
+
+    def make_order(
+        self, claim: Claim, row: DraftRow, language: str, *, tell_later: bool, step: str
+    ) -> None:
+        """Make a confirmed draft an order; one too many ends at once."""
+        row.draft = replace(row.draft, state=DraftState.CONFIRMED)
+        is_too_much = not self.has_room(claim.key, row.draft.user_id)
         submit_before = self.now() + self.limits.submit_within_seconds
         order = Order(
             draft=row.draft,
@@ -334,8 +390,8 @@ class TradingTables:
             refused=Refused.LIMIT_EXCEEDED if is_too_much else None,
             ended_at=at(self.now()) if is_too_much else None,
         )
-        outcome = Refused.LIMIT_EXCEEDED.value if is_too_much else "accepted"
-        kept = OrderRow(order, row.key, language, submit_before)
+        outcome = Refused.LIMIT_EXCEEDED.value if is_too_much else step
+        kept = OrderRow(order, row.key, language, submit_before, tell_later)
         kept.steps.append(("accept", outcome, claim.epoch))
         self.orders[order.order_id] = kept
         if not is_too_much:

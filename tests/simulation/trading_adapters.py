@@ -10,12 +10,14 @@ from tests.simulation.trading import TradingTables
 from kernel.sharding import Claim
 from user_worker.domain.carrying_out import Record
 from user_worker.domain.orders import Draft, Order
-from user_worker.trading_ports import EndEvent, Offer, Seen, Underway
+from user_worker.trading_ports import Event, Offer, Seen, Underway
 
 Result = TypeVar("Result")
 
 
-class _Port:
+class Port:
+    """Calls the database."""
+
     def __init__(self, network: Network, tables: TradingTables) -> None:
         self._network = network
         self._tables = tables
@@ -24,7 +26,7 @@ class _Port:
         return await self._network.call("database", what, effect)
 
 
-class SimulatedDrafts(_Port):
+class SimulatedDrafts(Port):
     """trading_ports.Drafts"""
 
     async def of_job(self, user_id: UUID, job_id: UUID) -> Draft | None:
@@ -49,7 +51,7 @@ class SimulatedDrafts(_Port):
         return await self._call("draft", lambda: self._tables.draft(user_id, draft_id))
 
 
-class SimulatedOrders(_Port):
+class SimulatedOrders(Port):
     """trading_ports.Orders"""
 
     async def accept(
@@ -98,10 +100,10 @@ class SimulatedOrders(_Port):
         return await self._call("newest", lambda: self._tables.newest(user_id, count_max))
 
 
-class SimulatedEvents(_Port):
+class SimulatedEvents(Port):
     """trading_ports.Events"""
 
-    async def unrelayed(self, claims: Sequence[Claim], count_max: int) -> Sequence[EndEvent]:
+    async def unrelayed(self, claims: Sequence[Claim], count_max: int) -> Sequence[Event]:
         """See trading_ports."""
         return await self._call("events", lambda: self._tables.unrelayed(claims, count_max))
 
@@ -110,7 +112,7 @@ class SimulatedEvents(_Port):
         await self._call("mark", lambda: self._tables.mark_relayed(claim, event_ids))
 
 
-class SimulatedAttempts(_Port):
+class SimulatedAttempts(Port):
     """ports.Attempts"""
 
     async def begin(self, claim: Claim, job_id: UUID) -> int:
@@ -122,7 +124,7 @@ class SimulatedAttempts(_Port):
         await self._call("forgive", lambda: self._tables.forgive(claim, job_id))
 
 
-class SimulatedPreferences(_Port):
+class SimulatedPreferences(Port):
     """ports.Preferences"""
 
     async def language(self, user_id: UUID) -> str | None:

@@ -2,7 +2,8 @@
 the worker's port in front. Beside it the prices it executes at.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -23,6 +24,7 @@ from user_worker.domain.market import Candles, Instrument, Quote
 from user_worker.domain.orders import Order, Refusal, Refused, Side
 from user_worker.domain.sizing import Asset, Preview, Question
 from user_worker.errors import DependencyDown, RequestRefused
+from user_worker.trading_ports import StatedQuote
 
 TERMS = paper.Terms(5, 10, Decimal(1), Decimal(1_000_000), timedelta(seconds=10))
 INSTRUMENTS = paper.read_instruments(("BTC:8:400000000", "ETH:8:200000000"), "USDT", 6)
@@ -52,15 +54,60 @@ class Market:
 
     def quote(self, symbol: str) -> prices.Quote | None:
         """The price of now."""
-        path = self._paths.get(symbol)
-        if path is None:
+        if symbol not in self._paths:
             return None
-        tick = int(self._now() // TICK_SECONDS)
+        tick = self.tick()
+        stated_at = at(tick * TICK_SECONDS)
+        return prices.Quote(
+            symbol, "USDT", self.price(symbol, tick), stated_at, prices.Source.SIMULATED
+        )
+
+    def tick(self) -> int:
+        """The number of the present price."""
+        return int(self._now() // TICK_SECONDS)
+
+    def price(self, symbol: str, tick: int) -> Decimal:
+        """A price there was, or is."""
+        path = self._paths[symbol]
         while len(path) <= tick:
             share = self._random.choice((-3, -1, 0, 0, 1, 3, 25, -25)) * self._random.random()
             path.append(round(path[-1] * (1 + Decimal(share) / 1000), 2))
-        stated_at = at(tick * TICK_SECONDS)
-        return prices.Quote(symbol, "USDT", path[tick], stated_at, prices.Source.SIMULATED)
+        return path[tick]
+
+
+class SimulatedFeed:
+    """resting_ports.QuoteFeed: each new price, heard a little later, or not at all while pricing is
+    away.
+    """
+
+    def __init__(self, network: Network, market: Market, random: Random) -> None:
+        self._network = network
+        self._market = market
+        self._random = random
+        self._listeners: list[Callable[[Sequence[StatedQuote]], None]] = []
+        self._newest: dict[str, StatedQuote] = {}
+
+    def listen(self, listener: Callable[[Sequence[StatedQuote]], None]) -> None:
+        """See resting_ports."""
+        self._listeners.append(listener)
+
+    def latest(self, symbol: str) -> StatedQuote | None:
+        """See resting_ports."""
+        return self._newest.get(symbol)
+
+    async def run(self) -> None:
+        """Hear prices until cancelled."""
+        while True:
+            if not self._network.weather.is_down("pricing"):
+                for symbol in STARTS:
+                    quote = self._market.quote(symbol)
+                    if quote is not None:
+                        stated_at = quote.stated_at.timestamp()
+                        heard = StatedQuote(symbol, quote.price, "USDT", True, stated_at)
+                        self._newest[symbol] = heard
+                for listener in self._listeners:
+                    listener(list(self._newest.values()))
+            await asyncio.sleep(TICK_SECONDS * self._random.uniform(0.5, 1.0))
 
 
 @dataclass(frozen=True, slots=True)

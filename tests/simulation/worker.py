@@ -1,13 +1,14 @@
 """A worker's process: the real one, wired as `user_worker.main` wires it, with simulated adapters.
 
-What is left out of `main`: the local copy of prices (its stream is no part of placement or money),
-the painter, gRPC.
+What is left out of `main`: the local copy of prices (a stand-in hears them), plans, copies and
+freezes, the painter, gRPC.
 """
 
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from random import Random
 
 from tests.simulation.gateway import GatewayTables, SimulatedGateway
 from tests.simulation.ledger import LedgerTables, SimulatedLedger
@@ -26,13 +27,19 @@ from tests.simulation.trading_adapters import (
 )
 from tests.simulation.venue import (
     Market,
+    SimulatedFeed,
     SimulatedPricing,
     SimulatedVenue,
     SimulatedWallet,
     VenueTables,
 )
+from tests.simulation.waiting import (
+    SimulatedAlerts,
+    SimulatedResting,
+    SimulatedWaiting,
+    WaitingTables,
+)
 from tests.unit.user_worker.fakes import FakeFreezes
-from tests.unit.user_worker.fakes_resting import FakeResting
 from tests.unit.user_worker.fakes_rules import FakeCopies, FakePlans, FakeResolver, FakeShares
 
 from user_worker import main
@@ -41,10 +48,12 @@ from user_worker.application.execution import Execution
 from user_worker.application.owning import Owner
 from user_worker.application.reading import EntryClearer, InboxReader, StreamReader
 from user_worker.application.recurring import Rhythm
+from user_worker.application.resting import RestingStores, RestingTrading
 from user_worker.application.resuming import Resumer
 from user_worker.application.shards import QueueBounds, Shards
 from user_worker.application.telling import Teller
 from user_worker.application.trading import Stores, Trading
+from user_worker.application.watching import Watcher, WatchingPace
 from user_worker.conversation.book import Conversation
 from user_worker.conversation.context import Services
 from user_worker.conversation.notices import notice_of
@@ -55,16 +64,20 @@ from user_worker.settings import (
     OwnershipSettings,
     ReadingSettings,
     TradingSettings,
+    WatchingSettings,
     WorkSettings,
 )
 
-OWNERSHIP, READING, WORK, TRADING = (
+OWNERSHIP, READING, WATCHING, WORK, TRADING = (
     OwnershipSettings(),
     ReadingSettings(),
+    WatchingSettings(watch_poll_seconds=0.5),
     WorkSettings(),
     TradingSettings(draft_lifetime_seconds=10.0, submit_within_seconds=4.0),
 )
 """As in production, but that drafts expire and orders become too late within a run."""
+PAGE_ROWS = 3
+"""Small, so that a shard's watches are read in several pages."""
 
 
 class NoPictures:
@@ -81,7 +94,7 @@ class NoPictures:
 
 @dataclass
 class Around:
-    """What is around a worker. The last three are replaced by broken ones to check the checks."""
+    """What is around a worker. The last ones are replaced by broken ones to check the checks."""
 
     network: Network
     placement: PlacementTables
@@ -91,8 +104,11 @@ class Around:
     venue: VenueTables
     streams: Streams
     market: Market
+    waiting: WaitingTables
+    random: Random
     books: Callable[[Network, LedgerTables], SimulatedLedger] = SimulatedLedger
     decide: Callable[..., Step] = next_step
+    watching: Callable[[Network, WaitingTables], SimulatedWaiting] = SimulatedWaiting
     make_shards: Callable[..., Shards] = Shards
 
 
@@ -122,13 +138,42 @@ class Worker:
         )
         pace = CarryingPace(TRADING.order_steps_at_once_max, after_outage, after_trouble)
         carrying_out = CarryingOut(orders, ledger, venue, pace, around.decide)
+        waiting = around.waiting
+        feed = SimulatedFeed(network, around.market, around.random)
+        watcher = Watcher(
+            around.watching(network, waiting),
+            feed,
+            venue,
+            carrying_out,
+            WatchingPace(
+                stale_quote_seconds=10.0,
+                look_again_seconds=WATCHING.look_again_seconds,
+                batch_max=WATCHING.trigger_batch_max,
+                previews_at_once_max=WATCHING.limit_previews_at_once_max,
+                shards_at_once_max=WATCHING.trigger_shards_at_once_max,
+                page_rows=PAGE_ROWS,
+                looking=Rhythm(WATCHING.watch_poll_seconds, after_outage, after_trouble),
+                expiring=Rhythm(WATCHING.expiry_poll_seconds, after_outage, after_trouble),
+            ),
+            now=lambda: at(around.placement.now()).timestamp(),
+        )
+        drafts = SimulatedDrafts(network, around.trading)
+        resting = RestingTrading(
+            RestingStores(
+                drafts, SimulatedResting(network, waiting), SimulatedAlerts(network, waiting)
+            ),
+            ledger,
+            pricing,
+            venue,
+            watcher,
+        )
         conversation = Conversation(
             Services(
                 pricing=pricing,
                 wallet=SimulatedWallet(network, around.placement),
                 ledger=ledger,
                 trading=Trading(
-                    Stores(SimulatedDrafts(network, around.trading), orders),
+                    Stores(drafts, orders),
                     ledger,
                     pricing,
                     venue,
@@ -140,7 +185,7 @@ class Worker:
                 pictures=NoPictures(),
                 now=lambda: at(around.placement.now()),
                 # Resting orders, plans, copies and freezes are not part of this world yet.
-                resting=FakeResting(),
+                resting=resting,
                 freezes=FakeFreezes(),
                 resolver=FakeResolver(),
                 plans=FakePlans(at(0.0)),
@@ -188,6 +233,8 @@ class Worker:
                     TRADING.shard_orders_under_way_max,
                     Rhythm(TRADING.orders_poll_seconds, after_outage, after_trouble),
                 ).run(),
+                feed.run(),
+                watcher.run(),
                 Teller(
                     SimulatedEvents(network, around.trading),
                     gateway,
