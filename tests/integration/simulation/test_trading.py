@@ -36,6 +36,7 @@ from user_worker.domain.orders import (
     Wish,
     receipt_of,
 )
+from user_worker.domain.resting import Alert, RestingOrder
 from user_worker.domain.sizing import Terms
 from user_worker.postgres import (
     OrderLimits,
@@ -45,7 +46,7 @@ from user_worker.postgres import (
     PostgresOrders,
     PostgresPreferences,
 )
-from user_worker.trading_ports import EndEvent, Offer, Seen, Underway
+from user_worker.trading_ports import EndEvent, NoteEvent, Offer, Seen, Underway
 
 OPERATIONS = 200
 ALL = 1000
@@ -88,7 +89,7 @@ AFTER = {
 }
 
 
-def _timeless(answer: Any) -> Any:
+def timeless(answer: Any) -> Any:
     """An answer without its times, which differ by milliseconds; whether there are any stays."""
     match answer:
         case Draft():
@@ -98,20 +99,32 @@ def _timeless(answer: Any) -> Any:
             patience = round((answer.submit_before - answer.accepted_at).total_seconds(), 1)
             return replace(
                 answer,
-                draft=_timeless(answer.draft),
+                draft=timeless(answer.draft),
                 accepted_at=BEGIN,
                 submit_before=BEGIN + timedelta(seconds=patience),
                 ended_at=None if answer.ended_at is None else BEGIN,
             )
         case Seen():
-            return replace(answer, order=_timeless(answer.order))
+            return replace(answer, order=timeless(answer.order))
         case Underway():
-            return replace(answer, seen=_timeless(answer.seen))
+            return replace(answer, seen=timeless(answer.seen))
         case EndEvent():
-            return replace(answer, order=_timeless(answer.order))
+            return replace(answer, order=timeless(answer.order))
+        case NoteEvent():
+            return replace(answer, event_id=UUID(int=0))
+        case RestingOrder():
+            times = {
+                name: None if getattr(answer, name) is None else BEGIN
+                for name in ("placed_at", "expires_at", "ended_at")
+            }
+            return replace(answer, draft=timeless(answer.draft), **times)
+        case Alert():
+            return replace(answer, expires_at=BEGIN)
+        case dict():
+            return {key: timeless(value) for key, value in answer.items()}
         case list() | tuple():
             # What came within milliseconds may stand in either order.
-            return sorted((_timeless(one) for one in answer), key=repr)
+            return sorted((timeless(one) for one in answer), key=repr)
         case _:
             return answer
 
@@ -220,7 +233,7 @@ class _Sequence:
             lambda: getattr(simulated, what)(*arguments, **named),
             lambda: getattr(real, what)(*arguments, **named),
         )
-        assert _timeless(expected) == _timeless(answer), f"{what}{arguments}{named}"
+        assert timeless(expected) == timeless(answer), f"{what}{arguments}{named}"
         self.answered.add(f"{what} {type(answer).__name__} {answer == 'ClaimLost'}")
         if isinstance(answer, Seen):
             self.answered.add(answer.order.state.value)

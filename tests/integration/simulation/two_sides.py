@@ -33,6 +33,8 @@ TIMES = {
     "worker.orders": ("accepted_at", "submit_before", "ended_at"),
     "worker.events": ("made_at", "relayed_at"),
     "worker.attempts": ("counted_at",),
+    "worker.resting_orders": ("placed_at", "expires_at", "ended_at"),
+    "worker.alerts": ("placed_at", "expires_at", "ended_at"),
 }
 
 
@@ -84,6 +86,7 @@ class TwoSides:
             mock.patch("tests.simulation.trading.new_uuid7", new_id),
             mock.patch("user_worker.postgres.drafts.new_uuid7", new_id),
             mock.patch("user_worker.postgres.orders.new_uuid7", new_id),
+            mock.patch("user_worker.postgres.events.new_uuid7", new_id),
         ):
             try:
                 return await side()
