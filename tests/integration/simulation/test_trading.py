@@ -113,11 +113,13 @@ def timeless(answer: Any) -> Any:
         case NoteEvent():
             return replace(answer, event_id=UUID(int=0))
         case RestingOrder():
-            times = {
-                name: None if getattr(answer, name) is None else BEGIN
-                for name in ("placed_at", "expires_at", "ended_at")
-            }
-            return replace(answer, draft=timeless(answer.draft), **times)
+            return replace(
+                answer,
+                draft=timeless(answer.draft),
+                placed_at=answer.placed_at and BEGIN,
+                expires_at=answer.expires_at and BEGIN,
+                ended_at=answer.ended_at and BEGIN,
+            )
         case Alert():
             return replace(answer, expires_at=BEGIN)
         case dict():

@@ -10,7 +10,6 @@ import pytest
 from tests.integration.simulation.test_trading import (
     ALL,
     LIFETIME_SECONDS,
-    LIMITS,
     OFFER,
     STEP_SECONDS,
     USER_OPEN_MAX,
@@ -33,8 +32,9 @@ from tests.simulation.waiting import (
 from chassis.postgres import Pool
 from devbox.database import Database
 from kernel.sharding import Claim, ShardKey
-from user_worker.domain.resting import Condition, Direction, RestingKind
+from user_worker.domain.resting import Condition, Direction, RestingKind, RestingState
 from user_worker.postgres import (
+    OrderLimits,
     PostgresAlerts,
     PostgresDrafts,
     PostgresEvents,
@@ -45,8 +45,9 @@ from user_worker.postgres import (
 from user_worker.resting_ports import NewAlert, Reached
 from user_worker.trading_ports import StatedQuote
 
-OPERATIONS = 200
-LASTS_SECONDS = 260
+OPERATIONS = 250
+LIMITS = OrderLimits(submit_within_seconds=50.0, user_under_way_max=1, shard_under_way_max=2)
+LASTS_SECONDS = 36
 """No sum of the steps comes within two seconds of it."""
 QUOTE = StatedQuote("BTC", Decimal(101), "USDT", True, 0.0)
 
@@ -82,7 +83,9 @@ class _Sequence:
         random = self._random
         claim = random.choice((self._claims[0], self._claims[0], *self._claims))
         user_id, job_id = random.choice(USERS), UUID(int=random.randrange(1000, 1040))
-        ids = list(self._tables.resting)[-8:] or [user_id]
+        rows = self._tables.resting
+        waits = [one for one in rows if rows[one].state is RestingState.WAITING]
+        ids = [*waits, *list(rows)[-5:]] or [user_id]
         order_id = random.choice(ids)
         row = self._tables.resting.get(order_id)
         if row is not None and random.random() < 0.8:
@@ -100,13 +103,13 @@ class _Sequence:
                 await self._ask("resting", "cancel", claim, user_id, order_id)
                 await self._ask("resting", "tell_of", claim, user_id, order_id)
             case 6 | 7:
-                await self._ask("waiting", "trigger", claim, random.sample(ids, min(3, len(ids))))
+                await self._ask("waiting", "trigger", claim, sorted({*random.choices(ids, k=3)}))
             case 8:
                 await self._alert(claim, user_id)
             case 9:
                 await self._ask("waiting", "page", claim, None, ALL)
                 await self._ask("waiting", "page", claim, None, 2)
-                await self._ask("waiting", "resting", ids)
+                await self._ask("waiting", "resting", sorted(set(ids)))
                 await self._ask("resting", "read", user_id, order_id)
                 await self._ask("resting", "waiting", user_id)
                 await self._ask("events", "unrelayed", self._claims[:2], ALL)
