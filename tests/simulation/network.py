@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 CALL_TIMEOUT_SECONDS = 3.0
 """The worker's `service_timeout_seconds`, and what asyncpg's command timeout comes to."""
 
-HEAVY = 4.0
+HEAVY = 10.0
 """How much likelier a request about an order meets its fate: most requests only look around."""
 
 STORES = frozenset({"database", "gateway", "ledger", "venue", "wallet"})

@@ -99,7 +99,7 @@ class Person:
 
     def _do(self, drawn: float) -> None:
         random = self._random
-        if self._offers and drawn < 0.6:
+        if self._offers and drawn < 0.65:
             offer = random.choice(self._offers)
             if random.random() < 0.8:
                 self._offers.remove(offer)
@@ -108,7 +108,7 @@ class Person:
             if random.random() < 0.15:
                 cancel = offer.replace("confirm:", "cancel:").replace("rest:", "unrest:")
                 self._say(Press(cancel, "draft:x", "press"))
-        elif drawn < 0.72:
+        elif drawn < 0.68:
             self._wait_for_a_price()
         elif drawn < 0.87:
             self._say(Command("buy", random.choice(BUYS)))

@@ -5,6 +5,7 @@ does to them between two statements is stepped through in tests/integration/plac
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from tests.simulation.network import Network
@@ -16,7 +17,7 @@ from shard_operator.usershard import UserShard
 from shard_operator.weighing import weight_of
 from shard_operator.workloads import PlacementObserved, WorkerLease
 from user_worker.domain.ownership import Observed, ShardSeen
-from user_worker.errors import ClaimLost, DependencyDown
+from user_worker.errors import ClaimLost, DependencyDown, NameTaken
 
 NEVER = float("-inf")
 FORGET_AFTER_SECONDS = 3600.0
@@ -28,6 +29,7 @@ class WorkerRow:
 
     incarnation: UUID
     lease_until: float
+    registered_at: float
     draining: bool = False
 
 
@@ -81,8 +83,19 @@ class PlacementTables:
 
     def register(self, worker: str, incarnation: UUID, lease_seconds: float) -> None:
         """placement.register_worker"""
-        self.workers[worker] = WorkerRow(incarnation, self.now() + lease_seconds)
+        self.workers[worker] = WorkerRow(incarnation, self.now() + lease_seconds, self.now())
         self.notify()
+
+    def register_again(
+        self, worker: str, incarnation: UUID, previous: UUID, lease_seconds: float
+    ) -> bool:
+        """placement.register_worker_again"""
+        row = self.workers.get(worker)
+        is_another = row is not None and row.incarnation not in (previous, incarnation)
+        if row is not None and is_another and row.lease_until > self.now():
+            return False
+        self.register(worker, incarnation, lease_seconds)
+        return True
 
     def heartbeat(self, worker: str, incarnation: UUID, lease_seconds: float) -> bool:
         """placement.heartbeat"""
@@ -226,8 +239,11 @@ class PlacementTables:
     def _ownerless(self, row: ShardRow) -> float:
         if row.ownerless_since is not None:
             return row.ownerless_since
-        lease = self._owner_lease(row)
-        return NEVER if lease is None else lease
+        owner = self.workers.get(row.owner) if row.owner is not None else None
+        if owner is None:
+            return NEVER
+        is_same = owner.incarnation == row.owner_incarnation
+        return owner.lease_until if is_same else owner.registered_at
 
     def _seen(self, row: ShardRow) -> ShardSeen:
         desired = self.workers.get(row.desired_owner) if row.desired_owner is not None else None
@@ -257,11 +273,21 @@ class SimulatedPlacement:
         self._network = network
         self._tables = tables
         self._defaults = (shards_per_worker_max, drain_timeout_seconds)
+        self._registered: UUID | None = None
 
     async def register(self, worker: str, incarnation: UUID, lease_seconds: float) -> None:
         """See ports."""
-        tables = self._tables
-        await self._call("register", lambda: tables.register(worker, incarnation, lease_seconds))
+        tables, previous = self._tables, self._registered
+        if previous is None:
+            register = partial(tables.register, worker, incarnation, lease_seconds)
+            await self._call("register", register)
+        elif not await self._network.call(
+            "database",
+            "register again",
+            lambda: tables.register_again(worker, incarnation, previous, lease_seconds),
+        ):
+            raise NameTaken("database", f"another process is {worker} now")
+        self._registered = incarnation
 
     async def heartbeat(self, worker: str, incarnation: UUID, lease_seconds: float) -> bool:
         """See ports."""

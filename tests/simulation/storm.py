@@ -66,9 +66,9 @@ class Storm:
     def begin(self) -> None:
         """Draw how rough it is, and begin."""
         random, weather = self._random, self._network.weather
-        roughness = random.choice((0.0, 0.3, 1.0, 1.0))
+        roughness = random.choice((0.0, 0.5, 1.0, 1.0, 1.0))
         for fate in FAULTS:
-            if random.random() < 0.5:
+            if random.random() < 0.7:
                 share = SHARE_MAX * random.random() * roughness
                 is_heavy = fate.value.startswith("caller")
                 weather.shares[fate] = share / 8 if is_heavy else share

@@ -27,7 +27,7 @@ from user_worker.errors import WorkerError
 Result = TypeVar("Result")
 POOL = "default.main"
 TIMES = {
-    "placement.workers": ("lease_until",),
+    "placement.workers": ("lease_until", "registered_at"),
     "placement.shards": ("ownerless_since",),
     "worker.drafts": ("made_at", "expires_at"),
     "worker.orders": ("accepted_at", "submit_before", "ended_at"),
