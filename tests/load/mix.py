@@ -42,7 +42,7 @@ ANSWERS = {
 }
 """What a right answer says, of either bot; anything else is counted as a refusal."""
 
-PENDING = re.compile(r"is under way")
+PENDING = re.compile(r"^◷ (Buying|Selling) .*is under way")
 """What is said of an order that takes long: no answer yet, its outcome follows by itself."""
 
 

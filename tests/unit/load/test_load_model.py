@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.load import schedule
 from tests.load.crowd import Ask, Load
 from tests.load.latency import interval, percentile
-from tests.load.mix import ANSWERS, DAY, JUMP, PURCHASES, TRADES, Kind, Mix, text_of
+from tests.load.mix import ANSWERS, DAY, JUMP, PENDING, PURCHASES, TRADES, Kind, Mix, text_of
 from tests.load.watching import DRIVER, Watch, keeps_up, what_broke
 
 
@@ -109,6 +109,13 @@ def test_rates_climb_by_a_third() -> None:
 def test_each_kind_has_a_right_answer() -> None:
     """Or nothing it is answered with would count."""
     assert set(ANSWERS) == set(Kind)
+
+
+def test_only_a_receipt_that_is_not_final_is_waited_over() -> None:
+    """Other pages speak of what is under way as well."""
+    assert PENDING.search("◷ Buying BTC is under way. I will tell you as soon as it is done.")
+    assert not PENDING.search("What you can do\n/orders: what is under way")
+    assert not PENDING.search("Your trades\n◷ Buying BTC is under way · receipt 7K3M-9Q2X")
 
 
 def load_of(*latencies: float, refused: int = 0, unanswered: int = 0) -> Load:
