@@ -36,6 +36,7 @@ PRICES = {
     "TON": "6.5000",
     "LTC": "82.00",
 }
+START_SECONDS_MAX = 60.0
 RESTART_SECONDS = 0.2
 """As soon as Purser's supervisor starts a process again."""
 
@@ -210,7 +211,7 @@ async def _keep(bot: Baseline, environ: dict[str, str], log: IO[bytes]) -> None:
 
 
 async def _until_polling(simulator: Simulator, keeper: asyncio.Task[None]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(START_SECONDS_MAX):
         while "getUpdates" not in simulator.world.calls and not _is_waiting(simulator):
             if keeper.done():
                 keeper.result()

@@ -1,14 +1,16 @@
 """The conversation: one handler per command."""
 
+import contextlib
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from aiogram import F, Router
+from aiogram.exceptions import TelegramBadRequest
 from aiogram.filters import Command, CommandObject, CommandStart
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 from cryptography.fernet import Fernet
-from tests.load.baseline.errors import InsufficientFunds, NoAmount, PricesBusy
+from tests.load.baseline.errors import InsufficientFunds, NoAmount, OfferClosed, PricesBusy
 from tests.load.baseline.prices import SYMBOLS, Prices
 from tests.load.baseline.store import CURRENCY, Store, Trade
 from tests.load.baseline.trading import DRAFT_LIFETIME_SECONDS, read_amount, traded
@@ -140,7 +142,10 @@ async def _confirm(press: CallbackQuery, store: Store, prices: Prices) -> None:
     if draft is None:
         await press.answer("There is no such offer of yours.", show_alert=True)
         return
-    if draft.is_open and now - draft.made_at > DRAFT_LIFETIME_SECONDS:
+    if not draft.is_open:
+        await _show_end(press, draft.draft_id, store)
+        return
+    if now - draft.made_at > DRAFT_LIFETIME_SECONDS:
         await store.close_draft(draft.draft_id)
         await _replace(press, "This offer has run out. Nothing was changed.")
         await press.answer()
@@ -151,9 +156,21 @@ async def _confirm(press: CallbackQuery, store: Store, prices: Prices) -> None:
     except PricesBusy:
         await press.answer(BUSY, show_alert=True)
         return
+    except OfferClosed:  # a second press overtook this one
+        await _show_end(press, draft.draft_id, store)
+        return
     except InsufficientFunds:
         await _replace(press, "You have too little for that. Nothing was spent.")
         await press.answer()
+        return
+    await _replace(press, f"✓ {_line(trade)}")
+    await press.answer(f"Done. Receipt {trade.receipt}")
+
+
+async def _show_end(press: CallbackQuery, draft_id: int, store: Store) -> None:
+    trade = await store.trade_of(draft_id)
+    if trade is None:
+        await press.answer("This offer is closed. Nothing was changed.", show_alert=True)
         return
     await _replace(press, f"✓ {_line(trade)}")
     await press.answer(f"Done. Receipt {trade.receipt}")
@@ -193,4 +210,6 @@ def _line(trade: Trade) -> str:
 
 async def _replace(press: CallbackQuery, text: str) -> None:
     if isinstance(press.message, Message):
-        await press.message.edit_text(text)
+        # A card that says so already is refused: somebody pressed twice.
+        with contextlib.suppress(TelegramBadRequest):
+            await press.message.edit_text(text)

@@ -17,3 +17,7 @@ class InsufficientFunds(BaselineError):
 
 class NoAmount(BaselineError):
     """What was typed cannot be read as an amount above zero."""
+
+
+class OfferClosed(BaselineError):
+    """The offer was carried out or withdrawn before."""

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import aiosqlite
-from tests.load.baseline.errors import InsufficientFunds
+from tests.load.baseline.errors import InsufficientFunds, OfferClosed
 
 CURRENCY = "USDT"
 GIFT = Decimal(10_000)
@@ -135,16 +135,13 @@ class Store:
             )
 
     async def trade(self, draft: Draft, trade: Trade) -> Trade:
-        """Carry an offer out: the trade, or the one that was made of it before.
-
-        Raises InsufficientFunds.
-        """
+        """Carry an offer out, once. Raises OfferClosed, InsufficientFunds."""
         async with self._transaction() as connection:
             closed = await connection.execute(
                 "UPDATE drafts SET is_open = 0 WHERE draft_id = ? AND is_open", (draft.draft_id,)
             )
             if not closed.rowcount:
-                return await self._trade_of(draft.draft_id)
+                raise OfferClosed(draft.draft_id)
             base_change, currency_change = (
                 (trade.base - trade.fee, -trade.currency)
                 if draft.side == "buy"
@@ -178,13 +175,14 @@ class Store:
         )
         return [_trade(tuple(row)) for row in rows]
 
-    async def _trade_of(self, draft_id: int) -> Trade:
-        rows = await self._writing.execute_fetchall(
+    async def trade_of(self, draft_id: int) -> Trade | None:
+        """Look up what was made of an offer."""
+        rows = await self._reading.execute_fetchall(
             "SELECT side, symbol, base, currency, fee, price, receipt, traded_at FROM trades"
             " WHERE draft_id = ?",
             (draft_id,),
         )
-        return _trade(tuple(next(iter(rows))))
+        return next((_trade(tuple(row)) for row in rows), None)
 
     async def _change(self, user_id: int, asset: str, change: Decimal) -> None:
         rows = await self._writing.execute_fetchall(
