@@ -13,6 +13,7 @@ oldest.
 import asyncio
 import itertools
 import random
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -37,6 +38,8 @@ a bot may then not know its own message's id yet."""
 SALE_WORTH_MIN = 15
 """What a user must have bought, in USDT, to sell for less than 10 of it."""
 SAMPLES_MAX = 5
+WORTH = re.compile(r"([0-9][0-9,.]*) USDT")
+"""What a card of a purchase says first of all amounts."""
 
 
 @dataclass(slots=True, eq=False)
@@ -163,8 +166,7 @@ class Crowd:
             self._load.unasked += 1
             self._sample(said)
             return
-        right = (ask for ask in waiting if ANSWERS[ask.kind].search(said))
-        ask = next(right, waiting[0])
+        ask = answered_by(said, waiting)
         if ask.kind is Kind.CONFIRM:
             self._presses = {at: press for at, press in self._presses.items() if press is not ask}
         else:
@@ -192,7 +194,11 @@ class Crowd:
     def _press(self, card: Ask, message: StoredMessage, at: float) -> None:
         self._thinking -= 1
         data = confirm_button(message.content)
+        # The card is the authority: a refusal before it may have been taken for this one's.
+        worth = WORTH.search(str(message.content.get("text", "")))
         ask = Ask(card.user, Kind.CONFIRM, at, card.symbol, card.cents)
+        if card.kind is Kind.BUY and worth is not None:
+            ask.cents = int(Decimal(worth[1].replace(",", "")) * 100) - 2000
         ask.query_id = self._people.click(
             FIRST_USER + card.user, message.message_id, data
         ).callback_query_id
@@ -211,6 +217,19 @@ class Crowd:
         line = said.partition("\n")[0][:60]
         if line in self._load.refusals or len(self._load.refusals) < SAMPLES_MAX:
             self._load.refusals[line] += 1
+
+
+def answered_by(said: str, waiting: Sequence[Ask]) -> Ask:
+    """Find which of a user's messages, oldest first, this answers. Pure.
+
+    Cards of purchases may come in any order: their worth tells them apart.
+    """
+    right = [ask for ask in waiting if ANSWERS[ask.kind].search(said)]
+    worth = WORTH.search(said)
+    if worth is not None:
+        value = Decimal(worth[1].replace(",", ""))
+        right.sort(key=lambda ask: ask.kind is not Kind.BUY or ask.worth != value)
+    return next(iter(right), waiting[0])
 
 
 def confirm_button(content: Json) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.load import schedule
-from tests.load.crowd import Ask, Load
+from tests.load.crowd import Ask, Load, answered_by
 from tests.load.latency import interval, percentile
 from tests.load.mix import ANSWERS, DAY, JUMP, PENDING, PURCHASES, TRADES, Kind, Mix, text_of
 from tests.load.watching import DRIVER, Watch, keeps_up, what_broke
@@ -116,6 +116,17 @@ def test_only_a_receipt_that_is_not_final_is_waited_over() -> None:
     assert PENDING.search("◷ Buying BTC is under way. I will tell you as soon as it is done.")
     assert not PENDING.search("What you can do\n/orders: what is under way")
     assert not PENDING.search("Your trades\n◷ Buying BTC is under way · receipt 7K3M-9Q2X")
+
+
+def test_a_card_answers_the_purchase_of_its_worth() -> None:
+    """Whatever comes first; what is worth nothing known answers the oldest it is right for."""
+    first, second = (Ask(0, Kind.BUY, 0.0, "BTC", cents) for cents in (6, 7))
+    price = Ask(0, Kind.PRICE, 0.0, "BTC", 0)
+    waiting = [price, first, second]
+    assert answered_by("Buy BTC?\n\nYou give: 20.07 USDT\nPrice: 64,000 USDT", waiting) is second
+    assert answered_by("Buy BTC?\n\n20.06 USDT\nPrice: 64,000 USDT", waiting) is first
+    assert answered_by("BTC  64,000.00 USDT", waiting) is price
+    assert answered_by("I cannot get at the prices just now.", [second, first]) is second
 
 
 def load_of(*latencies: float, refused: int = 0, unanswered: int = 0) -> Load:
