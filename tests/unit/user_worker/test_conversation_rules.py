@@ -38,6 +38,11 @@ def plan_of(chat: Chat) -> Plan:
         ("$50 btc every 90s", "$50 btc", 90, None),
         ("$50 BTC", "$50 BTC", None, None),
         ("alle BTC", "alle BTC", None, None),
+        ("$50 BTC TÄGLICH", "$50 BTC", 86_400, None),
+        ("$50 BTC da\u0130ly", "$50 BTC da\u0130ly", None, None),
+        ("$50 BTC \u017ftündlich", "$50 BTC \u017ftündlich", None, None),
+        ("$50 BTC 90\u017f", "$50 BTC 90\u017f", None, None),
+        ("$50 BTC every 90 \u017fec", "$50 BTC every 90 \u017fec", None, None),
         ("", "", None, None),
     ],
 )

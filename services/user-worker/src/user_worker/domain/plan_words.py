@@ -54,19 +54,22 @@ def read_plan(typed: str) -> AskedPlan:
     if found := _TIMES.search(text):
         runs, text = int(found["runs"]), _without(text, found)
     for pattern in (_EVERY, _WORD, _SHORT):
-        if found := pattern.search(text):
-            period, text = _period_of(found), _without(text, found)
+        found = pattern.search(text)
+        period = None if found is None else _period_of(found)
+        if found is not None and period is not None:
+            text = _without(text, found)
             break
     return AskedPlan(" ".join(text.split()), period, runs)
 
 
-def _period_of(found: "re.Match[str]") -> int:
+def _period_of(found: "re.Match[str]") -> int | None:
+    # A pattern that ignores case takes letters for ours that only look like them: U+017F for an s.
     parts = found.groupdict()
     if "word" in parts:
-        return _WORDS[found["word"].lower()]
+        return _WORDS.get(found["word"].lower())
     unit = found["unit"].lower()
-    seconds = HOUR if unit.startswith("st") else _UNITS[unit[0]]
-    return int(found["count"] or 1) * seconds
+    seconds = HOUR if unit.startswith("st") else _UNITS.get(unit[0])
+    return None if seconds is None else int(found["count"] or 1) * seconds
 
 
 def _without(text: str, found: "re.Match[str]") -> str:
