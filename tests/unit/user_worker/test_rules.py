@@ -1,7 +1,7 @@
 """What the owner of a shard does for plans and copies, and how much a copied sale is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from uuid import uuid4
 
@@ -60,10 +60,11 @@ class Carrying:
         self.started: list[Seen] = []
         self.wakes = 0
         self.ended_untold = self
+        self.owned = [CLAIM]
 
     def claims(self) -> list[Claim]:
-        """One shard."""
-        return [CLAIM]
+        """The shards; one to begin with."""
+        return self.owned
 
     def start(self, claim: Claim, seen: Seen) -> None:
         """Carry out."""
@@ -186,12 +187,18 @@ class FoundTrades(FakeCopies):
     skipped: list[object] = field(default_factory=list)
     passes: int = 0
     looks: list[float] = field(default_factory=list)
+    looked_at: list[Claim] = field(default_factory=list)
+    unreadable: set[Claim] = field(default_factory=set)
+    """Shards that cannot be looked at as a whole, only for what is new."""
 
     async def to_take(
         self, claims: Sequence[Claim], back_seconds: float, count_max: int
     ) -> Sequence[LeaderTrade]:
         """Those."""
         self.looks.append(back_seconds)
+        if back_seconds > NEW_SECONDS and self.unreadable & set(claims):
+            raise DependencyDown("database", "the transaction took too long")
+        self.looked_at.extend(claims)
         return self.waiting
 
     async def stakes(self, trade: LeaderTrade) -> Stakes | None:
@@ -254,6 +261,19 @@ async def test_everything_fresh_is_looked_at_first_and_then_what_is_new() -> Non
     for _ in range(3):
         await runner.look()
     assert ([float("inf"), NEW_SECONDS, NEW_SECONDS], 1) == (trades.looks, trades.passes)
+
+
+async def test_shards_that_cannot_be_looked_at_keep_no_others_back_nor_what_is_new() -> None:
+    """The rest is looked at in the same round, what is new in the next."""
+    trades = FoundTrades(NOW, unreadable={CLAIM})
+    runner, carrying = copier(trades)
+    carrying.owned = [replace(CLAIM, shard=CLAIM.shard + number) for number in range(6)]
+    with pytest.raises(DependencyDown):
+        await runner.look()
+    assert carrying.owned[1:] == trades.looked_at
+    await runner.look()
+    assert carrying.owned == trades.looked_at[-len(carrying.owned) :]
+    assert 1 == trades.passes
 
 
 async def test_a_purchase_is_copied_for_the_followers_own_amount() -> None:

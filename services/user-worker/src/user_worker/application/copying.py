@@ -8,14 +8,16 @@ minute.
 
 The trades of one copy are dealt with one after another, oldest first; one that has to wait keeps
 later ones of its symbol waiting, and a sale waits for whatever came before it, so that nothing is
-sold before it was bought.
+sold before it was bought. Shards that cannot be looked at keep no others back.
 """
 
 import asyncio
 import itertools
 import time
 from collections.abc import Sequence
+from functools import partial
 
+from kernel.sharding import Claim
 from user_worker import metrics
 from user_worker.application.carrying_out import CarryingOut
 from user_worker.application.recurring import Rhythm, again_and_again, each_by_itself
@@ -29,7 +31,8 @@ from user_worker.trading_ports import Accounts
 AT_ONCE_MAX = 8
 """Copies whose trades are being dealt with at the same moment."""
 SHARDS_AT_ONCE_MAX = 4
-"""Shards in one look at the database, so that a rush of trades fits into a short transaction."""
+"""Shards in one look for what is new, so that a rush of trades fits into a short transaction. All
+that is fresh is forty times as much: it is looked for in one shard at a time."""
 PER_COPY_MAX = 5
 """Trades read of one copy at a time; the next look brings the next ones."""
 NEW_SECONDS = 15.0
@@ -71,23 +74,29 @@ class CopyRunner:
         claims = self._carrying_out.claims()
         if not claims:
             return False
-        now = time.monotonic()
-        is_all = now - self._looked_at_all_at >= RETRY_SECONDS
-        for first in range(0, len(claims), SHARDS_AT_ONCE_MAX):
-            some = claims[first : first + SHARDS_AT_ONCE_MAX]
-            back_seconds = float("inf") if is_all else NEW_SECONDS
-            trades = await self._copies.to_take(some, back_seconds, PER_COPY_MAX)
-            of_copies = [
-                list(group) for _, group in itertools.groupby(trades, lambda t: t.copy.copy_id)
-            ]
-            await each_by_itself(of_copies, self._take_all, AT_ONCE_MAX)
-        if is_all:
-            self._looked_at_all_at = now
-        if now - self._passed_over_at >= PASS_OVER_SECONDS:
-            if await self._copies.pass_over(claims):
-                self._carrying_out.ended_untold.set()
-            self._passed_over_at = now
+        await self._pass_over(claims)
+        back_seconds, at_once, now = NEW_SECONDS, SHARDS_AT_ONCE_MAX, time.monotonic()
+        if now - self._looked_at_all_at >= RETRY_SECONDS:
+            # Before it ends: one that cannot be done is not all that is tried from then on.
+            back_seconds, at_once, self._looked_at_all_at = float("inf"), 1, now
+        some = [claims[first : first + at_once] for first in range(0, len(claims), at_once)]
+        await each_by_itself(some, partial(self._look_at, back_seconds), 1)
         return False
+
+    async def _look_at(self, back_seconds: float, claims: Sequence[Claim]) -> None:
+        trades = await self._copies.to_take(claims, back_seconds, PER_COPY_MAX)
+        of_copies = [
+            list(group) for _, group in itertools.groupby(trades, lambda t: t.copy.copy_id)
+        ]
+        await each_by_itself(of_copies, self._take_all, AT_ONCE_MAX)
+
+    async def _pass_over(self, claims: Sequence[Claim]) -> None:
+        now = time.monotonic()
+        if now - self._passed_over_at < PASS_OVER_SECONDS:
+            return
+        self._passed_over_at = now
+        if await self._copies.pass_over(claims):
+            self._carrying_out.ended_untold.set()
 
     async def _take_all(self, trades: Sequence[LeaderTrade]) -> None:
         waiting: set[str] = set()
