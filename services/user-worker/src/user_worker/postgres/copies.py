@@ -50,7 +50,7 @@ from user_worker.postgres.copy_statements import (
     STAKES,
     TAKE,
     TO_TAKE,
-    WITH_COPIES,
+    WITH_COPIES_OR_MARKS,
 )
 from user_worker.postgres.events import NewNote, add_notes
 from user_worker.postgres.freezes import is_frozen
@@ -225,7 +225,7 @@ class PostgresCopies:
         """Mark and tell what was not copied in time, and end copies of those who share no more."""
         places = ([c.pool for c in claims], [c.shard for c in claims])
         async with answering(self._connections) as connection:
-            rows = await connection.fetch(WITH_COPIES, *places)
+            rows = await connection.fetch(WITH_COPIES_OR_MARKS, *places)
         told = 0
         for row in rows:
             # What a newer owner does now is no failure, and keeps no other shard back.

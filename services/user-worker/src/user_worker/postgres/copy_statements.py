@@ -97,11 +97,18 @@ INSERT INTO worker.copied (copy_id, leader_order_id, pool, shard, outcome)
 VALUES ($1, $2, $3, $4, $5)
 """
 
-WITH_COPIES = """
+FORGOTTEN_AT_ONCE_MAX = 10_000
+"""Old marks of a shard removed by one look: more than are made between two, and a fraction of a
+second's work."""
+WITH_COPIES_OR_MARKS = """
 SELECT claims.n FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS claims (pool, shard, n)
-WHERE EXISTS (SELECT FROM worker.copies c
-    WHERE c.pool = claims.pool AND c.shard = claims.shard AND c.state = 'active')
+WHERE (SELECT true FROM worker.copies c
+        WHERE c.pool = claims.pool AND c.shard = claims.shard AND c.state = 'active' LIMIT 1)
+    OR (SELECT true FROM worker.copied m WHERE m.pool = claims.pool AND m.shard = claims.shard
+        AND m.taken_at < (SELECT clock_timestamp() - interval '7 days')
+        ORDER BY m.taken_at LIMIT 1)
 """
+"""Shards with copies, or with old marks of copies that ended."""
 # Of each leader the newest that are too old to be copied, back to a day ago: a bounded number,
 # whatever he trades.
 MARK_MISSED = f"""
@@ -131,7 +138,9 @@ WHERE s.share_id = c.share_id AND s.ended_at IS NOT NULL
     AND c.pool = $1 AND c.shard = $2 AND c.state = 'active'
 RETURNING c.copy_id, c.user_id, c.language, s.code
 """
-FORGET_OLD_MARKS = """
-DELETE FROM worker.copied WHERE pool = $1 AND shard = $2
-    AND taken_at < clock_timestamp() - interval '7 days'
-"""
+FORGET_OLD_MARKS = f"""
+DELETE FROM worker.copied WHERE (copy_id, leader_order_id) IN (
+    SELECT copy_id, leader_order_id FROM worker.copied WHERE pool = $1 AND shard = $2
+        AND taken_at < (SELECT clock_timestamp() - interval '7 days')
+    ORDER BY taken_at LIMIT {FORGOTTEN_AT_ONCE_MAX})
+"""  # noqa: S608 (a number of ours)

@@ -83,19 +83,23 @@ WHERE alert_id = ANY($1) AND pool = $2 AND shard = $3 AND state = 'waiting'
     AND expires_at > clock_timestamp()
 RETURNING alert_id, user_id, language, symbol, direction, price
 """
+# Searched by the index in each shard: the clock is read once (so below, too), and EXISTS might be
+# answered by reading all that waits anywhere, as might one without an order.
 _EXPIRED = """
 SELECT claims.n FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS claims (pool, shard, n)
-WHERE EXISTS (SELECT FROM worker.resting_orders r WHERE r.pool = claims.pool
-        AND r.shard = claims.shard AND r.state = 'waiting' AND r.expires_at <= clock_timestamp())
-    OR EXISTS (SELECT FROM worker.alerts a WHERE a.pool = claims.pool
-        AND a.shard = claims.shard AND a.state = 'waiting' AND a.expires_at <= clock_timestamp())
+WHERE (SELECT true FROM worker.resting_orders r WHERE r.pool = claims.pool
+        AND r.shard = claims.shard AND r.state = 'waiting'
+        AND r.expires_at <= (SELECT clock_timestamp()) ORDER BY expires_at LIMIT 1)
+    OR (SELECT true FROM worker.alerts a WHERE a.pool = claims.pool
+        AND a.shard = claims.shard AND a.state = 'waiting'
+        AND a.expires_at <= (SELECT clock_timestamp()) ORDER BY expires_at LIMIT 1)
 """
 _EXPIRE_RESTING = """
 UPDATE worker.resting_orders r SET state = 'expired', ended_at = clock_timestamp()
 FROM worker.drafts d
 WHERE d.draft_id = r.order_id AND r.state = 'waiting' AND r.order_id IN (
     SELECT order_id FROM worker.resting_orders WHERE pool = $1 AND shard = $2
-        AND state = 'waiting' AND expires_at <= clock_timestamp()
+        AND state = 'waiting' AND expires_at <= (SELECT clock_timestamp())
     ORDER BY expires_at LIMIT $3)
 RETURNING r.order_id, r.user_id, r.language, r.kind, r.symbol, r.trigger_price, d.side, d.receipt,
     d.spend_symbol, d.receive_symbol
@@ -104,7 +108,7 @@ _EXPIRE_ALERTS = """
 UPDATE worker.alerts SET state = 'expired', ended_at = clock_timestamp()
 WHERE state = 'waiting' AND alert_id IN (
     SELECT alert_id FROM worker.alerts WHERE pool = $1 AND shard = $2
-        AND state = 'waiting' AND expires_at <= clock_timestamp()
+        AND state = 'waiting' AND expires_at <= (SELECT clock_timestamp())
     ORDER BY expires_at LIMIT $3)
 RETURNING alert_id, user_id, language, symbol, direction, price
 """
