@@ -363,9 +363,10 @@ async def test_a_leader_who_stops_sharing_ends_his_copies_by_their_own_owners(
 async def test_nothing_of_a_frozen_leader_is_copied(pair: Pair) -> None:
     """Sharing itself goes on: when he trades again, he is copied again."""
     await pair.trade()
-    await pair.room.freezes.freeze(pair.leaders, uuid4(), pair.leader)
+    freeze = uuid4()
+    await pair.room.freezes.freeze(pair.leaders, freeze, pair.leader)
     assert [] == await pair.to_take()
-    await pair.room.freezes.thaw(pair.leaders, pair.leader)
+    await pair.room.freezes.thaw(pair.leaders, pair.leader, freeze)
 
     assert 1 == len(await pair.to_take())
     assert None is not await pair.room.shares.of_user(pair.leader)

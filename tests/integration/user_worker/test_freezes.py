@@ -85,10 +85,12 @@ async def test_nothing_is_accepted_while_frozen_and_everything_after(room: Room)
     """A new draft is refused; what was stopped stays stopped."""
     claim, ann = await room.claim_shard(0), uuid4()
     accepted = await room.accepted(claim, ann)
-    await room.freezes.freeze(claim, uuid4(), ann)
+    freeze = uuid4()
+    await room.freezes.freeze(claim, freeze, ann)
     assert FROZEN == await room.drafts.keep(claim, uuid4(), ann, offer_of())
-    await room.freezes.thaw(claim, ann)
-    await room.freezes.thaw(claim, ann)
+    assert freeze == await room.freezes.standing(ann)
+    for _ in range(2):
+        assert await room.freezes.thaw(claim, ann, freeze)
 
     assert None is await room.freezes.frozen_since(ann)
     assert OrderState.ACCEPTED is (await room.accepted(claim, ann)).state
@@ -106,11 +108,23 @@ async def test_a_stale_claim_freezes_and_thaws_nobody(room: Room) -> None:
     assert Stopped() == (await room.freezes.freeze(other, uuid4(), ann)).stopped
     assert not (await room.orders.look(order.order_id)).order.is_frozen
 
-    await room.freezes.freeze(claim, uuid4(), ann)
+    freeze = uuid4()
+    await room.freezes.freeze(claim, freeze, ann)
     with pytest.raises(ClaimLost):
-        await room.freezes.thaw(stale, ann)
-    await room.freezes.thaw(other, ann)
+        await room.freezes.thaw(stale, ann, freeze)
+    assert not await room.freezes.thaw(other, ann, freeze)
     assert None is not await room.freezes.frozen_since(ann)
+
+
+async def test_a_freeze_is_ended_by_its_own_name_only(room: Room) -> None:
+    """What was meant for an earlier one ends none."""
+    claim, ann, first, later = await room.claim_shard(0), uuid4(), uuid4(), uuid4()
+    await room.freezes.freeze(claim, first, ann)
+    await room.freezes.freeze(claim, later, ann)
+    assert not await room.freezes.thaw(claim, ann, first)
+    assert later == await room.freezes.standing(ann)
+    assert await room.freezes.thaw(claim, ann, later)
+    assert None is await room.freezes.standing(ann)
 
 
 async def test_the_database_takes_no_order_of_a_frozen_user_whoever_forgets_to_ask(

@@ -452,9 +452,14 @@ class FakeFreezes(Switch):
         frozen = self.frozen.get(user_id)
         return None if frozen is None else frozen.since
 
-    async def thaw(self, claim: Claim, user_id: UUID) -> None:
+    async def standing(self, user_id: UUID) -> UUID | None:
+        return self.jobs[-1] if user_id in self.frozen else None
+
+    async def thaw(self, claim: Claim, user_id: UUID, freeze_id: UUID) -> bool:
         self.pass_or_raise()
-        self.frozen.pop(user_id, None)
+        if await self.standing(user_id) in (None, freeze_id):
+            self.frozen.pop(user_id, None)
+        return user_id not in self.frozen
 
 
 @dataclass

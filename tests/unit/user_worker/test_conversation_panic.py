@@ -65,12 +65,28 @@ async def test_a_freeze_ends_by_a_second_press_only() -> None:
     assert "not frozen" in await chat.command("panic off")
 
 
+async def test_what_asked_about_one_freeze_does_not_end_a_later_one() -> None:
+    """An older question's button, nor a press that is replayed: it asks anew."""
+    chat = Chat()
+    await chat.command("panic")
+    await chat.command("panic off")
+    question = next(button for button in chat.buttons if button.text == "Resume trading")
+    await chat.command("panic")
+    text = await chat.say(Press(question.data, "panic:1", "p"))
+
+    assert ANN in chat.services.freezes.frozen
+    assert "Trade again?" in text
+    assert "no longer frozen" in await chat.press("Resume trading")
+
+
 @pytest.mark.parametrize("message_key", ["", "start:1", "draft:1"])
 async def test_a_press_under_another_message_ends_no_freeze(message_key: str) -> None:
     """Only the question's own button does."""
     chat = Chat()
     await chat.command("panic")
-    await chat.say(Press("panic:resume", message_key, "p"))
+    await chat.command("panic off")
+    resume = next(button for button in chat.buttons if button.text == "Resume trading")
+    await chat.say(Press(resume.data, message_key, "p"))
 
     assert ANN in chat.services.freezes.frozen
     assert chat.toast.alert

@@ -31,8 +31,14 @@ class Freezes(Protocol):
     async def frozen_since(self, user_id: UUID) -> datetime | None:
         """Say since when a user's trading is frozen, if it is."""
 
-    async def thaw(self, claim: Claim, user_id: UUID) -> None:
-        """Let a user trade again; one who may is no error. What was stopped stays so."""
+    async def standing(self, user_id: UUID) -> UUID | None:
+        """Name the freeze that stands: the job that asked for it last."""
+
+    async def thaw(self, claim: Claim, user_id: UUID, freeze_id: UUID) -> bool:
+        """End a freeze, unless another one stands by now; says whether the user may trade.
+
+        What was stopped stays so. Safe to repeat.
+        """
 
 
 class Resolver(Protocol):

@@ -1,13 +1,19 @@
 """/panic: stop everything at once and freeze trading, until the user says otherwise.
 
     /panic          stopped and frozen; nothing is asked before
-    /panic off      trade again?  `panic:resume` does it, `panic:stay` does not
+    /panic off      trade again?  `panic:resume:<freeze>` does it, `panic:stay` does not
     panic:ask       the same question, from a button of any message
+
+The answer names the freeze it was asked about: an older question's button, and a press that is
+replayed, end no later freeze but ask anew.
 
 What is frozen is decided by the database, in the transactions that accept orders; the line that
 other answers show is only a reminder.
 """
 
+from uuid import UUID
+
+from kernel.identifiers import MalformedIdentifier, parse_uuid
 from user_worker.conversation import anything_else, dialogue
 from user_worker.conversation.context import Context
 from user_worker.conversation.page import Page, below, change, send
@@ -43,9 +49,11 @@ async def pressed(context: Context, press: Press) -> list[Reply]:
         return (change if is_ours else below)(context, press, question)
     if press.data == STAY and is_ours:
         return change(context, press, Page(KIND, await line(context) or _free(context.texts)))
-    if press.data == RESUME and is_ours:
-        await freezes.thaw(context.claim, user_id)
-        return change(context, press, Page(KIND, context.texts.html("panic-over")))
+    freeze_id = _freeze_of(press.data)
+    if freeze_id is not None and is_ours:
+        is_over = await freezes.thaw(context.claim, user_id, freeze_id)
+        page = Page(KIND, context.texts.html("panic-over")) if is_over else await _question(context)
+        return change(context, press, page)
     return await anything_else.stale_press(context, press)
 
 
@@ -59,13 +67,22 @@ async def line(context: Context) -> str:
 
 async def _question(context: Context) -> Page:
     texts = context.texts
-    if not await line(context):
+    freeze_id = await context.services.freezes.standing(context.job.user_id)
+    if freeze_id is None:
         return Page(KIND, _free(texts))
     buttons = (
-        Button(texts.plain("button-resume-trading"), RESUME),
+        Button(texts.plain("button-resume-trading"), f"{RESUME}:{freeze_id}"),
         Button(texts.plain("button-stay-frozen"), STAY),
     )
     return Page(KIND, texts.html("panic-resume"), (buttons,))
+
+
+def _freeze_of(data: str) -> UUID | None:
+    verb, _, name = data.rpartition(":")
+    try:
+        return parse_uuid(name) if verb == RESUME else None
+    except MalformedIdentifier:
+        return None
 
 
 def _free(texts: Texts) -> str:

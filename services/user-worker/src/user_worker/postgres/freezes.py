@@ -27,7 +27,9 @@ ON CONFLICT (user_id) DO UPDATE SET pool = excluded.pool, shard = excluded.shard
     job_id = excluded.job_id, stopped = excluded.stopped
 RETURNING frozen_at
 """
-_THAW = "DELETE FROM worker.freezes WHERE user_id = $1 AND pool = $2 AND shard = $3"
+_THAW = """
+DELETE FROM worker.freezes WHERE user_id = $1 AND pool = $2 AND shard = $3 AND job_id = $4
+"""
 _CANCEL_PLANS = """
 UPDATE worker.plans SET state = 'cancelled', ended_at = clock_timestamp()
 WHERE user_id = $1 AND pool = $2 AND shard = $3 AND state IN ('active', 'paused')
@@ -122,12 +124,22 @@ class PostgresFreezes:
             row = await connection.fetchrow(_READ, user_id)
         return None if row is None else row["frozen_at"]
 
-    async def thaw(self, claim: Claim, user_id: UUID) -> None:
-        """Let a user trade again; one who may is no error. What was stopped stays so."""
+    async def standing(self, user_id: UUID) -> UUID | None:
+        """Name the freeze that stands: the job that asked for it last."""
+        async with answering(self._connections) as connection:
+            row = await connection.fetchrow(_READ, user_id)
+        return None if row is None else row["job_id"]
+
+    async def thaw(self, claim: Claim, user_id: UUID, freeze_id: UUID) -> bool:
+        """End a freeze, unless another one stands by now; says whether the user may trade.
+
+        What was stopped stays so. Safe to repeat.
+        """
         async with answering(self._connections) as connection:
             await fence(connection, claim)
             await connection.execute(_LOCK, user_id)
-            await connection.execute(_THAW, user_id, claim.pool, claim.shard)
+            await connection.execute(_THAW, user_id, claim.pool, claim.shard, freeze_id)
+            return await connection.fetchrow(_READ, user_id) is None
 
 
 def _count(status: str) -> int:
