@@ -108,11 +108,39 @@ async def test_what_is_not_old_enough_is_not_read(room: Room) -> None:
         (waiting._EXPIRED, places),
         (waiting._EXPIRE_ALERTS, (*place, 10)),
     ):
-        explained = await room.owner.fetchval(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *arguments
-        )
-        read = sum(_rows_read(json.loads(explained)[0]["Plan"]))
+        read = await read_by(room, statement, *arguments)
         assert read < 100, f"{read} rows are read by {statement}"
+
+
+async def test_a_sale_that_waits_reads_nothing_of_what_its_leader_ever_traded(room: Room) -> None:
+    """It is asked about again and again, for each follower."""
+    claim = await room.claim_shard(0)
+    copy = await copied(room, claim, "1 day")
+    leader = await room.owner.fetchval("SELECT leader_id FROM worker.copies")
+    await room.owner.execute("ALTER TABLE worker.orders DISABLE TRIGGER ALL")
+    await room.owner.execute(
+        "INSERT INTO worker.drafts SELECT draft.* FROM generate_series(1, $2) AS n CROSS JOIN"
+        " LATERAL (SELECT gen_random_uuid(), gen_random_uuid(), $1::uuid, 'ns.pool', 0,"
+        " lpad(n::text, 4, '0') || '-0000', 'sell', 'BTC', 'units', 1, 'paper:BTC', 'BTC', 1,"
+        " 'paper:USDT', 'USDT', 1, 0, 1, NULL::numeric, 1, 100, true, now(), now(),"
+        " 'confirmed') AS draft",
+        *(leader, 9999),
+    )
+    await room.owner.execute(
+        "INSERT INTO worker.orders (order_id, user_id, pool, shard, state, submit_before, spent,"
+        " received, fee, ended_at) SELECT draft_id, user_id, pool, shard, 'filled', now(), 1, 1, 0,"
+        " now() - interval '1 day' FROM worker.drafts"
+    )
+    await room.owner.execute("ANALYZE")
+    sale = await room.owner.fetchval("SELECT draft_id FROM worker.drafts LIMIT 1")
+    assert await read_by(room, copy_statements.STAKES, sale, "BTC", copy, 600.0) < 100
+    assert await read_by(room, copy_statements.HELD_BEFORE, sale, "BTC") >= 9999
+
+
+async def read_by(room: Room, statement: str, *arguments: object) -> float:
+    """How many rows a statement reads, kept or not."""
+    explained = await room.owner.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *arguments)
+    return sum(_rows_read(json.loads(explained)[0]["Plan"]))
 
 
 def _rows_read(node: dict[str, Any]) -> Iterator[float]:

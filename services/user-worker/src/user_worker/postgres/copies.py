@@ -38,6 +38,7 @@ from user_worker.postgres.copy_statements import (
     FIND_SHARE,
     FORGET_OLD_MARKS,
     FORGET_OLD_OFFERS,
+    HELD_BEFORE,
     IS_COPIED_ALREADY,
     IS_MARKED,
     LOCK_SHARE,
@@ -182,12 +183,14 @@ class PostgresCopies:
         under way, or an earlier trade is still to be taken.
         """
         copy = trade.copy
-        about = (trade.leader_order_id, copy.leader_id, trade.symbol, copy.copy_id)
+        about = (trade.leader_order_id, trade.symbol, copy.copy_id)
         async with answering(self._connections) as connection:
             row: Any = await connection.fetchrow(STAKES, *about, self._fresh_seconds)
-        if row["is_to_wait"]:
-            return None
-        return Stakes(row["sold"], row["held_before"], row["copied"])
+            if row["is_to_wait"]:
+                return None
+            # It reads all that the leader ever traded: not again and again while a sale waits.
+            held_before = await connection.fetchval(HELD_BEFORE, *about[:2])
+        return Stakes(row["sold"], held_before, row["copied"])
 
     async def take(self, trade: LeaderTrade, offer: Offer) -> Seen | Held:
         """Accept the order that copies a trade and mark the trade, once."""

@@ -69,26 +69,28 @@ earlier AS (
     SELECT EXISTS (
         SELECT FROM worker.copies c
         JOIN worker.orders o ON o.user_id = c.leader_id
-            AND o.ended_at > (SELECT clock_timestamp() - make_interval(secs => $5))
+            AND o.ended_at > (SELECT clock_timestamp() - make_interval(secs => $4))
         JOIN worker.drafts d ON d.draft_id = o.order_id, sale
-        WHERE c.copy_id = $4 AND d.symbol = $3 AND {_IS_UNDEALT}
+        WHERE c.copy_id = $3 AND d.symbol = $2 AND {_IS_UNDEALT}
             AND (o.ended_at, o.order_id) < (sale.ended_at, sale.order_id)) AS is_waiting),
-leaders AS (
-    SELECT sum(CASE d.side WHEN 'buy' THEN o.received - o.fee ELSE -o.spent END) AS held
-    FROM worker.orders o JOIN worker.drafts d ON d.draft_id = o.order_id, sale
-    WHERE o.user_id = $2 AND o.state = 'filled' AND d.symbol = $3
-        AND (o.ended_at, o.order_id) < (sale.ended_at, sale.order_id)),
 followers AS (
     SELECT sum(CASE WHEN o.state <> 'filled' THEN 0 WHEN d.side = 'buy' THEN o.received - o.fee
             ELSE -o.spent END) AS held,
         bool_or(o.ended_at IS NULL) AS is_under_way
     FROM worker.drafts d JOIN worker.orders o ON o.order_id = d.draft_id
-    WHERE d.rule_id = $4 AND d.symbol = $3)
-SELECT sale.spent AS sold, coalesce(leaders.held, 0) AS held_before,
-    coalesce(followers.held, 0) AS copied,
+    WHERE d.rule_id = $3 AND d.symbol = $2)
+SELECT sale.spent AS sold, coalesce(followers.held, 0) AS copied,
     earlier.is_waiting OR coalesce(followers.is_under_way, false) AS is_to_wait
-FROM sale, earlier, leaders, followers
+FROM sale, earlier, followers
 """  # noqa: S608 (conditions of ours)
+HELD_BEFORE = """
+SELECT coalesce(sum(CASE d.side WHEN 'buy' THEN o.received - o.fee ELSE -o.spent END), 0)
+FROM worker.orders sale JOIN worker.orders o ON o.user_id = sale.user_id
+    AND (o.ended_at, o.order_id) < (sale.ended_at, sale.order_id)
+JOIN worker.drafts d ON d.draft_id = o.order_id
+WHERE sale.order_id = $1 AND o.state = 'filled' AND d.symbol = $2
+"""
+"""What a leader had of a symbol before a sale of his: reads all he ever traded."""
 IS_MARKED = """
 SELECT EXISTS (SELECT FROM worker.copied WHERE copy_id = $1 AND leader_order_id = $2)
 """
