@@ -47,7 +47,11 @@ def _run(seeds: range) -> int:
     with ProcessPoolExecutor(cores) as processes:
         for some in processes.map(_simulate, batches):
             reports += some
-            if any(report.violation for report in some):
+            has_failed = any(report.violation for report in some)
+            _show_progress(
+                len(reports), len(seeds), time.perf_counter() - began, is_last=has_failed
+            )
+            if has_failed:
                 processes.shutdown(wait=False, cancel_futures=True)
                 break
     _tell(reports, sum(report.seconds for report in reports), time.perf_counter() - began)
@@ -91,6 +95,15 @@ def _verdict(reports: list[Report]) -> int:
         return 1
     _say("every promise held")
     return 0
+
+
+def _show_progress(done: int, of: int, seconds: float, *, is_last: bool) -> None:
+    """Tell a person who waits how long it takes yet; nobody else."""
+    if sys.stderr.isatty():
+        left = seconds / done * (of - done)
+        end = "\n" if is_last or done == of else ""
+        sys.stderr.write(f"\r{done:,} of {of:,} seeds, {left:.0f} s left   {end}")
+        sys.stderr.flush()
 
 
 def _failed(reports: Iterable[Report]) -> Iterator[Report]:
