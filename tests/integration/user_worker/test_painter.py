@@ -59,7 +59,7 @@ async def painter_of(pictures: ResvgPictures) -> int:
 
 
 async def test_pictures_are_png_of_the_promised_size(pictures: ResvgPictures) -> None:
-    """1280 by 768 pixels, and even the fullest far below what the gateway takes."""
+    """1000 by 600 pixels, and even the fullest far below what the gateway takes."""
     worth = portfolio_picture(
         equity([10_000 + number % 97 for number in range(400)]),
         [(f"C{number}", "1") for number in range(9)],
@@ -67,7 +67,7 @@ async def test_pictures_are_png_of_the_promised_size(pictures: ResvgPictures) ->
 
     for image in (await pictures.candles(FULLEST), await pictures.portfolio(worth)):
         assert image.startswith(PNG_BEGINS)
-        assert (1280, 768) == struct.unpack(">II", image[16:24])
+        assert (1000, 600) == struct.unpack(">II", image[16:24])
         assert len(image) < PICTURE_BYTES_MAX / 4
 
 

@@ -56,7 +56,7 @@ class TelegramSettings(msgspec.Struct, frozen=True, kw_only=True):
     poll_updates_max: Annotated[int, Meta(ge=1, le=100)] = 100
     """Per poll: Telegram's most."""
 
-    poll_lease_seconds: Seconds = 10.0
+    poll_lease_seconds: Seconds = 4.0
     """How long after its poller died another gateway takes over. Renewed at a third of it."""
 
     poll_failure_seconds_max: Seconds = 15.0

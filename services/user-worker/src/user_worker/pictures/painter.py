@@ -5,9 +5,13 @@ It is run by its path and imports nothing of the worker, nor pathlib nor typing 
 stays small: most of its memory is the canvas and what compresses it. A request is 4
 bytes of length, big end first, and that much SVG; an answer is one byte (PNG, or FAILED: then the
 rest is a reason), 4 bytes of length and that many bytes.
+
+It steps back behind every other process: on busy cores a picture may take its time, an answer
+without one may not.
 """
 
 import io
+import os
 import select
 import struct
 import sys
@@ -18,6 +22,8 @@ PNG, FAILED = 0, 1
 SVG_BYTES_MAX = 1_048_576
 """Ten times what the fullest picture takes."""
 REASON_CHARACTERS_MAX = 500
+NICENESS = 10
+"""Some tenth of the processor time of a process that is not nice, where both want it."""
 
 FONT_FILES = [
     f"{__file__.removesuffix('painter.py')}fonts/Inter-{style}.ttf"
@@ -66,6 +72,7 @@ def _read(stream: io.FileIO, count: int) -> bytes | None:
 
 
 if __name__ == "__main__":
+    os.nice(NICENESS)
     try:
         with open(0, "rb", buffering=0) as source, open(1, "wb") as target:  # pipes
             serve(source, target, float(sys.argv[1]))

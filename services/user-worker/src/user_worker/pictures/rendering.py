@@ -1,6 +1,6 @@
 """Draws in a process of its own, so that users whose answers have no picture never wait for one.
 
-resvg keeps Python's interpreter lock for as long as it draws (some 90 ms), so in a thread it would
+resvg keeps Python's interpreter lock for as long as it draws (some 65 ms), so in a thread it would
 stop the event loop all the same. The painter (`painter`) starts with the first picture and ends by
 itself after `idle_seconds` without one: a worker that draws nothing pays nothing, and the memory
 of drawing goes back whole. It draws one picture at a time; others wait in line.
@@ -25,7 +25,7 @@ IDLE_SECONDS = 60.0
 TIMEOUT_SECONDS = 5.0
 """Fifty times what a picture takes, and less than an attempt at a job may take."""
 WAITING_MAX = 32
-"""Pictures in line, the one being drawn included: some three seconds of drawing."""
+"""Pictures in line, the one being drawn included: some two seconds of drawing."""
 
 
 class ResvgPictures:

@@ -1,12 +1,13 @@
 """Colours and sizes, in units of a canvas of 1000 by 600.
 
-Telegram shows a photo at 1280 pixels at most and a phone at a third of that: so the canvas is
-painted at 1280 by 768, and no text is smaller than 21 units. Direction is never told by colour
-alone: a candle that rose is hollow, one that fell is filled.
+A phone shows a photo some 1000 pixels wide, so a unit is painted as a pixel: more would cost two
+thirds more processor time, and pictures are the dearest thing a worker does. No text is smaller
+than 21 units. Direction is never told by colour alone: a candle that rose is hollow, one that fell
+is filled.
 """
 
 WIDTH, HEIGHT = 1000.0, 600.0
-PIXELS_WIDE, PIXELS_HIGH = 1280, 768
+PIXELS_WIDE, PIXELS_HIGH = 1000, 600
 
 REGULAR, BOLD = "Inter", "Inter SemiBold"
 TITLE_SIZE, SUBTITLE_SIZE, LABEL_SIZE = 38.0, 25.0, 22.0
