@@ -44,7 +44,7 @@ stop: $(STAMP) ## stop what a killed run left behind
 ##@ Change it
 .PHONY: test
 test: $(STAMP) ## pass the tests that need neither root nor Go; T=tests/unit/ledger narrows
-	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster -n 2 --dist loadfile)
+	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster -n 3 --dist loadfile)
 
 
 .PHONY: simulate

@@ -52,7 +52,7 @@ async def test_a_trade_from_start_to_profit(run: Any) -> None:
         await expect(pictures).to_have_count(2, timeout=SLOWEST_ANSWER_MILLISECONDS)
         for picture in await pictures.all():
             await expect(picture).to_have_js_property("complete", True)
-            assert await picture.evaluate("image => image.naturalWidth") > 1000
+            assert await picture.evaluate("image => image.naturalWidth") == 1000
         await photograph(page, "pictures")
 
         await say(column, "/sell all BTC")
