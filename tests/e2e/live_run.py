@@ -20,6 +20,11 @@ from devbox.servers.postgresql import OWNER, make_url
 
 READY_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 40.0
+NOTED_TIMEOUT_SECONDS = 5.0
+_UNNOTED = """
+SELECT EXISTS (SELECT FROM gateway.outbox o JOIN gateway.users u USING (user_id)
+    WHERE u.telegram_id = $1 AND o.state = 0)
+"""
 # What a person would have set; a test must not inherit it.
 PERSONAL = ("TELEGRAM_BOT_TOKEN", "PURSER_", "DEVBOX_", "GATEWAY_", "USER_WORKER_")
 
@@ -139,6 +144,7 @@ class LiveRun:
         for message in reversed(await self.chat(user_id)):
             found = [d for d in buttons_of(message) if d.startswith(data)]
             if found and message_id in (None, message["message_id"]):
+                await self._until_noted(user_id)
                 await self.click(user_id, message["message_id"], found[0])
                 return message
         raise AssertionError(f"user {user_id} sees no button {data}")
@@ -171,6 +177,19 @@ class LiveRun:
         password = ensure_secret(self.folder.secrets, f"{OWNER}.password")
         url = make_url(OWNER, password, self.report.ports["database"], "purser")
         return await asyncpg.connect(url)
+
+    async def _until_noted(self, user_id: int) -> None:
+        """Wait until the gateway has noted what it sent to a user: which of our messages is pressed
+        it knows from then on, and no person is as fast as a test.
+        """
+        with contextlib.suppress(OSError, asyncpg.PostgresError, TimeoutError):
+            async with asyncio.timeout(NOTED_TIMEOUT_SECONDS):
+                books = await self.database()
+                try:
+                    while await books.fetchval(_UNNOTED, user_id):  # noqa: ASYNC110 (another process)
+                        await asyncio.sleep(0.02)
+                finally:
+                    books.terminate()
 
     def _serves_again(self, name: str) -> bool:
         return any(
