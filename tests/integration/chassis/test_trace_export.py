@@ -6,6 +6,7 @@ import logging
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -17,6 +18,9 @@ import structlog
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from chassis.telemetry import TelemetrySettings, continue_trace, new_trace, span, start
+
+ABANDONED_SECONDS = 30.0
+"""Longer than an abandoned exporter goes on."""
 
 SECRET = "123456789:AAF-abc_DEFghijklmnopqrstuvwxyz12"
 
@@ -119,6 +123,7 @@ async def test_a_dead_collector_costs_nothing_noticeable(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Neither the event loop nor the end of the process waits for it; one line says so."""
+    threads_before = set(threading.enumerate())
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"  # bound, but nobody listens
@@ -140,6 +145,11 @@ async def test_a_dead_collector_costs_nothing_noticeable(
     assert took < 2
     shown = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
     assert shown in (["trace_collector_away"], ["trace_collector_away", "trace_export_abandoned"])
+    # What was abandoned tries on for a while and draws its pauses from `random`; a test that is
+    # told what is random must not meet it.
+    for thread in set(threading.enumerate()) - threads_before:
+        thread.join(ABANDONED_SECONDS)
+        assert not thread.is_alive()
 
 
 def test_a_process_ends_in_time_though_its_collector_is_dead() -> None:
