@@ -111,6 +111,11 @@ class LiveRun:
         sent = await self._control("POST", "messages", json={"user_id": user_id, "text": text})
         return int(sent["message_id"])
 
+    async def ask(self, user_id: int, text: str, answer: str = "") -> Json:
+        """A user sends a message; the bot's first one after it that holds `answer`."""
+        sent = await self.say(user_id, text)
+        return await self.until_said(user_id, answer, after=sent)
+
     async def faults(self, **faults: float) -> None:
         """Set the simulated Telegram's faults."""
         await self._control("POST", "faults", json=faults)

@@ -54,8 +54,7 @@ class Person:
 
     async def ask(self, text: str, answer: str = "") -> Any:
         """Say something; the first answer that holds `answer`."""
-        sent = await self.run.say(self.telegram_id, text)
-        return await self.run.until_said(self.telegram_id, answer, after=sent)
+        return await self.run.ask(self.telegram_id, text, answer)
 
     async def confirmed(self, text: str, done: str, button: str = "rest:") -> Any:
         """Ask for something and confirm the offer; the message that says `done`."""

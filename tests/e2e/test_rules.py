@@ -46,15 +46,9 @@ async def books(run: LiveRun) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def ask(run: LiveRun, user: int, text: str, answer: str = "") -> Any:
-    """Say something; the first answer that holds `answer`."""
-    sent = await run.say(user, text)
-    return await run.until_said(user, answer, after=sent)
-
-
 async def confirmed(run: LiveRun, user: int, text: str, button: str, said: str) -> Any:
     """Say something and press a button under the answer; the first message that then says so."""
-    message = await ask(run, user, text)
+    message = await run.ask(user, text)
     await run.press(user, button, message["message_id"])
     return await run.until_said(user, said, after=message["message_id"] - 1)
 
@@ -73,7 +67,7 @@ async def held(books: Any, user: int, asset_id: str) -> Decimal:
 async def test_a_leaders_trades_reach_a_follower_in_another_shard(run: LiveRun, books: Any) -> None:
     """A purchase for the follower's amount, then half of what was copied is sold."""
     for user in (LEADER, FOLLOWER):
-        await ask(run, user, "/start", "10,000 USDT")
+        await run.ask(user, "/start", "10,000 USDT")
     places = "SELECT count(DISTINCT shard) FROM gateway.users WHERE telegram_id = ANY($1)"
     assert await books.fetchval(places, [LEADER, FOLLOWER]) == 2
     shared = await confirmed(run, LEADER, "/copy share", "copy:share", "Your code")
@@ -90,12 +84,12 @@ async def test_a_leaders_trades_reach_a_follower_in_another_shard(run: LiveRun, 
     left = await held(books, FOLLOWER, "paper:BTC")
     # Both halves are rounded to the smallest unit.
     assert abs(left - bought / 2) <= Decimal("0.00000001")
-    await ask(run, LEADER, "/copy stop sharing", "Nobody can copy you")
+    await run.ask(LEADER, "/copy stop sharing", "Nobody can copy you")
 
 
 async def test_a_plan_buys_as_often_as_it_was_told(run: LiveRun, books: Any) -> None:
     """And says so each time, and at its end."""
-    await ask(run, SAVER, "/start", "10,000 USDT")
+    await run.ask(SAVER, "/start", "10,000 USDT")
     line = "/dca $20 BTC every 1s 2 times"
     active = await confirmed(run, SAVER, line, "dca:confirm:", "The plan is active")
     await run.until_said(SAVER, "has come to its end after 2", after=active["message_id"])
@@ -113,7 +107,7 @@ async def test_a_plan_buys_as_often_as_it_was_told(run: LiveRun, books: Any) -> 
 
 async def test_a_plan_runs_each_time_once_though_its_workers_die(run: LiveRun, books: Any) -> None:
     """Whoever owns the shard next goes on with the run that is due."""
-    await ask(run, HAUNTED, "/start", "10,000 USDT")
+    await run.ask(HAUNTED, "/start", "10,000 USDT")
     line = "/dca $20 BTC every 1s 8 times"
     active = await confirmed(run, HAUNTED, line, "dca:confirm:", "The plan is active")
     for worker in (worker_name(0), worker_name(1)):
@@ -138,14 +132,14 @@ async def test_panic_ends_a_plan_and_nothing_is_bought_until_it_is_over(
     run: LiveRun, books: Any
 ) -> None:
     """The plan stays cancelled afterwards."""
-    await ask(run, WORRIER, "/start", "10,000 USDT")
+    await run.ask(WORRIER, "/start", "10,000 USDT")
     await confirmed(run, WORRIER, "/dca $20 BTC daily", "dca:confirm:", "The plan is active")
     await run.until_said(WORRIER, "Bought by your plan")
-    assert "Plans cancelled: 1" in (await ask(run, WORRIER, "/panic", "frozen"))["text"]
-    assert "You froze your trading" in (await ask(run, WORRIER, "/buy BTC $100"))["text"]
-    assert "frozen since" in (await ask(run, WORRIER, "/start"))["text"]
+    assert "Plans cancelled: 1" in (await run.ask(WORRIER, "/panic", "frozen"))["text"]
+    assert "You froze your trading" in (await run.ask(WORRIER, "/buy BTC $100"))["text"]
+    assert "frozen since" in (await run.ask(WORRIER, "/start"))["text"]
     await confirmed(run, WORRIER, "/panic off", "panic:resume", "no longer frozen")
     await confirmed(run, WORRIER, "/buy BTC $100", "confirm:", "Bought")
 
     assert await held(books, WORRIER, "paper:USDT") == Decimal(10_000 - 20 - 100)
-    assert "You have no plans" in (await ask(run, WORRIER, "/dca"))["text"]
+    assert "You have no plans" in (await run.ask(WORRIER, "/dca"))["text"]
