@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -12,7 +13,7 @@ from tests.unit.user_worker.fakes import instrument_of, until
 from user_worker.application import quotes as quotes_module
 from user_worker.application.quotes import LocalPricing, QuotesPace
 from user_worker.application.single_flight import SingleFlight
-from user_worker.domain.market import Candles
+from user_worker.domain.market import Candle, Candles
 from user_worker.domain.pauses import Pauses
 from user_worker.errors import DependencyDown
 from user_worker.trading_ports import Listed, StatedQuote
@@ -37,6 +38,7 @@ class Source:
     changes: "asyncio.Queue[Sequence[StatedQuote] | None]" = field(default_factory=asyncio.Queue)
     is_down: bool = False
     asked: int = 0
+    candles_asked: int = 0
     listings: int = 0
     streams: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,8 +74,13 @@ class Source:
         yield self._read()
 
     async def candles(self, symbol: str, interval_minutes: int, count_max: int) -> Candles:
-        """Nobody asks for candles here."""
-        raise NotImplementedError
+        """One candle, of the moment it is asked at."""
+        self.candles_asked += 1
+        await self.gate.wait()
+        self._answer()
+        price = Decimal(int(self.now))
+        candle = Candle(datetime.fromtimestamp(self.now, UTC), price, price, price, price)
+        return Candles(symbol, "USDT", interval_minutes, False, (candle,))
 
     async def decimals(self) -> Mapping[str, int]:
         """The registry knows BTC alone."""
@@ -210,6 +217,47 @@ async def test_an_older_quote_never_replaces_a_newer_one(
     found = await pricing.quote("BTC")
     assert found is not None
     assert Decimal(100) == found.price
+
+
+async def test_candles_are_read_once_for_all_who_ask_lately(source: Source) -> None:
+    """At the same time and within the time a quote is fresh; each kind of candles by itself."""
+    local = LocalPricing(source, source, PACE, source.clock)
+    source.gate.clear()
+    asking = [asyncio.create_task(local.candles("BTC", 15, 96)) for _ in range(500)]
+    await until(lambda: source.candles_asked)
+    source.gate.set()
+    read = await asyncio.gather(*asking)
+    source.now += 2.9
+    assert {read[0]} == {*read, await local.candles("BTC", 15, 96)}
+    assert 1 == source.candles_asked
+
+    for other in (("BTC", 5, 96), ("BTC", 15, 48), ("ETH", 15, 96)):
+        await local.candles(*other)
+    assert 4 == source.candles_asked
+
+    source.now += 0.2
+    again = await local.candles("BTC", 15, 96)
+    assert again.candles[0].close == Decimal(1003)
+    source.now -= 60  # the clock was set back
+    assert (await local.candles("BTC", 15, 96)).candles[0].close == Decimal(943)
+
+
+async def test_only_so_many_candles_are_remembered(source: Source) -> None:
+    """Those read first go first; and none is remembered of a call that failed."""
+    local = LocalPricing(source, source, PACE, source.clock)
+    for count in range(quotes_module.CANDLES_REMEMBERED_MAX + 1):
+        await local.candles("BTC", 15, count)
+    before = source.candles_asked
+    await local.candles("BTC", 15, 1)
+    assert before == source.candles_asked
+    await local.candles("BTC", 15, 0)
+    assert before + 1 == source.candles_asked
+
+    source.is_down = True
+    with pytest.raises(DependencyDown):
+        await local.candles("ETH", 15, 96)
+    source.is_down = False
+    assert "ETH" == (await local.candles("ETH", 15, 96)).symbol
 
 
 async def test_an_unknown_symbol_has_no_price(pricing: LocalPricing) -> None:

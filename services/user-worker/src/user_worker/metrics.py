@@ -60,3 +60,6 @@ TRIGGER_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 QUOTES = Counter("purser_worker_quotes", "Prices given: from the local copy or asked for.", ["how"])
+CANDLES = Counter(
+    "purser_worker_candles", "Candles given: from what was read lately or asked for.", ["how"]
+)

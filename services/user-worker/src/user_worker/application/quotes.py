@@ -5,6 +5,9 @@ asked for again, at most once at a time and once in a while per symbol: the sour
 quiet, or only the stream. When pricing does not answer, the copy is given with the age it has: it
 is for whoever reads it to say that it is old, and the venue never trades on it.
 
+Candles are read once for all who ask within the time in which a quote is fresh: pricing makes them
+of up to a day of minutes, and every card of a price shows what the price did in a day.
+
 The age is the present minus the time the source stated, both by wall clocks.
 """
 
@@ -25,6 +28,8 @@ from user_worker.trading_ports import Assets, Listed, QuoteSource, StatedQuote
 
 SYMBOLS_PER_STREAM_MAX = 200
 """Pricing's bound on one WatchQuotes, and on its instruments."""
+CANDLES_REMEMBERED_MAX = 100
+"""Answers: some 60 KB each at most."""
 PAPER = "paper"
 """The world of assets that is traded in here."""
 
@@ -36,7 +41,7 @@ class QuotesPace:
     """How the copy is kept."""
 
     fresh_seconds: float
-    """A quote younger than this is given without asking."""
+    """A quote younger than this is given without asking, and so are candles read so lately."""
     asked_again_seconds: float
     """How long the answer to a question for an older one is good."""
     instruments_seconds: float
@@ -62,6 +67,9 @@ class LocalPricing:
         self._answered_at: dict[str, float] = {}
         self._asking = SingleFlight[None]()
         self._listeners: list[Callable[[Sequence[StatedQuote]], None]] = []
+        self._candles: dict[tuple[str, int, int], tuple[float, Candles]] = {}
+        """By symbol, interval and count; with the time they were read, that read last at the end."""
+        self._asking_candles = SingleFlight[Candles]()
         self._instruments: Mapping[str, Instrument] = MappingProxyType({})
         self._instruments_until = float("-inf")
 
@@ -125,7 +133,27 @@ class LocalPricing:
 
     async def candles(self, symbol: str, interval_minutes: int, count_max: int) -> Candles:
         """Read the newest candles, the one under way included."""
-        return await self._source.candles(symbol, interval_minutes, count_max)
+        key = (symbol, interval_minutes, count_max)
+        read_at, known = self._candles.get(key, (float("-inf"), None))
+        if known is not None and self._is_fresh(read_at):
+            metrics.CANDLES.labels("copy").inc()
+            return known
+        metrics.CANDLES.labels("asked").inc()
+        return await self._asking_candles.join(key, lambda: self._read_candles(key))
+
+    async def _read_candles(self, key: tuple[str, int, int]) -> Candles:
+        candles = await self._source.candles(*key)
+        self._candles.pop(key, None)
+        for oldest, (read_at, _) in list(self._candles.items()):
+            if self._is_fresh(read_at) and len(self._candles) < CANDLES_REMEMBERED_MAX:
+                break
+            del self._candles[oldest]
+        self._candles[key] = (self._now(), candles)
+        return candles
+
+    def _is_fresh(self, at: float) -> bool:
+        # A wall clock may be set back: what comes from the future is not fresh.
+        return 0 <= self._now() - at < self._pace.fresh_seconds
 
     def _is_good(self, symbol: str) -> bool:
         copy, now = self._copies.get(symbol), self._now()
