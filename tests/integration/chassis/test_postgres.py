@@ -3,6 +3,9 @@
 # ruff: noqa: D103 (a test's name is its claim)
 
 import asyncio
+import gc
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +133,43 @@ async def test_a_session_that_is_killed_says_try_again_and_the_next_one_works(po
         async with transaction(pool) as connection:
             await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     assert await _count(pool) == 0
+
+
+async def test_a_statement_cancelled_twice_while_the_server_hangs_leaves_no_trace(
+    database: Database,
+) -> None:
+    settings = _settings(
+        database, connections_max=1, acquire_timeout_seconds=0.3, statement_timeout_seconds=1
+    )
+    pool = await open_pool(settings, "test")
+    unheard: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, what: unheard.append(what))
+    session: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def sleep() -> None:
+        async with transaction(pool) as connection:
+            session.set_result(await connection.fetchval("SELECT pg_backend_pid()"))
+            await connection.execute("SELECT pg_sleep(60)")
+
+    async def hang() -> None:
+        task = asyncio.create_task(sleep())
+        os.kill(await session, signal.SIGSTOP)
+        task.cancel()
+        await asyncio.sleep(0.1)  # now the server has been asked to cancel, and does not answer
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    try:
+        await hang()
+        await asyncio.sleep(0.5)  # the wait for the server's answer has ended by now
+        gc.collect()
+        assert not unheard
+    finally:
+        os.kill(session.result(), signal.SIGCONT)
+    async with transaction(pool) as connection:
+        assert session.result() != await connection.fetchval("SELECT pg_backend_pid()")
+    await pool.close()
 
 
 async def test_a_deadlock_is_tried_again_from_the_beginning(pool: Pool) -> None:

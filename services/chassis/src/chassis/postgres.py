@@ -11,8 +11,9 @@ limit) becomes `TryAgain`; SQLSTATE PF001 becomes `StaleClaim`. What a statement
 (unique violations and so on) stays asyncpg's exception for the room's `postgres.py` to translate.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -135,7 +136,7 @@ async def transaction(pool: Pool, *, readonly: bool = False) -> AsyncIterator[Co
     """
     try:
         async with (
-            pool.acquire() as connection,
+            _acquired(pool) as connection,
             connection.transaction(isolation="read_committed", readonly=readonly),
         ):
             yield connection
@@ -149,6 +150,32 @@ async def transaction(pool: Pool, *, readonly: bool = False) -> AsyncIterator[Co
         if translated is error:
             raise
         raise translated from error
+
+
+@asynccontextmanager
+async def _acquired(pool: Pool) -> AsyncIterator[Connection]:
+    connection = await pool.acquire()
+    try:
+        yield connection
+    except BaseException:
+        # What went wrong first is what is told: a connection that cannot be had back is ended.
+        with suppress(Exception):
+            await _release_in_any_case(pool, connection)
+        raise
+    await pool.release(connection)
+
+
+async def _release_in_any_case(
+    pool: Pool, connection: "PoolConnectionProxy[asyncpg.Record]"
+) -> None:
+    """Release a connection whose statement may have been cancelled, which takes a moment.
+
+    asyncpg goes on with that when whoever waits is cancelled too; somebody must hear how it ended,
+    or asyncio logs a trace.
+    """
+    releasing = asyncio.create_task(pool.release(connection))
+    releasing.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.shield(releasing)
 
 
 async def retry_transaction(pool: Pool, work: Callable[[Connection], Awaitable[Result]]) -> Result:

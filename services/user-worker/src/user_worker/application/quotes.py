@@ -68,7 +68,7 @@ class LocalPricing:
         self._asking = SingleFlight[None]()
         self._listeners: list[Callable[[Sequence[StatedQuote]], None]] = []
         self._candles: dict[tuple[str, int, int], tuple[float, Candles]] = {}
-        """By symbol, interval and count; with the time they were read, that read last at the end."""
+        """By symbol, interval and count, with the time of reading; the latest at the end."""
         self._asking_candles = SingleFlight[Candles]()
         self._instruments: Mapping[str, Instrument] = MappingProxyType({})
         self._instruments_until = float("-inf")
