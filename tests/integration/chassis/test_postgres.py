@@ -135,7 +135,7 @@ async def test_a_session_that_is_killed_says_try_again_and_the_next_one_works(po
     assert await _count(pool) == 0
 
 
-async def test_a_statement_cancelled_twice_while_the_server_hangs_leaves_no_trace(
+async def test_a_statement_cancelled_while_the_server_hangs_leaves_no_trace(
     database: Database,
 ) -> None:
     settings = _settings(
@@ -154,9 +154,9 @@ async def test_a_statement_cancelled_twice_while_the_server_hangs_leaves_no_trac
     async def hang() -> None:
         task = asyncio.create_task(sleep())
         os.kill(await session, signal.SIGSTOP)
-        task.cancel()
-        await asyncio.sleep(0.1)  # now the server has been asked to cancel, and does not answer
-        task.cancel()
+        for _ in ("the statement", "the rollback", "the release"):  # the server answers none
+            task.cancel()
+            await asyncio.sleep(0.1)
         with pytest.raises(asyncio.CancelledError):
             await task
 
