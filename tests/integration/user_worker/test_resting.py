@@ -161,14 +161,11 @@ class _OneConnection:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def acquire(self) -> "_OneConnection":
-        return self
-
-    async def __aenter__(self) -> Connection:
+    async def acquire(self) -> Connection:
         return self._connection
 
-    async def __aexit__(self, *_: object) -> None:
-        return None
+    async def release(self, connection: Connection) -> None:
+        assert connection is self._connection
 
 
 @pytest.fixture
