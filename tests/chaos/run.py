@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg
 import msgspec
 from tests.chaos.crowd import SYMBOLS, Crowd, Deeds
 from tests.chaos.figures import Figures, measure
@@ -23,7 +22,7 @@ from tests.chaos.schedule import Event, duration
 from tests.chaos.striking import Striker
 from tests.chaos.telegram import Telegram
 from tests.chaos.watching import PlacementWatch, PriceWatch
-from tests.e2e.live_run import LiveRun, running
+from tests.e2e.live_run import DATABASE_GONE, LiveRun, running
 from tests.history.books import Books
 from tests.history.checker import Violation, judge
 from tests.history.reading_books import read_books
@@ -164,7 +163,7 @@ async def _settle(run: LiveRun) -> tuple[float | None, Books]:
     begin = time.monotonic()
     while True:
         passed = time.monotonic() - begin
-        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with contextlib.suppress(*DATABASE_GONE):
             connection = await run.database()
             try:
                 async with connection.transaction(isolation="repeatable_read", readonly=True):

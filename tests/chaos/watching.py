@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-import asyncpg
 import grpc
-from tests.e2e.live_run import LiveRun
+from tests.e2e.live_run import DATABASE_GONE, LiveRun
 from tests.history.records import HistoryFile, Placed, Quoted
 
 from purser.pricing.v1 import pricing_pb2, pricing_pb2_grpc
@@ -52,7 +51,7 @@ class PlacementWatch:
     async def watch(self) -> None:
         """Watch until cancelled."""
         while True:
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(*DATABASE_GONE):
                 connection = await self._run.database()
                 try:
                     await connection.add_listener("placement", lambda *_: self._rung.set())

@@ -21,6 +21,13 @@ from devbox.servers.postgresql import OWNER, make_url
 READY_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 40.0
 NOTED_TIMEOUT_SECONDS = 5.0
+DATABASE_GONE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+"""What a connection may say whose server is killed, frozen or restarted in the middle."""
 _UNNOTED = """
 SELECT EXISTS (SELECT FROM gateway.outbox o JOIN gateway.users u USING (user_id)
     WHERE u.telegram_id = $1 AND o.state = 0)
@@ -187,7 +194,7 @@ class LiveRun:
         """Wait until the gateway has noted what it sent to a user: which of our messages is pressed
         it knows from then on, and no person is as fast as a test.
         """
-        with contextlib.suppress(OSError, asyncpg.PostgresError, TimeoutError):
+        with contextlib.suppress(*DATABASE_GONE):
             async with asyncio.timeout(NOTED_TIMEOUT_SECONDS):
                 books = await self.database()
                 try:

@@ -14,10 +14,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
-from tests.e2e.live_run import LiveRun, running
+from tests.e2e.live_run import DATABASE_GONE, LiveRun, running
 from tests.e2e.reconciling import assert_reconciled
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -132,7 +131,7 @@ async def _locked(run: LiveRun, table: str) -> AsyncIterator[Any]:
 
 
 async def _let_go(lock: Any) -> None:
-    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    with contextlib.suppress(*DATABASE_GONE):
         await lock.execute("ROLLBACK")
 
 
@@ -153,7 +152,7 @@ async def _until_filled(run: LiveRun, user_id: Any) -> None:
     try:
         async with asyncio.timeout(END_SECONDS):
             while seen != "filled":
-                with contextlib.suppress(asyncpg.PostgresError, OSError):
+                with contextlib.suppress(*DATABASE_GONE):
                     async with _connected(run) as connection:
                         seen = await connection.fetchval(state, user_id)
                 await asyncio.sleep(0.1)

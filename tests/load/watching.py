@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from tests.e2e.live_run import DATABASE_GONE
 from tests.load.bots import Bot, processor_seconds
 from tests.load.crowd import Load
 from tests.load.latency import percentile
@@ -76,7 +77,7 @@ async def _sample(bot: Bot, simulator: Simulator, watch: Watch) -> None:
         await asyncio.sleep(SAMPLE_SECONDS)
         queues = {"telegram": simulator.world.updates.waiting()}
         # A bot in the middle of a restart has no queues to show.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*DATABASE_GONE):
             queues |= await bot.queues()
         watch.queues.append(queues)
 
