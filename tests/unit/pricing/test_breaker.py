@@ -44,7 +44,7 @@ def test_after_its_time_one_probe_decides() -> None:
 
 
 def test_an_exchange_that_stays_away_is_asked_less_often_down_to_a_bound() -> None:
-    """A probe a minute: five quick failures, then ever longer pauses."""
+    """Four probes a minute: five quick failures, then ever longer pauses."""
     breaker, now, calls = Breaker(), 0.0, 0
     while now < 3600.0:
         if breaker.admits(now):

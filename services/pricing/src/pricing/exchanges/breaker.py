@@ -16,8 +16,9 @@ FAILURES_MAX = 5
 """Failures in a row that open it: a lost packet is no outage, five steps without an answer are."""
 OPEN_SECONDS = 5.0
 """How long it is open at first."""
-OPEN_SECONDS_MAX = 60.0
-"""How long it is open at most: an exchange that came back is used again within a minute."""
+OPEN_SECONDS_MAX = 15.0
+"""How long it is open at most. A call each quarter of a minute burdens nobody, and nobody can trade
+until the first exchange that came back is asked."""
 
 
 class State(IntEnum):
