@@ -50,6 +50,7 @@ Result = TypeVar("Result")
 LIMITS = OrderLimits(submit_within_seconds=60, user_under_way_max=2, shard_under_way_max=4)
 HELD = Record(OrderState.HELD, "hold", "applied")
 SENDING = Record(OrderState.SUBMITTED, "submit", "sending")
+FILLED = Record(OrderState.FILLED, "post", "applied")
 PATIENCE_SECONDS = 5.0
 """Longer than a busy machine takes to come to a lock."""
 
@@ -78,6 +79,14 @@ def offer_of(
         slippage_basis_points=100,
         is_simulated=True,
     )
+
+
+def execution(order: Order, units: str) -> Record:
+    """The venue's word that an order bought or sold so many units."""
+    spent, received = order.draft.spend.value, Decimal(units)
+    if order.draft.wish.side is Side.SELL:
+        spent, received = received, received * 100
+    return Record(OrderState.EXECUTED, "venue", "filled", spent, received, Decimal(0))
 
 
 @dataclass
@@ -123,15 +132,18 @@ class Room:
 
     async def filled(self, order: Order, claim: Claim, units: str = "1") -> Order:
         """The order, carried to its end at once: it bought or sold so many units."""
-        await self.orders.record(claim, order, HELD, nobody_waits=True)
-        spent, received = order.draft.spend.value, Decimal(units)
-        if order.draft.wish.side is Side.SELL:
-            spent, received = received, received * 100
-        executed = Record(OrderState.EXECUTED, "venue", "filled", spent, received, Decimal(0))
-        for change in (executed, Record(OrderState.FILLED, "post", "applied")):
-            seen = await self.orders.look(order.order_id)
-            await self.orders.record(claim, seen.order, change, nobody_waits=True)
-        return (await self.orders.look(order.order_id)).order
+        return await self.ended(await self.executed(order, claim, units), claim)
+
+    async def executed(self, order: Order, claim: Claim, units: str = "1") -> Order:
+        """The order, carried until the venue has executed it."""
+        held = (await self.orders.record(claim, order, HELD, nobody_waits=True)).order
+        return (
+            await self.orders.record(claim, held, execution(held, units), nobody_waits=True)
+        ).order
+
+    async def ended(self, order: Order, claim: Claim) -> Order:
+        """An executed order, carried to its end."""
+        return (await self.orders.record(claim, order, FILLED, nobody_waits=True)).order
 
     async def refused(self, order: Order, claim: Claim) -> None:
         """The order ends for want of money."""

@@ -7,7 +7,14 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-from tests.integration.user_worker.ruled import Room, offer_of, open_room, waiting
+from tests.integration.user_worker.ruled import (
+    HELD,
+    Room,
+    execution,
+    offer_of,
+    open_room,
+    waiting,
+)
 
 from devbox.database import Database
 from kernel.sharding import Claim
@@ -47,15 +54,26 @@ class Pair:
 
     async def trade(self, offer: Offer | None = None, units: str = "1") -> Order:
         """The leader trades, and his order is filled."""
+        return await self.room.filled(await self.order(offer), self.leaders, units)
+
+    async def order(self, offer: Offer | None = None) -> Order:
+        """The leader orders."""
         draft = await self.room.drafts.keep(self.leaders, uuid4(), self.leader, offer or offer_of())
         assert not isinstance(draft, Refusal)
         seen = await self.room.orders.accept(self.leaders, self.leader, draft.draft_id, "")
         assert isinstance(seen, Seen)
-        return await self.room.filled(seen.order, self.leaders, units)
+        return seen.order
 
-    async def to_take(self) -> list[LeaderTrade]:
+    async def to_take(self, back_seconds: float = 600, count_max: int = 10) -> list[LeaderTrade]:
         """What the follower's owner finds."""
-        return list(await self.room.copies.to_take([self.followers], 600, 10))
+        copies = self.room.copies
+        return list(await copies.to_take([self.followers], back_seconds, count_max))
+
+    async def stakes(self, order: Order) -> Stakes | None:
+        """What a sale of the leader's is measured by."""
+        symbol = order.draft.wish.symbol
+        trade = LeaderTrade(self.followers, self.copy, "", order.order_id, Side.SELL, symbol)
+        return await self.room.copies.stakes(trade)
 
     async def taken(self, offer: Offer | None = None) -> Order:
         """Take the only trade there is."""
@@ -213,26 +231,73 @@ async def test_a_stale_owner_and_one_of_another_shard_copy_nothing(pair: Pair) -
     assert [] == await pair.room.rows("copied")
 
 
+END = "UPDATE worker.orders SET state = 'filled', ended_at = clock_timestamp() WHERE order_id = $1"
+
+
 async def test_a_fill_that_commits_late_is_found_late(pair: Pair) -> None:
     """Marks are per trade: what was taken after it hides nothing."""
-    early = await pair.trade()
-    owner = pair.room.owner
-    async with owner.transaction():
-        # As if it were not committed: nobody sees it filled.
-        await owner.execute("ALTER TABLE worker.orders DISABLE TRIGGER orders_follow_the_arrows")
-        await owner.execute(
-            "UPDATE worker.orders SET state = 'executed', ended_at = NULL WHERE order_id = $1",
-            early.order_id,
-        )
-    late = await pair.trade()
-    assert late.order_id == (await pair.to_take())[0].leader_order_id
-    await pair.taken()
-    await owner.execute(
-        "UPDATE worker.orders SET state = 'filled', ended_at = $2 WHERE order_id = $1",
-        *(early.order_id, early.ended_at),
-    )
+    early = await pair.room.executed(await pair.order(offer_of("ETH")), pair.leaders)
+    async with pair.room.owner.transaction():
+        await pair.room.owner.execute(END, early.order_id)
+        late = await pair.trade()
+        assert [late.order_id] == [trade.leader_order_id for trade in await pair.to_take()]
+        await pair.taken()
 
     assert [early.order_id] == [trade.leader_order_id for trade in await pair.to_take()]
+
+
+async def test_a_sale_waits_for_a_purchase_before_it_whose_end_commits_late(pair: Pair) -> None:
+    """Else nothing would be sold of what is bought for good a moment later."""
+    await pair.room.filled(await pair.order(), pair.leaders, "1")
+    await pair.taken()
+    purchase = await pair.room.executed(await pair.order(), pair.leaders, "9")
+    async with pair.room.owner.transaction():
+        await pair.room.owner.execute(END, purchase.order_id)
+        sale = await pair.trade(sale_of("5"), units="5")
+        after = await pair.trade()
+        other = await pair.trade(offer_of("ETH"))
+        assert [other.order_id] == [trade.leader_order_id for trade in await pair.to_take()]
+
+    found = [trade.leader_order_id for trade in await pair.to_take()]
+    assert [purchase.order_id, sale.order_id, after.order_id] == found[:3]
+
+
+async def test_whatever_was_executed_before_a_sale_is_part_of_what_was_held(pair: Pair) -> None:
+    """However late its end is recorded: the leader could sell it, and half of it is half."""
+    await pair.trade(units="1")
+    purchase = await pair.room.executed(await pair.order(), pair.leaders, "9")
+    sale = await pair.trade(sale_of("5"), units="5")
+    await pair.room.ended(purchase, pair.leaders)
+
+    assert Stakes(Decimal(5), Decimal(10), Decimal(0)) == await pair.stakes(sale)
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+async def test_executions_of_one_symbol_are_counted_in_the_order_of_their_commits(
+    pair: Pair, *, is_committed: bool
+) -> None:
+    """The second waits until the first is committed, or was not there."""
+    room = pair.room
+    purchase, sale = await pair.order(), await pair.order(sale_of("5"))
+    held = (await room.orders.record(pair.leaders, sale, HELD, nobody_waits=True)).order
+    await room.orders.record(pair.leaders, purchase, HELD, nobody_waits=True)
+    begun = room.owner.transaction()
+    await begun.start()
+    await room.owner.execute(
+        "UPDATE worker.orders SET state = 'executed', spent = 100, received = 9, fee = 1"
+        " WHERE order_id = $1",
+        purchase.order_id,
+    )
+    selling = await waiting(
+        room.owner,
+        room.orders.record(pair.leaders, held, execution(held, "5"), nobody_waits=True),
+    )
+    await (begun.commit() if is_committed else begun.rollback())
+    await selling
+
+    numbers = "SELECT trade_number, held_before FROM worker.orders WHERE order_id = $1"
+    expected = (2, Decimal(8)) if is_committed else (1, Decimal(0))
+    assert [expected] == [tuple(row) for row in await room.owner.fetch(numbers, sale.order_id)]
 
 
 async def test_what_was_copied_is_not_copied_on_and_what_was_before_is_not_copied(
@@ -258,32 +323,44 @@ async def test_a_sale_is_measured_by_what_the_leader_had_and_the_follower_copied
     bought = await pair.taken()
     await pair.trade(offer_of("ETH"), units="100")
     sale = await pair.trade(sale_of("2"), units="2")
-    trades = [t for t in await pair.to_take() if t.leader_order_id == sale.order_id]
-    assert None is await pair.room.copies.stakes(trades[0])
+    assert None is await pair.stakes(sale)
     await pair.room.filled(bought, pair.followers, "0.1")
     own = await pair.room.accepted(pair.followers, pair.follower)
     await pair.room.filled(own, pair.followers, "50")
 
-    stakes = await pair.room.copies.stakes(trades[0])
-    assert Stakes(Decimal(2), Decimal(8), Decimal("0.1")) == stakes
-    copied = await pair.room.copies.take(trades[0], sale_of("0.025"))
+    assert Stakes(Decimal(2), Decimal(8), Decimal("0.1")) == await pair.stakes(sale)
+    (trade,) = [t for t in await pair.to_take() if t.leader_order_id == sale.order_id]
+    copied = await pair.room.copies.take(trade, sale_of("0.025"))
     assert isinstance(copied, Seen)
     await pair.room.filled(copied.order, pair.followers, "0.025")
     rest = await pair.trade(sale_of("6"), units="6")
-    (trade,) = [t for t in await pair.to_take() if t.leader_order_id == rest.order_id]
     expected = Stakes(Decimal(6), Decimal(6), Decimal("0.075"))
-    assert expected == await pair.room.copies.stakes(trade)
+    assert expected == await pair.stakes(rest)
 
 
-async def test_a_sale_waits_for_an_earlier_trade_that_is_still_to_be_taken(pair: Pair) -> None:
-    """Else it would find nothing to sell, and the purchase would come after it."""
-    await pair.trade()
-    await pair.trade(sale_of("1"), units="1")
-    purchase, sale = await pair.to_take()
-    assert None is await pair.room.copies.stakes(sale)
-    await pair.room.copies.skip(purchase, Refused.TOO_SMALL)
+async def test_a_trade_comes_after_earlier_ones_of_its_symbol_that_are_still_to_be_taken(
+    pair: Pair,
+) -> None:
+    """Also when they are not new any more: nothing is sold before it was bought, and no sale sells
+    a share of what was bought after it.
+    """
+    bought = await pair.trade()
+    sold = await pair.trade(sale_of("1"), units="1")
+    await pair.age(60)
+    again = await pair.trade()
+    for _ in range(2):
+        orders = [bought.order_id, sold.order_id, again.order_id]
+        assert orders == [trade.leader_order_id for trade in await pair.to_take(30)]
 
-    assert Stakes(Decimal(1), Decimal(1), Decimal(0)) == await pair.room.copies.stakes(sale)
+
+async def test_trades_that_wait_hold_no_other_symbols_back(pair: Pair) -> None:
+    """So many of each symbol are found, whatever there is of another."""
+    for _ in range(7):
+        await pair.trade()
+    other = await pair.trade(offer_of("ETH"))
+    found = await pair.to_take(count_max=5)
+    assert ["BTC"] * 5 == [trade.symbol for trade in found[:-1]]
+    assert other.order_id == found[-1].leader_order_id
 
 
 async def test_a_frequent_look_goes_back_some_moments_only(pair: Pair) -> None:
@@ -291,8 +368,7 @@ async def test_a_frequent_look_goes_back_some_moments_only(pair: Pair) -> None:
     await pair.trade()
     await pair.age(60)
     for back_seconds, count in ((30.0, 0), (90.0, 1), (float("inf"), 1)):
-        found = await pair.room.copies.to_take([pair.followers], back_seconds, 10)
-        assert count == len(found)
+        assert count == len(await pair.to_take(back_seconds))
 
 
 async def test_what_is_too_old_is_marked_and_told_once(pair: Pair) -> None:

@@ -112,29 +112,36 @@ async def test_what_is_not_old_enough_is_not_read(room: Room) -> None:
         assert read < 100, f"{read} rows are read by {statement}"
 
 
-async def test_a_sale_that_waits_reads_nothing_of_what_its_leader_ever_traded(room: Room) -> None:
-    """It is asked about again and again, for each follower."""
+async def test_a_sale_is_copied_without_reading_what_was_ever_traded(room: Room) -> None:
+    """Neither by its leader nor by the copy: it is asked about for each follower."""
     claim = await room.claim_shard(0)
     copy = await copied(room, claim, "1 day")
-    leader = await room.owner.fetchval("SELECT leader_id FROM worker.copies")
+    ((leader, follower),) = await room.owner.fetch("SELECT leader_id, user_id FROM worker.copies")
     await room.owner.execute("ALTER TABLE worker.orders DISABLE TRIGGER ALL")
-    await room.owner.execute(
-        "INSERT INTO worker.drafts SELECT draft.* FROM generate_series(1, $2) AS n CROSS JOIN"
-        " LATERAL (SELECT gen_random_uuid(), gen_random_uuid(), $1::uuid, 'ns.pool', 0,"
-        " lpad(n::text, 4, '0') || '-0000', 'sell', 'BTC', 'units', 1, 'paper:BTC', 'BTC', 1,"
-        " 'paper:USDT', 'USDT', 1, 0, 1, NULL::numeric, 1, 100, true, now(), now(),"
-        " 'confirmed') AS draft",
-        *(leader, 9999),
-    )
+    for user, rule_id in ((leader, None), (follower, copy)):
+        await room.owner.execute(
+            "INSERT INTO worker.drafts SELECT draft.* FROM generate_series(1, 9999) AS n CROSS JOIN"
+            " LATERAL (SELECT gen_random_uuid(), gen_random_uuid(), $1::uuid, 'ns.pool', 0,"
+            " lpad(n::text, 4, '0') || '-0000', 'sell', 'BTC', 'units', 1, 'paper:BTC', 'BTC', 1,"
+            " 'paper:USDT', 'USDT', 1, 0, 1, NULL::numeric, 1, 100, true, now(), now(),"
+            " 'confirmed', CASE WHEN $2::uuid IS NOT NULL THEN 'copy' END, $2::uuid) AS draft",
+            *(user, rule_id),
+        )
     await room.owner.execute(
         "INSERT INTO worker.orders (order_id, user_id, pool, shard, state, submit_before, spent,"
-        " received, fee, ended_at) SELECT draft_id, user_id, pool, shard, 'filled', now(), 1, 1, 0,"
-        " now() - interval '1 day' FROM worker.drafts"
+        " received, fee, ended_at, trade_number, held_before) SELECT draft_id, user_id, pool,"
+        " shard, 'filled', now(), 1, 1, 0, now() - interval '1 day', row_number() OVER (PARTITION"
+        " BY user_id), 1 FROM worker.drafts"
     )
     await room.owner.execute("ANALYZE")
-    sale = await room.owner.fetchval("SELECT draft_id FROM worker.drafts LIMIT 1")
-    assert await read_by(room, copy_statements.STAKES, sale, "BTC", copy, 600.0) < 100
-    assert await read_by(room, copy_statements.HELD_BEFORE, sale, "BTC") >= 9999
+    sale = await room.owner.fetchval(
+        "SELECT order_id FROM worker.orders WHERE user_id = $1 LIMIT 1", leader
+    )
+    stakes = (copy_statements.STAKES, sale, "BTC", copy, follower)
+    to_take = (copy_statements.TO_TAKE, [claim.pool], [claim.shard], 15.0, 600.0, 5)
+    for statement, *arguments in (stakes, to_take):
+        read = await read_by(room, statement, *arguments)
+        assert read < 100, f"{read} rows are read by {statement}"
 
 
 async def read_by(room: Room, statement: str, *arguments: object) -> float:

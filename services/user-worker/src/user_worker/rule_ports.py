@@ -195,16 +195,17 @@ class Copies(Protocol):
     async def to_take(
         self, claims: Sequence[Claim], back_seconds: float, count_max: int
     ) -> Sequence[LeaderTrade]:
-        """Read what leaders of some shards' followers traded lately and was not dealt with.
+        """Read what leaders of some shards' followers traded and was not dealt with.
 
-        Oldest first within each copy, at most so many of each, none older than may be copied or
-        than `back_seconds`. Nothing of a leader whose trading is
-        frozen, and nothing that was copied itself.
+        Of each copy and symbol the first so many that may still be copied, in the order in which
+        the leader's trades of the symbol were executed; none before an earlier one has ended. Only
+        of leaders of whom something is not older than `back_seconds`, of those all. Nothing of a
+        leader whose trading is frozen, and nothing that was copied itself.
         """
 
     async def stakes(self, trade: LeaderTrade) -> Stakes | None:
         """Read what a leader's sale is measured by; None while an order of this copy and symbol is
-        under way, or an earlier trade is still to be taken.
+        under way.
         """
 
     async def take(self, trade: LeaderTrade, offer: Offer) -> Seen | Held:

@@ -6,9 +6,11 @@ purchase under way, and those of a shard claimed just now. So a look costs by wh
 not by all that was dealt with already. What was not copied in time is marked and told once a
 minute.
 
-The trades of one copy are dealt with one after another, oldest first; one that has to wait keeps
-later ones of its symbol waiting, and a sale waits for whatever came before it, so that nothing is
-sold before it was bought. Shards that cannot be looked at keep no others back.
+The trades of one copy are dealt with one after another, those of a symbol in the order in which
+they were executed for the leader. One that has to wait keeps later ones of its symbol waiting, in
+this look and in each that follows, and no other symbol's: nothing is sold before it was bought, and
+nothing bought that an earlier sale would then sell a share of. Shards that cannot be looked at keep
+no others back.
 """
 
 import asyncio
@@ -33,8 +35,9 @@ AT_ONCE_MAX = 8
 SHARDS_AT_ONCE_MAX = 4
 """Shards in one look for what is new, so that a rush of trades fits into a short transaction. All
 that is fresh is forty times as much: it is looked for in one shard at a time."""
-PER_COPY_MAX = 5
-"""Trades read of one copy at a time; the next look brings the next ones."""
+PER_SYMBOL_MAX = 5
+"""Trades of one symbol read of one copy at a time; the next look brings the next ones. There are as
+many symbols as the venue trades."""
 NEW_SECONDS = 15.0
 """How far back the frequent look goes. A fill is seen a second after its time at the latest, since
 no transaction of a store lasts longer; the rest is for looks that were held up."""
@@ -84,7 +87,7 @@ class CopyRunner:
         return False
 
     async def _look_at(self, back_seconds: float, claims: Sequence[Claim]) -> None:
-        trades = await self._copies.to_take(claims, back_seconds, PER_COPY_MAX)
+        trades = await self._copies.to_take(claims, back_seconds, PER_SYMBOL_MAX)
         of_copies = [
             list(group) for _, group in itertools.groupby(trades, lambda t: t.copy.copy_id)
         ]

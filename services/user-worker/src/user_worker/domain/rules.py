@@ -120,7 +120,7 @@ class Stakes:
 
     sold: Decimal
     held_before: Decimal
-    """What the leader had of the symbol before, by the orders that filled before this one."""
+    """What the leader had of the symbol before, by the trades that were executed before it."""
     copied: Decimal
     """What the follower has of it by copying this leader: bought less sold."""
 

@@ -38,7 +38,6 @@ from user_worker.postgres.copy_statements import (
     FIND_SHARE,
     FORGET_OLD_MARKS,
     FORGET_OLD_OFFERS,
-    HELD_BEFORE,
     IS_COPIED_ALREADY,
     IS_MARKED,
     LOCK_SHARE,
@@ -161,11 +160,11 @@ class PostgresCopies:
     async def to_take(
         self, claims: Sequence[Claim], back_seconds: float, count_max: int
     ) -> Sequence[LeaderTrade]:
-        """Read what leaders of some shards' followers traded lately and was not dealt with."""
+        """Read what leaders of some shards' followers traded and was not dealt with."""
         places = ([c.pool for c in claims], [c.shard for c in claims])
-        back_seconds = min(back_seconds, self._fresh_seconds)
+        back = (min(back_seconds, self._fresh_seconds), self._fresh_seconds)
         async with answering(self._connections) as connection:
-            rows = await connection.fetch(TO_TAKE, *places, back_seconds, count_max)
+            rows = await connection.fetch(TO_TAKE, *places, *back, count_max)
         return [
             LeaderTrade(
                 claims[row["n"] - 1],
@@ -180,17 +179,16 @@ class PostgresCopies:
 
     async def stakes(self, trade: LeaderTrade) -> Stakes | None:
         """Read what a leader's sale is measured by; None while an order of this copy and symbol is
-        under way, or an earlier trade is still to be taken.
+        under way.
         """
         copy = trade.copy
-        about = (trade.leader_order_id, trade.symbol, copy.copy_id)
         async with answering(self._connections) as connection:
-            row: Any = await connection.fetchrow(STAKES, *about, self._fresh_seconds)
-            if row["is_to_wait"]:
-                return None
-            # It reads all that the leader ever traded: not again and again while a sale waits.
-            held_before = await connection.fetchval(HELD_BEFORE, *about[:2])
-        return Stakes(row["sold"], held_before, row["copied"])
+            row: Any = await connection.fetchrow(
+                STAKES, trade.leader_order_id, trade.symbol, copy.copy_id, copy.user_id
+            )
+        if row["is_under_way"]:
+            return None
+        return Stakes(row["sold"], row["held_before"], row["copied"])
 
     async def take(self, trade: LeaderTrade, offer: Offer) -> Seen | Held:
         """Accept the order that copies a trade and mark the trade, once."""

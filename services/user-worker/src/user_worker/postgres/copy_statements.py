@@ -46,51 +46,49 @@ o.state = 'filled' AND o.accepted_at >= c.began_at AND d.rule IS DISTINCT FROM '
 AND NOT EXISTS (SELECT FROM worker.copied m
     WHERE m.copy_id = c.copy_id AND m.leader_order_id = o.order_id)
 """
-# The clock is read once, so that the index of filled orders is searched by it.
+# The clock is read once, so that the index of filled orders is searched by it. What is fresh is
+# read only of leaders with something new, which is why the second part asks for the first's.
 TO_TAKE = f"""
 SELECT claims.n, {_COLUMNS}, trade.order_id AS leader_order_id, trade.side, trade.symbol
 FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS claims (pool, shard, n)
 JOIN worker.copies c ON c.pool = claims.pool AND c.shard = claims.shard AND c.state = 'active'
 JOIN worker.shares s ON s.share_id = c.share_id AND s.ended_at IS NULL
 CROSS JOIN LATERAL (
-    SELECT o.order_id, o.ended_at, d.side, d.symbol
-    FROM worker.orders o JOIN worker.drafts d ON d.draft_id = o.order_id
+    SELECT o.user_id FROM worker.orders o JOIN worker.drafts d ON d.draft_id = o.order_id
     WHERE o.user_id = c.leader_id
         AND o.ended_at > (SELECT clock_timestamp() - make_interval(secs => $3)) AND {_IS_UNDEALT}
-    ORDER BY o.ended_at, o.order_id LIMIT $4) AS trade
-WHERE NOT EXISTS (SELECT FROM worker.freezes f WHERE f.user_id = c.leader_id)
-ORDER BY c.copy_id, trade.ended_at, trade.order_id
+    ORDER BY o.ended_at DESC LIMIT 1) AS busy
+CROSS JOIN LATERAL (
+    SELECT o.order_id, o.trade_number, d.side, d.symbol, row_number() OVER earlier AS place,
+        max(o.ended_at) OVER earlier AS turn_at
+    FROM worker.orders o JOIN worker.drafts d ON d.draft_id = o.order_id
+    WHERE o.user_id = busy.user_id
+        AND o.ended_at > (SELECT clock_timestamp() - make_interval(secs => $4)) AND {_IS_UNDEALT}
+        AND o.trade_number < coalesce((
+            SELECT min(e.trade_number)
+            FROM worker.orders e JOIN worker.drafts ed ON ed.draft_id = e.order_id
+            WHERE e.user_id = o.user_id AND e.ended_at IS NULL AND ed.symbol = d.symbol),
+            o.trade_number + 1)
+    WINDOW earlier AS (PARTITION BY d.symbol ORDER BY o.trade_number)) AS trade
+WHERE trade.place <= $5
+    AND NOT EXISTS (SELECT FROM worker.freezes f WHERE f.user_id = c.leader_id)
+ORDER BY c.copy_id, trade.turn_at, trade.trade_number
 """  # noqa: S608 (columns of ours)
-"""Oldest first within each copy."""
+"""The first of each copy and symbol that were not dealt with, in the order of the leader's trades
+of the symbol, and the symbols' among each other by their ends.
 
-STAKES = f"""
-WITH sale AS (SELECT spent, ended_at, order_id FROM worker.orders WHERE order_id = $1),
-earlier AS (
-    SELECT EXISTS (
-        SELECT FROM worker.copies c
-        JOIN worker.orders o ON o.user_id = c.leader_id
-            AND o.ended_at > (SELECT clock_timestamp() - make_interval(secs => $4))
-        JOIN worker.drafts d ON d.draft_id = o.order_id, sale
-        WHERE c.copy_id = $3 AND d.symbol = $2 AND {_IS_UNDEALT}
-            AND (o.ended_at, o.order_id) < (sale.ended_at, sale.order_id)) AS is_waiting),
-followers AS (
-    SELECT sum(CASE WHEN o.state <> 'filled' THEN 0 WHEN d.side = 'buy' THEN o.received - o.fee
-            ELSE -o.spent END) AS held,
-        bool_or(o.ended_at IS NULL) AS is_under_way
-    FROM worker.drafts d JOIN worker.orders o ON o.order_id = d.draft_id
-    WHERE d.rule_id = $3 AND d.symbol = $2)
-SELECT sale.spent AS sold, coalesce(followers.held, 0) AS copied,
-    earlier.is_waiting OR coalesce(followers.is_under_way, false) AS is_to_wait
-FROM sale, earlier, followers
-"""  # noqa: S608 (conditions of ours)
-HELD_BEFORE = """
-SELECT coalesce(sum(CASE d.side WHEN 'buy' THEN o.received - o.fee ELSE -o.spent END), 0)
-FROM worker.orders sale JOIN worker.orders o ON o.user_id = sale.user_id
-    AND (o.ended_at, o.order_id) < (sale.ended_at, sale.order_id)
-JOIN worker.drafts d ON d.draft_id = o.order_id
-WHERE sale.order_id = $1 AND o.state = 'filled' AND d.symbol = $2
+None comes before one that has a lower number and is to end yet.
 """
-"""What a leader had of a symbol before a sale of his: reads all he ever traded."""
+
+STAKES = """
+SELECT sale.spent AS sold, sale.held_before, coalesce(copied.held, 0) AS copied,
+    EXISTS (SELECT FROM worker.orders o JOIN worker.drafts d ON d.draft_id = o.order_id
+        WHERE o.user_id = $4 AND o.ended_at IS NULL AND d.rule_id = $3 AND d.symbol = $2)
+        AS is_under_way
+FROM worker.orders sale
+LEFT JOIN worker.holdings copied ON copied.holder_id = $3 AND copied.symbol = $2
+WHERE sale.order_id = $1
+"""
 IS_MARKED = """
 SELECT EXISTS (SELECT FROM worker.copied WHERE copy_id = $1 AND leader_order_id = $2)
 """
