@@ -36,6 +36,7 @@ class FakeServices:
     plans: FakePlans = field(default_factory=lambda: FakePlans(NOW))
     copies: FakeCopies = field(default_factory=lambda: FakeCopies(NOW))
     shares: FakeShares = field(default_factory=lambda: FakeShares(NOW))
+    copy_fresh_seconds: float = 600.0
 
     def __post_init__(self) -> None:
         self.resting = FakeResting(trading=self.trading)
@@ -56,5 +57,6 @@ class FakeServices:
             plans=self.plans,
             copies=self.copies,
             shares=self.shares,
+            copy_fresh_seconds=self.copy_fresh_seconds,
             now=lambda: NOW,
         )

@@ -50,6 +50,11 @@ class FakeResolver:
         )
         return Offer(wish, terms, slippage_basis_points, is_simulated=True)
 
+    async def spend_refused(self, spend: Decimal) -> Refusal | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.refusal
+
 
 @dataclass
 class FakePlans:

@@ -193,7 +193,7 @@ async def test_a_copy_is_offered_confirmed_listed_and_stopped() -> None:
     """Both sides' view is said in the offer."""
     chat = Chat()
     text = await chat.command("copy 7k3m9q2x $50")
-    for part in (CODE, "50 USDT", "You see their trades", "and nothing of you", "ten minutes"):
+    for part in (CODE, "50 USDT", "You see their trades", "and nothing of you", "10 minutes"):
         assert part in text
     assert f"You copy {CODE}" in await chat.press("✓ Confirm")
     assert f"1. {CODE}, 50 USDT" in await chat.press("Copying")
@@ -213,6 +213,41 @@ async def test_for_how_much_is_asked_by_buttons() -> None:
     assert "1,234 USDT" in await chat.press("$1234")
     assert "cannot read that" in await chat.command(f"copy {CODE} much")
     assert "/copy share" in await chat.command("copy zzz $50")
+
+
+async def test_an_amount_no_purchase_can_be_made_for_is_not_offered() -> None:
+    """The least is named and others are one press away; nor is anything while prices are away."""
+    chat = Chat()
+    chat.services.resolver.refusal = Refusal(Refused.TOO_SMALL, Decimal(1), "USDT")
+    text = await chat.command(f"copy {CODE} $0.0000001")
+    assert "the least is 1 USDT" in text
+    assert "$20" in [button.text for button in chat.buttons]
+    chat.services.resolver.refusal = None
+    chat.services.resolver.failure = DependencyDown("venue", "down")
+    assert "cannot get at the prices" in await chat.press("$20")
+    chat.services.resolver.failure = DependencyDown("database", "down")
+    with pytest.raises(DependencyDown):
+        await chat.command(f"copy {CODE} $50")
+    assert {} == chat.services.copies.copies
+
+
+async def test_a_job_that_runs_again_offers_the_same_copy() -> None:
+    """Though the price is away by now."""
+    chat = Chat()
+    await chat.command(f"copy {CODE} $50")
+    chat.services.resolver.failure = DependencyDown("venue", "down")
+    assert "50 USDT" in await chat.again()
+    assert 1 == len(chat.services.copies.copies)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "more than 2 minutes old"), ("de", "mehr als 2 Minuten alt")]
+)
+async def test_how_old_a_trade_may_be_is_said_as_it_is_configured(language: str, said: str) -> None:
+    """In the offer."""
+    chat = Chat(language_code=language)
+    chat.services.copy_fresh_seconds = 120.0
+    assert said in await chat.command(f"copy {CODE} $50")
 
 
 @pytest.mark.parametrize("problem", CopyProblem)

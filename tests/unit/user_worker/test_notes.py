@@ -74,6 +74,17 @@ def test_a_note_is_read_as_it_was_written(note: Note) -> None:
     assert note == decode_note(kind_of(note), encode_note(note))
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "2 minutes"), ("de", "2 Minuten")])
+def test_in_what_time_trades_could_not_be_copied_is_said(language: str, said: str) -> None:
+    """As it was when they were missed; notes of a version that kept none mean its ten minutes."""
+    note = CopiesMissed(code="7K3M-9Q2X", count=2, fresh_seconds=120.0)
+    (notice,) = notice_of(NoteEvent(uuid4(), CLAIM, ANN, "", note), language)
+    assert isinstance(notice, SendText)
+    assert said in notice.text
+    old = '{"kind": "copies-missed", "code": "7K3M-9Q2X", "count": 2}'
+    assert CopiesMissed("7K3M-9Q2X", 2, 600.0) == decode_note("copies-missed", old)
+
+
 @pytest.mark.parametrize(
     "details", ['{"kind": "later"}', '{"kind": "alert-expired"}', "[]", '{"kind": 7}']
 )

@@ -147,6 +147,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 shares=PostgresShares(store),
                 stale_quote_seconds=settings.conversation.stale_quote_seconds,
                 plan_period_min_seconds=settings.trading.plan_period_min_seconds,
+                copy_fresh_seconds=settings.trading.copy_fresh_seconds,
             )
         )
         stream = RedisJobStream(redis, lambda: inbox.stream_key)

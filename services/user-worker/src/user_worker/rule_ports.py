@@ -47,6 +47,12 @@ class Resolver(Protocol):
     async def resolve(self, wish: Wish, slippage_basis_points: int) -> Offer | Refusal:
         """Resolve a wish by the venue's preview; whether there is enough, the hold will tell."""
 
+    async def spend_refused(self, spend: Decimal) -> Refusal | None:
+        """Say why no purchase for so much is ever taken, whatever is bought; None: some may be.
+
+        STALE_PRICE when that cannot be said just now.
+        """
+
 
 class Held(enum.Enum):
     """Why a rule ordered nothing."""

@@ -187,7 +187,7 @@ class TradingSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     copy_fresh_seconds: Seconds = 600.0
     """How long after it was filled a trade is still copied: a takeover and most outages are over,
-    and the price is not another day's. The texts name ten minutes."""
+    and the price is not another day's. The texts say it."""
 
     user_copies_max: Count = 5
     """Leaders one user copies."""

@@ -60,6 +60,8 @@ class Services:
     stale_quote_seconds: float = 10.0
     """An older price is said to be too old to trade on; the venue, which decides, has its own."""
     plan_period_min_seconds: float = 3600.0
+    copy_fresh_seconds: float = 600.0
+    """How long a trade may still be copied, as `postgres.copies` counts it."""
     now: Callable[[], datetime] = present
 
 

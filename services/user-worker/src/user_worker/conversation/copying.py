@@ -6,6 +6,7 @@
     /copy 7K3M-9Q2X        for how much a trade?   `copy:new:<code>:<amount>`
     /copy 7K3M-9Q2X $50    the offer               `copy:confirm:<copy>`, `copy:drop:<copy>`
 
+An amount no purchase can be made for is refused at once, by the venue's word.
 A code is all a follower ever learns of a leader, and a number is all a leader learns of followers.
 """
 
@@ -14,7 +15,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from kernel.identifiers import MalformedIdentifier, parse_uuid
-from user_worker.conversation import anything_else, panic, refusals
+from user_worker.conversation import anything_else, choosing, panic, refusals
 from user_worker.conversation.context import Context
 from user_worker.conversation.page import Page, answer_to, change, rows_of, send
 from user_worker.conversation.settings import slippage_of, slippage_said
@@ -26,11 +27,14 @@ from user_worker.domain.orders import Money, Refusal, Share, Units, read_receipt
 from user_worker.domain.replies import Button, Reply
 from user_worker.domain.rules import Copy, CopyProblem, CopyState, TooMany
 from user_worker.domain.symbols import CURRENCY
+from user_worker.errors import DependencyDown
 
 KIND = "copy"
 SHARE, UNSHARE = f"{KIND}:share", f"{KIND}:unshare"
 PRESETS = ("$20", "$50", "$100", "$500")
 _SHARE_WORDS = frozenset({"share", "teilen"})
+_PRICE_SIDES = frozenset({"pricing", "venue"})
+"""Dependencies whose outage is told at once: a price is asked for anew, not waited for."""
 _STOP_WORDS = frozenset({"stop sharing", "stop", "unshare", "nicht mehr teilen", "stopp"})
 
 
@@ -110,19 +114,38 @@ def _ask_amount(texts: Texts, code: str, lines: list[str], amounts: Sequence[str
 
 async def _offer(context: Context, code: str, spend: Decimal) -> Page:
     texts, user_id, copies = context.texts, context.job.user_id, context.services.copies
-    offered = await copies.of_job(user_id, context.job.job_id) or await copies.offer(
-        *(context.claim, context.job.job_id, user_id, code, spend, await slippage_of(context))
-    )
+    offered: Copy | CopyProblem | Refusal | None
+    offered = await copies.of_job(user_id, context.job.job_id)
+    if offered is None:
+        try:
+            refusal = await context.services.resolver.spend_refused(spend)
+        except DependencyDown as outage:
+            if outage.dependency not in _PRICE_SIDES:
+                raise
+            return choosing.prices_away(context)
+        if refusal is not None:
+            lines = [refusals.sentence(texts, refusal), texts.html("copy-how-much")]
+            return _ask_amount(texts, code, lines, PRESETS)
+        offered = await copies.offer(
+            *(context.claim, context.job.job_id, user_id, code, spend, await slippage_of(context))
+        )
     if isinstance(offered, CopyProblem):
         return _problem(texts, offered)
     if isinstance(offered, Refusal):
         return _refused(texts, offered)
+    return _offer_page(context, offered)
+
+
+def _offer_page(context: Context, offered: Copy) -> Page:
+    texts = context.texts
+    fresh = texts.duration(context.services.copy_fresh_seconds)
+    slippage = slippage_said(texts, offered.slippage_basis_points)
     lines = [
         texts.html("copy-offer", code=offered.code),
         "",
         texts.html("copy-buys", amount=texts.amount(offered.spend), currency=CURRENCY),
         texts.html("copy-sells"),
-        texts.html("copy-rules", slippage=slippage_said(texts, offered.slippage_basis_points)),
+        texts.html("copy-rules", slippage=slippage, fresh=fresh),
         "",
         texts.html("copy-seen"),
         "",

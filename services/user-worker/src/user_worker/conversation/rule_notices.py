@@ -35,7 +35,8 @@ def said(texts: Texts, note: RuleNote) -> tuple[str, Button]:
             text = texts.html(f"note-copy-skipped-{note.side}", code=note.code, symbol=note.symbol)
             return f"{text} {_reason(texts, note.reason)}", _copies(texts)
         case CopiesMissed():
-            text = texts.html("note-copies-missed", code=note.code, count=_n(note.count))
+            fresh, count = texts.duration(note.fresh_seconds), _n(note.count)
+            text = texts.html("note-copies-missed", code=note.code, count=count, fresh=fresh)
             return text, _copies(texts)
         case CopyEnded():
             return texts.html("note-copy-ended", code=note.code), _copies(texts)

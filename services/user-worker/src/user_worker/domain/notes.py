@@ -97,6 +97,8 @@ class CopiesMissed(msgspec.Struct, frozen=True, tag_field="kind", tag="copies-mi
 
     code: str
     count: int
+    fresh_seconds: float = 600.0
+    """How long they might have been copied. The default is what a version meant that kept none."""
 
 
 class CopyEnded(msgspec.Struct, frozen=True, tag_field="kind", tag="copy-ended"):

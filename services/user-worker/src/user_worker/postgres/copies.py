@@ -245,7 +245,7 @@ class PostgresCopies:
                 _note_about(
                     row,
                     uuid5(row["copy_id"], f"missed:{row['last_order_id']}"),
-                    CopiesMissed(row["code"], row["count"]),
+                    CopiesMissed(row["code"], row["count"], self._fresh_seconds),
                 )
                 for row in missed
             ]
