@@ -71,6 +71,29 @@ CHECKS = {
         LEFT JOIN worker.orders o USING (order_id)
         WHERE v.state IS DISTINCT FROM 'filled' OR o.order_id IS NULL
     """,
+    "what users and copies hold by their trades is what was bought less what was sold": """
+        SELECT holder_id, symbol, h.trades, h.held, t.trades, t.held
+        FROM worker.holdings h FULL JOIN (
+            SELECT holder_id, d.symbol, count(*) AS trades,
+                   sum(CASE d.side WHEN 'buy' THEN o.received - o.fee ELSE -o.spent END) AS held
+            FROM worker.orders o JOIN worker.drafts d ON d.draft_id = o.order_id
+            CROSS JOIN LATERAL (
+                VALUES (o.user_id), (CASE d.rule WHEN 'copy' THEN d.rule_id END)
+            ) AS holder (holder_id)
+            WHERE o.spent IS NOT NULL AND holder_id IS NOT NULL GROUP BY 1, 2
+        ) t USING (holder_id, symbol)
+        WHERE (h.trades, h.held) IS DISTINCT FROM (t.trades, t.held)
+    """,
+    "trades of a symbol are numbered from 1, each with what the ones before it left": """
+        SELECT * FROM (
+            SELECT o.order_id, o.trade_number, o.held_before, row_number() OVER earlier AS number,
+                   coalesce(sum(CASE d.side WHEN 'buy' THEN o.received - o.fee ELSE -o.spent END)
+                       OVER (earlier ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS held
+            FROM worker.orders o JOIN worker.drafts d ON d.draft_id = o.order_id
+            WHERE o.spent IS NOT NULL
+            WINDOW earlier AS (PARTITION BY o.user_id, d.symbol ORDER BY o.trade_number)
+        ) t WHERE (trade_number, held_before) IS DISTINCT FROM (number, held)
+    """,
     "each order is a draft that was confirmed": """
         SELECT o.order_id, d.state FROM worker.orders o
         JOIN worker.drafts d ON d.draft_id = o.order_id WHERE d.state <> 'confirmed'

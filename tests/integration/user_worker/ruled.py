@@ -180,7 +180,7 @@ async def open_room(database: Database, limits: OrderLimits = LIMITS) -> AsyncIt
                 offer_lifetime_seconds=120,
                 user_copies_max=2,
                 followers_max=2,
-                fresh_seconds=600,
+                fresh_seconds=500,
             ),
             PostgresShares(connections),
             PostgresResting(connections, user_waiting_max=5),

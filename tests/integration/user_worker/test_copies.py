@@ -380,7 +380,7 @@ async def test_what_is_too_old_is_marked_and_told_once(pair: Pair) -> None:
     assert 1 == await pair.room.copies.pass_over([pair.leaders, pair.followers])
     assert 0 == await pair.room.copies.pass_over([pair.leaders, pair.followers])
 
-    assert [CopiesMissed(pair.share.code, 2, 600.0)] == await pair.room.notes(pair.followers)
+    assert [CopiesMissed(pair.share.code, 2, 500.0)] == await pair.room.notes(pair.followers)
     outcomes = [row["outcome"] for row in await pair.room.rows("copied")]
     assert ["missed", "missed"] == outcomes
 

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from tests.e2e.reconciling import CHECKS
 from tests.integration.user_worker.ruled import Room, execution, offer_of, open_room
 
 from chassis.migrations import folder_of
@@ -64,6 +65,17 @@ async def held(room: Room) -> dict[tuple[UUID, str], tuple[int, Decimal]]:
     }
 
 
+async def disagreements(room: Room) -> list[str]:
+    """What the check of the books finds wrong about holdings."""
+    checks = {
+        claim: statement
+        for claim, statement in CHECKS.items()
+        if "holdings" in statement or "trade_number" in statement
+    }
+    assert 2 == len(checks)
+    return [claim for claim, statement in checks.items() if await room.owner.fetch(statement)]
+
+
 async def test_each_execution_counts_once_for_its_user_and_its_copy(room: Room) -> None:
     """Less the fee of what was bought; what ended otherwise counts nothing."""
     claim, leader, follower = await room.claim_shard(0), uuid4(), uuid4()
@@ -86,6 +98,28 @@ async def test_each_execution_counts_once_for_its_user_and_its_copy(room: Room) 
         (follower, "BTC"): (2, Decimal("3.5")),
         (copy.copy_id, "BTC"): (1, Decimal("0.5")),
     }
+    assert [] == await disagreements(room)
+
+
+async def test_a_holding_that_is_wrong_is_found_by_the_books_check(room: Room) -> None:
+    """As is one that is missing, and a trade that was numbered or measured wrongly."""
+    claim, user = await room.claim_shard(0), uuid4()
+    for _ in range(2):
+        await room.filled(await ordered(room, claim, user, offer_of()), claim, "8")
+    await room.owner.execute("ALTER TABLE worker.orders DISABLE TRIGGER orders_follow_the_arrows")
+    for wrong in (
+        "UPDATE worker.holdings SET held = held + 1",
+        "UPDATE worker.holdings SET trades = trades + 1",
+        "DELETE FROM worker.holdings",
+        "UPDATE worker.orders SET trade_number = trade_number + 1",
+        "UPDATE worker.orders SET held_before = 1 WHERE trade_number = 2",
+        "UPDATE worker.orders SET held_before = NULL, trade_number = NULL",
+    ):
+        broken = room.owner.transaction()
+        await broken.start()
+        await room.owner.execute(wrong)
+        assert 1 == len(await disagreements(room)), wrong
+        await broken.rollback()
 
 
 async def test_the_fee_of_a_purchase_is_not_held(room: Room) -> None:

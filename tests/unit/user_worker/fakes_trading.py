@@ -229,6 +229,8 @@ class MemoryVenue:
     price: Decimal = Decimal(100)
     is_open_first: bool = False
     """Whether orders are accepted at first and executed only when asked about."""
+    least: Decimal = Decimal(0)
+    """What an order must be worth, in currency."""
 
     async def preview(
         self, side: Side, symbol: str, question: Question, spent: Asset, received: Asset
@@ -248,6 +250,7 @@ class MemoryVenue:
         self, side: Side, question: Question, spent: Asset, received: Asset
     ) -> Preview | Refusal:
         is_buy = side is Side.BUY
+        assert 0 not in (question.spend, question.receive), "the venue takes this for malformed"
         if question.spend is not None:
             give, turn = question.spend, divide_down if is_buy else multiply_down
             get = turn(give, self.price, received.decimals)
@@ -255,6 +258,8 @@ class MemoryVenue:
             assert question.receive is not None
             get, turn = question.receive, multiply_up if is_buy else divide_up
             give = turn(get, self.price, spent.decimals)
+        if (give if is_buy else get) < self.least:
+            return Refusal(Refused.TOO_SMALL, self.least, (spent if is_buy else received).symbol)
         fee = multiply_down(get, FEE, received.decimals)
         return Preview(spent=give, received=get, fee=fee, price=self.price)
 

@@ -12,7 +12,17 @@ from tests.unit.user_worker.fakes_trading import market_of
 from kernel.sharding import Claim
 from user_worker.application.resting import RestingStores, RestingTrading
 from user_worker.domain.market import Quote
-from user_worker.domain.orders import Draft, DraftState, Money, Refusal, Refused, Share, Side, Wish
+from user_worker.domain.orders import (
+    Draft,
+    DraftState,
+    Money,
+    Refusal,
+    Refused,
+    Share,
+    Side,
+    Units,
+    Wish,
+)
 from user_worker.domain.resting import (
     Alert,
     Condition,
@@ -20,6 +30,7 @@ from user_worker.domain.resting import (
     RestingKind,
     RestingOrder,
     RestingState,
+    direction_of,
 )
 from user_worker.domain.triggers import Purpose, Watch
 from user_worker.errors import DependencyDown
@@ -194,6 +205,36 @@ async def test_what_cannot_wait_is_refused(
     assert isinstance(refusal, Refusal)
     assert reason is refusal.reason
     assert {} == house.store.kept
+
+
+UP, DOWN = Decimal(200), Decimal(50)
+
+
+@pytest.mark.parametrize(
+    ("side", "kind", "price", "units", "is_offered"),
+    [
+        (Side.BUY, RestingKind.LIMIT, DOWN, "0.015", False),
+        (Side.BUY, RestingKind.LIMIT, DOWN, "0.02", True),
+        (Side.BUY, RestingKind.LIMIT, UP, "0.008", False),
+        (Side.BUY, RestingKind.STOP, UP, "0.008", True),
+        (Side.SELL, RestingKind.STOP, DOWN, "0.015", False),
+        (Side.SELL, RestingKind.STOP, DOWN, "0.00000001", False),
+        (Side.SELL, RestingKind.TAKE_PROFIT, UP, "0.008", True),
+        (Side.SELL, RestingKind.LIMIT, UP, "0.004", False),
+    ],
+)
+async def test_what_will_be_too_little_when_it_triggers_is_refused_with_the_least(
+    side: Side, kind: RestingKind, price: Decimal, units: str, *, is_offered: bool
+) -> None:
+    """By the price that is waited for, not by the present one; one that is met triggers now."""
+    house = House()
+    house.venue.least = Decimal(1)
+    wish = Wish(side, "BTC", Units(Decimal(units)))
+    came = await house.propose(wish, Condition(kind, direction_of(kind, side), price, 600))
+    if is_offered:
+        assert isinstance(came, RestingOrder)
+    else:
+        assert Refusal(Refused.TOO_SMALL, Decimal(1), "USDT") == came
 
 
 async def test_a_limit_order_may_be_met_already() -> None:

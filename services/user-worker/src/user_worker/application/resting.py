@@ -8,6 +8,7 @@ what there is.
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from kernel.sharding import Claim
@@ -20,7 +21,7 @@ from user_worker.domain.resting import (
     RestingOrder,
     RestingState,
 )
-from user_worker.domain.resting_terms import is_in_reach, resting_terms
+from user_worker.domain.resting_terms import is_in_reach, resting_terms, worth_question
 from user_worker.domain.sizing import Terms, assets_of, first_question
 from user_worker.domain.triggers import Purpose, Watch
 from user_worker.ports import Pricing
@@ -76,8 +77,9 @@ class RestingTrading:
         is_met = condition.direction.is_met(condition.price, quote.price)
         if is_met and condition.kind is not RestingKind.LIMIT:
             return Refusal(Refused.ALREADY_PAST, quote.price, quote.currency)
+        available = await self._available(claim, user_id, wish, instrument)
         terms = await self._resolve(
-            claim, user_id, wish, instrument, condition, slippage_basis_points
+            wish, instrument, available, condition, quote.price, slippage_basis_points
         )
         if isinstance(terms, Refusal):
             return terms
@@ -154,27 +156,32 @@ class RestingTrading:
             self._watching.read_again(claim)
             raise
 
+    async def _available(
+        self, claim: Claim, user_id: UUID, wish: Wish, instrument: Instrument
+    ) -> Decimal:
+        spent, _ = assets_of(wish.side, instrument)
+        (balance,) = await self._accounts.ensure_accounts(claim, user_id, [spent.asset_id])
+        return balance.available
+
     async def _resolve(
         self,
-        claim: Claim,
-        user_id: UUID,
         wish: Wish,
         instrument: Instrument,
+        available: Decimal,
         condition: Condition,
+        quoted: Decimal,
         slippage: int,
     ) -> Terms | Refusal:
-        spent, received = assets_of(wish.side, instrument)
-        (balance,) = await self._accounts.ensure_accounts(claim, user_id, [spent.asset_id])
-        question = first_question(wish, instrument, balance.available)
+        question = first_question(wish, instrument, available)
         if isinstance(question, Refusal):
             return question
         # For the fee, and for what the venue would never take.
-        preview = await self._venue.preview(wish.side, wish.symbol, question, spent, received)
+        asked = worth_question(wish, instrument, question, condition, quoted)
+        assets = assets_of(wish.side, instrument)
+        preview = await self._venue.preview(wish.side, wish.symbol, asked, *assets)
         if isinstance(preview, Refusal):
             return preview
-        return resting_terms(
-            wish, instrument, balance.available, question, condition, preview, slippage
-        )
+        return resting_terms(wish, instrument, available, question, condition, preview, slippage)
 
 
 def _watch_of_order(placed: RestingOrder) -> Watch:

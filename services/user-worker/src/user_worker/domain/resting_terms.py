@@ -46,7 +46,7 @@ def resting_terms(
 ) -> Terms | Refusal:
     """Turn a condition into what the user is offered.
 
-    `question` is the answer of `first_question`, `preview` what the venue would do with it now.
+    `question` is the answer of `first_question`, `preview` that of the venue to `worth_question`.
     """
     spent, received = assets_of(wish.side, instrument)
     is_limit = condition.kind is RestingKind.LIMIT
@@ -79,6 +79,28 @@ def resting_terms(
         receive_max=receive_max,
         price=condition.price,
     )
+
+
+def worth_question(
+    wish: Wish, instrument: Instrument, question: Question, condition: Condition, quoted: Decimal
+) -> Question:
+    """Find what to ask the venue now, to learn whether it would take an order when it triggers.
+
+    Its bounds are in currency, so it is asked about as much of that as the order will be worth: by
+    the price that is waited for, or now when that is met already.
+    """
+    if condition.direction.is_met(condition.price, quoted):
+        return question
+    spent, received = assets_of(wish.side, instrument)
+    if wish.side is Side.BUY:
+        cost = question.spend or _cost(
+            Side.BUY, question.receive or Decimal(0), condition.price, spent
+        )
+        return Question(spend=max(cost, _smallest(spent)))
+    worth = question.receive or _worth(
+        Side.SELL, question.spend or Decimal(0), condition.price, received
+    )
+    return Question(receive=max(worth, _smallest(received)))
 
 
 def is_in_reach(named: Decimal, quoted: Decimal) -> bool:
@@ -114,5 +136,5 @@ def _worth_at_least(side: Side, spend: Decimal, price: Decimal, received: Asset)
     return worth(spend, price, received.decimals)
 
 
-def _smallest(received: Asset) -> Decimal:
-    return Decimal(1).scaleb(-received.decimals)
+def _smallest(asset: Asset) -> Decimal:
+    return Decimal(1).scaleb(-asset.decimals)
