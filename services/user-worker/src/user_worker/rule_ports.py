@@ -203,10 +203,11 @@ class Copies(Protocol):
     ) -> Sequence[LeaderTrade]:
         """Read what leaders of some shards' followers traded and was not dealt with.
 
-        Of each copy and symbol the first so many that may still be copied, in the order in which
-        the leader's trades of the symbol were executed; none before an earlier one has ended. Only
-        of leaders of whom something is not older than `back_seconds`, of those all. Nothing of a
-        leader whose trading is frozen, and nothing that was copied itself.
+        Of each copy at most so many, the first of each symbol before the second of any, in the
+        order in which the leader's trades of the symbol were executed; none before an earlier one
+        has ended, and none older than may be copied. Only of leaders of whom something is not older
+        than `back_seconds`. Nothing of a leader whose trading is frozen, and nothing that was
+        copied itself.
         """
 
     async def stakes(self, trade: LeaderTrade) -> Stakes | None:

@@ -35,9 +35,9 @@ AT_ONCE_MAX = 8
 SHARDS_AT_ONCE_MAX = 4
 """Shards in one look for what is new, so that a rush of trades fits into a short transaction. All
 that is fresh is forty times as much: it is looked for in one shard at a time."""
-PER_SYMBOL_MAX = 5
-"""Trades of one symbol read of one copy at a time; the next look brings the next ones. There are as
-many symbols as the venue trades."""
+PER_COPY_MAX = 20
+"""Trades read of one copy at a time, of each symbol as many; the next look brings the next ones.
+More than symbols are without a price at once while others have one."""
 NEW_SECONDS = 15.0
 """How far back the frequent look goes. A fill is seen a second after its time at the latest, since
 no transaction of a store lasts longer; the rest is for looks that were held up."""
@@ -87,7 +87,7 @@ class CopyRunner:
         return False
 
     async def _look_at(self, back_seconds: float, claims: Sequence[Claim]) -> None:
-        trades = await self._copies.to_take(claims, back_seconds, PER_SYMBOL_MAX)
+        trades = await self._copies.to_take(claims, back_seconds, PER_COPY_MAX)
         of_copies = [
             list(group) for _, group in itertools.groupby(trades, lambda t: t.copy.copy_id)
         ]

@@ -69,14 +69,14 @@ CROSS JOIN LATERAL (
             FROM worker.orders e JOIN worker.drafts ed ON ed.draft_id = e.order_id
             WHERE e.user_id = o.user_id AND e.ended_at IS NULL AND ed.symbol = d.symbol),
             o.trade_number + 1)
-    WINDOW earlier AS (PARTITION BY d.symbol ORDER BY o.trade_number)) AS trade
-WHERE trade.place <= $5
-    AND NOT EXISTS (SELECT FROM worker.freezes f WHERE f.user_id = c.leader_id)
+    WINDOW earlier AS (PARTITION BY d.symbol ORDER BY o.trade_number)
+    ORDER BY place, turn_at LIMIT $5) AS trade
+WHERE NOT EXISTS (SELECT FROM worker.freezes f WHERE f.user_id = c.leader_id)
 ORDER BY c.copy_id, trade.turn_at, trade.trade_number
 """  # noqa: S608 (columns of ours)
-"""The first of each copy and symbol that were not dealt with, in the order of the leader's trades
-of the symbol, and the symbols' among each other by their ends.
+"""What each copy has not dealt with: the first trade of each symbol before the second of any.
 
+In the order of the leader's trades of the symbol, and the symbols' among each other by their ends.
 None comes before one that has a lower number and is to end yet.
 """
 
