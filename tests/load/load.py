@@ -11,6 +11,7 @@ USERS is the last stage's; stages go 500, 2,000, 5,000, 10,000 and end early whe
 
 import argparse
 import asyncio
+import itertools
 import sys
 import tempfile
 from collections.abc import Awaitable
@@ -27,6 +28,9 @@ FEW_USERS = 50
 DAY_SECONDS = 36.0
 STEP_SECONDS = 8.0
 RATE_MAX = 600.0
+
+Sizes = dict[str, float]
+"""The memory of each process, in MB."""
 
 
 def main() -> None:
@@ -50,7 +54,7 @@ async def run(users: int, seed: int) -> bool:
         async with purser_scene(Path(folder), seed) as scene:
             _say(HEADER)
             await _say_row(scene.sign_up(FEW_USERS))
-            sizes = {FEW_USERS: sum(bots.memory(scene.bot).values())}
+            sizes = {FEW_USERS: bots.memory(scene.bot)}
             for stage in stages:
                 is_broken = await _stage(scene, stage, seed, sizes)
                 if stage == stages[0]:
@@ -65,10 +69,10 @@ async def run(users: int, seed: int) -> bool:
     return True
 
 
-async def _stage(scene: Scene, users: int, seed: int, sizes: dict[int, float]) -> bool:
+async def _stage(scene: Scene, users: int, seed: int, sizes: dict[int, Sizes]) -> bool:
     """Whether something broke with so many users."""
     await _say_row(scene.sign_up(users))
-    sizes[users] = sum(bots.memory(scene.bot).values())
+    sizes[users] = bots.memory(scene.bot)
     day = schedule.day(users, DAY_SECONDS, DAY, seed)
     outcomes = [await _say_row(scene.load(f"a day in {DAY_SECONDS:g} s", day))]
     price_jump(scene)
@@ -101,15 +105,18 @@ async def _raise(scene: Scene, mix: Mix, seed: int) -> None:
     )
 
 
-def _tell_memory(sizes: dict[int, float], loaded: dict[str, float]) -> None:
+def _tell_memory(sizes: dict[int, Sizes], loaded: Sizes) -> None:
     told = {"kind": "PSS of all processes but the driver", "processes": loaded}
     tell("memory after everything", sum(loaded.values()), "MB", **told)
-    for (fewer, size), (more, larger) in zip(
-        list(sizes.items())[:-1], list(sizes.items())[1:], strict=True
-    ):
-        tell("memory", larger, "MB", users=more, when="after their first contact", kind="PSS")
-        per_user = (larger - size) / (more - fewer) * 1000
-        tell("memory of a further user", per_user, "kB", between=[fewer, more], kind="PSS")
+    for (fewer, before), (more, size) in itertools.pairwise(sizes.items()):
+        after = {"users": more, "when": "after their first contact", "kind": "PSS"}
+        tell("memory", sum(size.values()), "MB", **after)
+        per_user = {
+            name: round((megabytes - before.get(name, 0.0)) / (more - fewer) * 1000, 1)
+            for name, megabytes in size.items()
+        }
+        between = {"between": [fewer, more], "kind": "PSS", "processes": per_user}
+        tell("memory of a further user", sum(per_user.values()), "kB", **between)
 
 
 async def _say_row(outcome: Awaitable[Outcome]) -> Outcome:
