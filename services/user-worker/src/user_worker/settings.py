@@ -196,7 +196,8 @@ class TradingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Users who copy one leader: each of his trades becomes so many orders."""
 
     quote_fresh_seconds: Seconds = 3.0
-    """A price stated less long ago is given from the local copy. Some three changes of a stream."""
+    """A price stated less long ago is given from the local copy, candles read less long ago again.
+    Some three changes of a stream."""
 
     quote_asked_again_seconds: Seconds = 1.0
     """How long the answer to a question for an older price is good for everybody."""
