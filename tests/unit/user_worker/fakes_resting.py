@@ -34,6 +34,7 @@ class FakeResting(Switch):
     set_alerts: dict[UUID, tuple[UUID, Alert]] = field(default_factory=dict)
     removed: set[UUID] = field(default_factory=set)
     told_of: list[tuple[UUID, UUID]] = field(default_factory=list)
+    looked_again: list[Claim] = field(default_factory=list)
 
     async def propose(
         self,
@@ -99,6 +100,9 @@ class FakeResting(Switch):
     async def tell_of(self, claim: Claim, user_id: UUID, order_id: UUID) -> None:
         self.pass_or_raise()
         self.told_of.append((user_id, order_id))
+
+    def look_again(self, claim: Claim) -> None:
+        self.looked_again.append(claim)
 
     async def set_alert(self, claim: Claim, user_id: UUID, new: NewAlert) -> Alert | Refusal:
         self.pass_or_raise()

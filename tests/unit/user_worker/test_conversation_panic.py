@@ -2,8 +2,9 @@
 
 import pytest
 from tests.unit.user_worker.conversing import Chat
-from tests.unit.user_worker.fakes import ANN, job_of
+from tests.unit.user_worker.fakes import ANN, CLAIM, job_of
 
+from kernel.sharding import Claim
 from user_worker.conversation import refusals
 from user_worker.conversation.book import needs_proof
 from user_worker.conversation.texts import LANGUAGES, texts_in
@@ -32,6 +33,17 @@ async def test_nothing_to_stop_is_said_too() -> None:
     chat = Chat()
     assert "nothing to stop" in await chat.command("panic")
     assert ANN in chat.services.freezes.frozen
+
+
+@pytest.mark.parametrize(("resting", "expected"), [(2, [CLAIM]), (0, [])])
+async def test_the_watch_is_told_when_something_waited_for_a_price(
+    resting: int, expected: list[Claim]
+) -> None:
+    """What the freeze has cancelled would be watched until its price is met, which may be never."""
+    chat = Chat()
+    chat.services.freezes.stopped = Stopped(resting=resting)
+    await chat.command("panic")
+    assert expected == chat.services.resting.looked_again
 
 
 async def test_while_frozen_no_offer_is_made_and_the_first_pages_say_so() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.unit.user_worker.conversing import Chat
-from tests.unit.user_worker.fakes import ANN
+from tests.unit.user_worker.fakes import ANN, CLAIM
 
 from user_worker.domain.jobs import Press
 from user_worker.domain.replies import EditText
@@ -111,6 +111,7 @@ async def test_forgetting_erases_choices_dialogue_and_what_the_gateway_keeps() -
     assert {} == chat.preferences.slippages
     assert {} == chat.services.sessions.kept
     assert {ANN} == set(chat.preferences.forgotten) == set(chat.services.gateway.forgotten)
+    assert {CLAIM} == set(chat.services.resting.looked_again)
 
 
 async def test_an_outage_while_forgetting_is_tried_again_and_never_half_done_in_silence() -> None:

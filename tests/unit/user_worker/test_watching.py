@@ -8,6 +8,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 from tests.unit.user_worker.fakes import CLAIM, draft_of, order_of, until
 from tests.unit.user_worker.fakes_trading import market_of
 
@@ -206,6 +207,11 @@ class House:
             await self.carrying_out.close()
 
 
+def watches() -> float:
+    """How many prices are watched, as the metric says."""
+    return REGISTRY.get_sample_value("purser_worker_watches") or 0.0
+
+
 async def test_a_price_that_is_met_triggers_what_waits_for_it_and_nothing_else() -> None:
     """Each once, whatever is quoted afterwards."""
     house = House()
@@ -291,6 +297,66 @@ async def test_what_is_cancelled_is_watched_no_longer() -> None:
         house.watcher.remove(CLAIM, order_id)
         await asyncio.sleep(0.02)
     assert [] == house.waiting.batches
+
+
+async def test_what_a_freeze_cancelled_is_watched_no_longer() -> None:
+    """Nobody names it: the shard is read again, and what is not found is let go. A limit order
+    whose price was met is neither, and the venue is not asked about it any more.
+    """
+    house = House()
+    house.market.venue.price = Decimal(101)
+    for _ in range(5):
+        house.place(50)
+    house.place(100, Purpose.LIMIT)
+    kept = house.place(50)
+    async with house.running():
+        await until(lambda: house.waiting.pages >= 4)
+        house.feed.say(quote_at(100))
+        await until(lambda: house.market.way.calls)
+        assert 7 == watches()
+        house.waiting.rows = {kept: house.waiting.rows[kept]}
+        house.watcher.read_again(CLAIM)
+        await until(lambda: watches() == 1)
+        looked = house.market.way.calls
+        await asyncio.sleep(0.03)
+        assert looked == house.market.way.calls
+        house.feed.say(quote_at(50))
+        await until(lambda: kept in house.waiting.orders)
+    assert [1] == house.waiting.batches
+
+
+async def test_what_is_placed_behind_the_page_being_read_is_watched() -> None:
+    """It is not found, and is not let go: it began to wait after the reading had begun."""
+    house = House()
+    async with house.running():
+        await until(lambda: house.waiting.pages)
+        await asyncio.sleep(0.01)
+        house.waiting.gate = asyncio.Event()
+        house.watcher.read_again(CLAIM)
+        pages = house.waiting.pages
+        await until(lambda: house.waiting.pages > pages)
+        order_id = house.place(100, is_told=True)
+        house.waiting.gate.set()
+        await asyncio.sleep(0.02)
+        house.feed.say(quote_at(100))
+        await until(lambda: order_id in house.waiting.orders)
+
+
+async def test_a_trigger_whose_answer_was_lost_outlives_a_reading() -> None:
+    """It waits no longer, since it is an order: that is still to be carried out."""
+    house = House()
+    order_id = house.place(100)
+    await house.watcher.read()
+    house.feed.say(quote_at(100))
+    house.waiting.failures = [DependencyDown("database", "answer lost")]
+    with pytest.raises(DependencyDown):
+        await house.watcher.act()
+    house.watcher.read_again(CLAIM)
+    await house.watcher.read()
+    await asyncio.sleep(PACE.look_again_seconds)
+    await house.watcher.act()
+    assert house.carrying_out.has(CLAIM, order_id)
+    await house.carrying_out.close()
 
 
 async def test_a_lost_answer_is_asked_for_again_and_meets_the_order() -> None:

@@ -120,7 +120,7 @@ class Watching(Protocol):
         """Watch it no longer; an unknown one is no error."""
 
     def read_again(self, claim: Claim) -> None:
-        """Read what waits in a shard anew: a write's outcome is unknown."""
+        """Read what waits in a shard anew: it is not known one by one what has changed."""
 
 
 class QuoteFeed(Protocol):
@@ -168,6 +168,9 @@ class Resting(Protocol):
 
     async def tell_of(self, claim: Claim, user_id: UUID, order_id: UUID) -> None:
         """Have it told by a notice that one waits, if it does, and watch it."""
+
+    def look_again(self, claim: Claim) -> None:
+        """Watch what still waits in a shard, and no more: much of it was cancelled at once."""
 
     async def set_alert(self, claim: Claim, user_id: UUID, new: NewAlert) -> Alert | Refusal:
         """Set an alert; the same job again gives the same."""

@@ -126,6 +126,10 @@ class RestingTrading:
         await self._stores.orders.tell_of(claim, user_id, order_id)
         self._watching.read_again(claim)
 
+    def look_again(self, claim: Claim) -> None:
+        """Watch what still waits in a shard, and no more: much of it was cancelled at once."""
+        self._watching.read_again(claim)
+
     async def set_alert(self, claim: Claim, user_id: UUID, new: NewAlert) -> Alert | Refusal:
         """Set an alert; the same job again gives the same."""
         async with self._read_again_when_unknown(claim):

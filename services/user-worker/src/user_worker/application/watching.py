@@ -18,7 +18,8 @@ A candidate stays one until the database says what became of it:
 
 Of quotes too old to trade on nothing is judged. A new owner reads its shards' watches in pages and
 judges them by the latest quotes; a price that was met and left while nobody owned the shard has
-triggered nothing.
+triggered nothing. A shard that is read again is watched for what was found and no more: what a
+freeze has cancelled, all at once, is watched no longer.
 """
 
 import asyncio
@@ -95,6 +96,20 @@ class _Shard:
     def __len__(self) -> int:
         return len(self.triggers) + len(self.candidates)
 
+    def watched(self) -> set[UUID]:
+        """The ids of all that is watched."""
+        return {*self.triggers.ids(), *self.candidates}
+
+    def drop(self, watch_id: UUID) -> None:
+        """Watch one no longer that waits no longer.
+
+        One that may trigger stays: it may have done so, and then the answer is still to be had.
+        """
+        self.triggers.remove(watch_id)
+        candidate = self.candidates.get(watch_id)
+        if candidate is not None and not candidate.is_ready:
+            del self.candidates[watch_id]
+
 
 class Watcher:
     """Watches the prices of this worker's shards. The real resting_ports.Watching."""
@@ -148,7 +163,7 @@ class Watcher:
             self._count()
 
     def read_again(self, claim: Claim) -> None:
-        """Read what waits in a shard anew: a write's outcome is unknown."""
+        """Read what waits in a shard anew: it is not known one by one what has changed."""
         shard = self._shards.get(claim)
         if shard is not None:
             shard.must_read = True
@@ -248,6 +263,8 @@ class Watcher:
     async def _read(self, claim: Claim, shard: _Shard) -> None:
         # Before it is read: what becomes unknown meanwhile is read once more.
         shard.must_read, after, is_first = False, None, True
+        # What is watched later than this may have begun to wait behind the page that was read.
+        unseen = shard.watched()
         try:
             while is_first or after is not None:
                 watches, after = await self._waiting.page(claim, after, self._pace.page_rows)
@@ -255,9 +272,12 @@ class Watcher:
                 if self._shards.get(claim) is not shard:
                     return
                 self._add(shard, watches)
+                unseen.difference_update(watch.watch_id for watch in watches)
         except BaseException:
             shard.must_read = True
             raise
+        for watch_id in unseen:
+            shard.drop(watch_id)
         self._count()
 
     def _due(self, shard: _Shard, *, is_ready: bool) -> list[_Candidate]:

@@ -33,5 +33,6 @@ async def pressed(context: Context, press: Press) -> list[Reply]:
     claim, user_id = context.claim, context.job.user_id
     await dialogue.end(context)
     await context.preferences.forget(claim, user_id)
+    context.services.resting.look_again(claim)
     await context.services.gateway.forget_user(claim, user_id)
     return change(context, press, Page(KIND, context.texts.html("forget-done")))

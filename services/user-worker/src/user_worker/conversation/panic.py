@@ -36,6 +36,8 @@ async def answer(context: Context, command: Command) -> list[Reply]:
     frozen = await context.services.freezes.freeze(
         context.claim, context.job.job_id, context.job.user_id
     )
+    if frozen.stopped.resting:
+        context.services.resting.look_again(context.claim)
     await dialogue.answered(context)
     return send(context, _frozen(context.texts, frozen))
 

@@ -8,6 +8,7 @@ more of the dead than of the living and is made anew.
 """
 
 import enum
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
@@ -63,6 +64,10 @@ class Triggers:
 
     def __contains__(self, watch_id: UUID) -> bool:
         return watch_id in self._watches
+
+    def ids(self) -> Collection[UUID]:
+        """The ids of all that is waited for, as it changes."""
+        return self._watches.keys()
 
     def add(self, watch: Watch) -> None:
         """Wait for a price; one that is waited for already is no error."""
