@@ -12,7 +12,7 @@ The rule, in the order it is applied:
    never fewer than the shards need at `shards_per_worker_max`, and within minReplicas and
    maxReplicas.
 4. growing at once; shrinking only to the highest of the recommendations of the last stabilisation
-   window.
+   window. While that holds the count, the reason says to what it will fall and when.
 5. when no job ended for `STALLED_AFTER_SECONDS` although some wait, a dependency is down and more
    workers would only press harder on it: growing freezes.
 
@@ -22,6 +22,7 @@ and the pin excepted. The vocabulary of reasons is the HorizontalPodAutoscaler's
 word.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -144,6 +145,8 @@ def plan_replicas(
     history = _remember(history, now, recommended, spec.scaling.scale_down_stabilization_seconds)
     # A lowered maxReplicas holds at once: the window is about measurements, not about words.
     replicas = min(_stabilize(history, counts.asked, recommended), high)
+    if replicas > recommended:
+        limited = _say_held(spec, history, replicas, recommended, now)
     if replicas > within_bounds and history.stalled_seconds >= STALLED_AFTER_SECONDS:
         replicas = within_bounds
         limited = Verdict(
@@ -152,12 +155,11 @@ def plan_replicas(
             f"no job ended for {history.stalled_seconds:.0f} s although"
             f" {backlog.jobs} wait; more workers would not help",
         )
-    blocked = {
-        Paused.SCALE_OUT: replicas > within_bounds,
-        Paused.SCALE_IN: replicas < within_bounds,
-    }
+    # What the window holds for now would not shrink after it either.
+    goal = min(replicas, recommended)
+    blocked = {Paused.SCALE_OUT: goal > within_bounds, Paused.SCALE_IN: goal < within_bounds}
     if blocked.get(spec.scaling.paused, False):
-        why = f"{replicas} wanted, spec.scaling.paused is {spec.scaling.paused.value}"
+        why = f"{goal} wanted, spec.scaling.paused is {spec.scaling.paused.value}"
         replicas, limited = within_bounds, Verdict(True, "Paused", why)
     active = Verdict(True, "BacklogMeasured", _describe(backlog))
     return ScalingDecision(replicas, wanted, active, limited), history
@@ -213,6 +215,28 @@ def _stabilize(history: ScalingHistory, asked: int, recommended: int) -> int:
     if recommended >= asked:
         return recommended
     return min(asked, max(count for _, count in history.recommendations))
+
+
+def _say_held(
+    spec: UserShardSpec, history: ScalingHistory, replicas: int, recommended: int, now: float
+) -> Verdict:
+    """Say that the window holds the count, and when the earlier recommendations leave it."""
+    window = spec.scaling.scale_down_stabilization_seconds
+    # Counts fall: each holds until it is that old, then the one after it does. Of those that leave
+    # in the same second the last one counts.
+    falls = {
+        math.ceil(window - (now - at)): after
+        for (at, _), (_, after) in itertools.pairwise(history.recommendations)
+        if after < replicas
+    }
+    when = " and ".join(
+        f"to {falls[seconds]} in {seconds} s" for seconds in sorted({min(falls), max(falls)})
+    )
+    when += ", unless the backlog asks for more until then"
+    what = (
+        f"{recommended} would do, scaleDownStabilizationSeconds ({window}) keeps {replicas}: {when}"
+    )
+    return Verdict(True, "ScaleDownStabilized", what)
 
 
 def _note_progress(history: ScalingHistory, backlog: Backlog | None, now: float) -> ScalingHistory:

@@ -1,5 +1,7 @@
 """The scaler: unknown never scales, bounds hold, shrinking waits, useless growth stops."""
 
+import re
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,7 @@ def decide(
     )
 
 
+halves = st.integers(1, 140).map(lambda count: count / 2)
 bounds = st.tuples(st.integers(1, 30), st.integers(1, 30)).map(sorted)
 backlogs = st.builds(
     work, st.integers(0, 5000), st.integers(1, 200), st.floats(0, 500), st.integers(0, 9)
@@ -120,6 +123,68 @@ def test_after_the_window_it_shrinks() -> None:
     decision, _ = decide(spec_of(), 9, work(0), history, now=121)
 
     assert (decision.replicas, decision.limited.reason) == (2, "TooFewReplicas")
+
+
+def test_what_the_window_holds_says_to_what_it_falls_and_when() -> None:
+    """Nine jobs' worth until 0 s, five until 30 s: the window of the former is over first."""
+    _, history = decide(spec_of(), 9, work(900), now=0)
+    _, history = decide(spec_of(), 9, work(500), history, now=30)
+
+    held, history = decide(spec_of(), 9, work(150), history, now=60.5)
+    later, history = decide(spec_of(), held.replicas, work(150), history, now=119)
+    fallen, history = decide(spec_of(), later.replicas, work(150), history, now=120)
+    over, _ = decide(spec_of(), fallen.replicas, work(150), history, now=150)
+
+    assert (held.replicas, held.limited.holds, held.limited.reason) == (
+        9,
+        True,
+        "ScaleDownStabilized",
+    )
+    assert held.limited.message == (
+        "2 would do, scaleDownStabilizationSeconds (120) keeps 9: to 5 in 60 s and to 2 in 90 s,"
+        " unless the backlog asks for more until then"
+    )
+    assert "to 5 in 1 s and to 2 in 31 s" in later.limited.message
+    assert fallen.replicas == 5
+    assert "keeps 5: to 2 in 30 s, unless" in fallen.limited.message
+    assert (over.replicas, over.limited.reason) == (2, "DesiredWithinRange")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2000), halves), min_size=1, max_size=12),
+    st.integers(1, 12),
+    st.integers(2, 20),
+)
+def test_the_count_falls_when_it_was_said_and_not_before(
+    measured: list[tuple[int, float]], asked: int, lowered: int
+) -> None:
+    """Whatever came before, a maxReplicas lowered meanwhile as well."""
+    history, now = ScalingHistory(), 0.0
+    for place, (jobs, seconds) in enumerate(measured, start=1):
+        spec = spec_of(1, lowered if place == len(measured) else 20)
+        now += seconds
+        decision, history = decide(spec, asked, work(jobs), history, now=now)
+        asked = decision.replicas
+    if decision.limited.reason != "ScaleDownStabilized":
+        return
+    said = re.search(r"keeps (\d+): to (\d+) in (\d+) s", decision.limited.message)
+    assert said is not None
+    kept, after, wait = map(int, said.groups())
+    assert kept == asked
+
+    for seconds, expected in ((wait - 1, kept), (wait, after)):
+        if seconds > 0:
+            then, _ = decide(spec, asked, work(jobs), history, now=now + seconds)
+            assert then.replicas == expected
+
+
+def test_a_paused_scale_in_is_said_before_the_window() -> None:
+    """When the window is over the count stays all the same."""
+    paused = spec_of(paused=Paused.SCALE_IN)
+    decision, _ = decide(paused, 9, work(150))
+
+    assert (decision.replicas, decision.limited.reason) == (9, "Paused")
+    assert "2 wanted" in decision.limited.message
 
 
 def test_growing_is_immediate() -> None:
