@@ -1,7 +1,9 @@
 """A pool's shards as the planner sees them, written to and converged on as workers and time do."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 from hypothesis import strategies as st
 
@@ -39,3 +41,18 @@ def settled(loads: Sequence[Sequence[int]]) -> list[ShardPlacement]:
         (f"w-{ordinal}", weight) for ordinal, weights in enumerate(loads) for weight in weights
     ]
     return [ShardPlacement(n, name, name, weight) for n, (name, weight) in enumerate(shards)]
+
+
+def least_moves(shards: list[ShardPlacement], workers: list[str]) -> int:
+    """The fewest shards any complete, balanced assignment takes from an open holder."""
+    best = UNLIMITED
+    for assignment in product(workers, repeat=len(shards)):
+        loads = Counter(assignment)
+        if max(loads[w] for w in workers) - min(loads[w] for w in workers) > 1:
+            continue
+        taken = 0
+        for shard, receiver in zip(shards, assignment, strict=True):
+            holder = shard.desired if shard.desired in workers else shard.owner
+            taken += holder in workers and holder != receiver
+        best = min(best, taken)
+    return best

@@ -1,11 +1,17 @@
 """The planner's promises as properties; the least moves are found by trying every assignment."""
 
 from collections import Counter
-from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.shard_operator.pools import NAMES, UNLIMITED, apply, converge, placements
+from tests.unit.shard_operator.pools import (
+    NAMES,
+    UNLIMITED,
+    apply,
+    converge,
+    least_moves,
+    placements,
+)
 
 from shard_operator.planning import AssignmentPlan, ShardPlacement, plan_assignments
 
@@ -52,21 +58,6 @@ def test_planning_again_changes_nothing(shards: list[ShardPlacement], count: int
 
     assert plan(written, workers).changes == ()
     assert plan(converge(written), workers).changes == ()
-
-
-def least_moves(shards: list[ShardPlacement], workers: list[str]) -> int:
-    """The fewest shards any complete, balanced assignment takes from an open holder."""
-    best = UNLIMITED
-    for assignment in product(workers, repeat=len(shards)):
-        loads = Counter(assignment)
-        if max(loads[w] for w in workers) - min(loads[w] for w in workers) > 1:
-            continue
-        taken = 0
-        for shard, receiver in zip(shards, assignment, strict=True):
-            holder = shard.desired if shard.desired in workers else shard.owner
-            taken += holder in workers and holder != receiver
-        best = min(best, taken)
-    return best
 
 
 @settings(max_examples=150, deadline=None)
