@@ -2,9 +2,10 @@
 
 Two halves run side by side: the owner, who claims and gives up shards, and the readers, who bring
 their jobs. Beside them the resumer takes up orders without a job, the watcher waits for prices, the
-teller relays events, and the local copy of prices is kept. The gRPC server only tells operators
-what is owned. On stop the owner hands everything over first; the others go on until it has left,
-since a shard that waits for its turn to be released still works.
+teller relays events, the forgetter removes what ended long ago, and the local copy of prices is
+kept. The gRPC server only tells operators what is owned. On stop the owner hands everything over
+first; the others go on until it has left, since a shard that waits for its turn to be released
+still works.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from purser.worker.v1 import worker_pb2_grpc
 from user_worker.application.carrying_out import CarryingOut, CarryingPace
 from user_worker.application.copying import CopyRunner
 from user_worker.application.execution import Execution, Tries
+from user_worker.application.forgetting import Forgetter
 from user_worker.application.outages import note_start
 from user_worker.application.owning import Owner, OwnershipPace
 from user_worker.application.planning import PlanRunner
@@ -69,6 +71,7 @@ from user_worker.postgres import (
     PostgresAttempts,
     PostgresCopies,
     PostgresDrafts,
+    PostgresEnded,
     PostgresEvents,
     PostgresFreezes,
     PostgresOrders,
@@ -203,6 +206,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 notice_of,
                 trade.carrying_out,
                 _rhythm(settings.trading.notices_poll_seconds, settings),
+            ).run(),
+            Forgetter(
+                PostgresEnded(store),
+                trade.carrying_out,
+                _rhythm(settings.watching.forget_poll_seconds, settings),
             ).run(),
             listen(
                 settings.ownership.session_database_url or settings.postgres.database_url,

@@ -48,6 +48,9 @@ RULE_RUNS = Counter(
     ["rule", "how"],
 )
 NOTICES = Counter("purser_worker_notices", "Events given to the gateway as notices.")
+FORGOTTEN = Counter(
+    "purser_worker_forgotten", "Rows removed, by table: what ended long ago.", ["table"]
+)
 WATCHES = Gauge("purser_worker_watches", "Prices this worker waits for now: orders and alerts.")
 TRIGGERED = Counter(
     "purser_worker_triggered",

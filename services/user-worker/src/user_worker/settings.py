@@ -239,6 +239,9 @@ class WatchingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long after its time an order that waited in vain may be told of. The trigger itself asks
     the clock: none is too late."""
 
+    forget_poll_seconds: Seconds = 60.0
+    """How often is looked for what ended long ago, to remove it; at once while there is more."""
+
 
 class ConversationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How users are talked with."""

@@ -225,6 +225,16 @@ class Venue(Protocol):
         """Make sure that the order is never executed, unless it already was."""
 
 
+class Ended(Protocol):
+    """What waited or ordered by rule, has ended, and became no order."""
+
+    async def old(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """Say in which shards something ended so long ago that it may go."""
+
+    async def forget(self, claim: Claim, count_max: int) -> Mapping[str, int]:
+        """Remove it, at most so many rows of each kind; gives how many. Safe to repeat."""
+
+
 @dataclass(frozen=True, slots=True)
 class StatedQuote:
     """A price and when its source stated it."""

@@ -9,6 +9,7 @@ pooler it hears nothing, and the owner's poll each second is what remains.
 from user_worker.postgres.attempts import PostgresAttempts
 from user_worker.postgres.copies import PostgresCopies
 from user_worker.postgres.drafts import PostgresDrafts
+from user_worker.postgres.ended import PostgresEnded
 from user_worker.postgres.events import PostgresEvents
 from user_worker.postgres.freezes import PostgresFreezes
 from user_worker.postgres.orders import OrderLimits, PostgresOrders
@@ -25,6 +26,7 @@ __all__ = [
     "PostgresAttempts",
     "PostgresCopies",
     "PostgresDrafts",
+    "PostgresEnded",
     "PostgresEvents",
     "PostgresFreezes",
     "PostgresOrders",

@@ -48,10 +48,6 @@ WHERE order_id = $1 AND state = 'waiting'
 """
 
 _ALERT_COLUMNS = "alert_id, symbol, direction, price, expires_at"
-_FORGET_OLD_ALERTS = """
-DELETE FROM worker.alerts WHERE user_id = $1 AND pool = $2 AND shard = $3
-    AND ended_at < clock_timestamp() - interval '1 day'
-"""
 _ALERT_COUNT = """
 SELECT count(*) FROM worker.alerts WHERE user_id = $1 AND state = 'waiting' AND alert_id <> $2
 """
@@ -187,7 +183,6 @@ class PostgresAlerts:
         place = (user_id, claim.pool, claim.shard)
         async with answering(self._connections) as connection:
             await fence(connection, claim)
-            await connection.execute(_FORGET_OLD_ALERTS, *place)
             count = await connection.fetchval(_ALERT_COUNT, user_id, new.alert_id)
             if count >= self._user_waiting_max:
                 return Refusal(Refused.TOO_MANY_ALERTS, Decimal(self._user_waiting_max))
