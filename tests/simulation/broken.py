@@ -16,6 +16,7 @@ from tests.simulation.waiting import SimulatedWaiting, WaitingTables
 from kernel.identifiers import new_uuid7
 from kernel.sharding import Claim
 from ledger.domain.operations import Action, Answer
+from purser.ledger.v1 import ledger_pb2
 from shard_operator import controller
 from shard_operator.scaling import ScalingDecision
 from shard_operator.status import Observation
@@ -25,6 +26,7 @@ from user_worker.domain.carrying_out import (
 )
 from user_worker.domain.carrying_out import (
     Ask,
+    BooksSaid,
     Fresh,
     Record,
     Step,
@@ -115,9 +117,9 @@ class ReadsNoWatches(SimulatedWaiting):
 class KeyPerTry(SimulatedLedger):
     """A worker that makes a new idempotency key for every try."""
 
-    def key_of(self, kind: str, order: Order) -> str:
-        """Make one nobody knows."""
-        return f"order:{order.order_id}:{kind}:{new_uuid7()}"
+    async def _apply(self, claim: Claim, operation: ledger_pb2.Operation) -> BooksSaid:
+        operation.idempotency_key += f":{new_uuid7()}"
+        return await super()._apply(claim, operation)
 
 
 class AnyOrder(Shards):

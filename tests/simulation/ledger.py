@@ -2,22 +2,24 @@
 worker's two ports in front.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any, TypeVar
 from uuid import UUID
 
-from tests.simulation.network import Network
+from tests.simulation.network import CALL_TIMEOUT_SECONDS, Network
 from tests.simulation.placement import PlacementTables
 from tests.simulation.seeding import at
 
-from kernel.identifiers import new_uuid7
+from chassis.errors import MalformedRequest, ShardMismatch
+from kernel.identifiers import new_uuid7, parse_uuid
 from kernel.money import AssetId
 from kernel.sharding import Claim, ShardKey
-from ledger.domain import operations
+from ledger.domain.accounts import Account, check_asset_ids
 from ledger.domain.assets import Asset
 from ledger.domain.bookkeeping import decide
-from ledger.domain.operations import Action, Amount, Faucet, Fill, Hold, Operation, Release
+from ledger.domain.operations import Action, Answer, Operation, check_digits
 from ledger.domain.picture import (
     AccountKey,
     AccountState,
@@ -30,30 +32,21 @@ from ledger.domain.picture import (
     Transfer,
 )
 from ledger.domain.positions import Position
-from user_worker.domain.carrying_out import BooksSaid
-from user_worker.domain.orders import Coins, Order
-from user_worker.domain.performance import MarkedTime, Performance, TradePage
+from ledger.errors import UnknownAssets
+from ledger.wire import account_message, answer_message, read_operations
+from purser.ledger.v1 import ledger_pb2
+from user_worker.clients import BooksClient, LedgerClient
 from user_worker.errors import RequestRefused
-from user_worker.ports import Balance
+
+Result = TypeVar("Result")
 
 ASSETS = {
     AssetId(asset.asset_id): asset
     for asset in (
         Asset(AssetId("paper:USDT"), "USDT", 6, Decimal(10_000)),
         Asset(AssetId("paper:BTC"), "BTC", 8, None),
-        Asset(AssetId("paper:ETH"), "ETH", 8, None),
+        Asset(AssetId("paper:ETH"), "ETH", 18, None),
     )
-}
-_SAID = {
-    operations.Outcome.APPLIED: BooksSaid.APPLIED,
-    operations.Outcome.INSUFFICIENT_FUNDS: BooksSaid.INSUFFICIENT_FUNDS,
-    operations.Outcome.NOT_FOUND: BooksSaid.NOT_FOUND,
-    operations.Outcome.ALREADY_POSTED: BooksSaid.ALREADY_POSTED,
-    operations.Outcome.ALREADY_VOIDED: BooksSaid.ALREADY_VOIDED,
-    operations.Outcome.EXPIRED: BooksSaid.EXPIRED,
-    operations.Outcome.IDEMPOTENCY_MISMATCH: BooksSaid.IDEMPOTENCY_MISMATCH,
-    operations.Outcome.SHARD_MISMATCH: BooksSaid.SHARD_MISMATCH,
-    operations.Outcome.LIMIT_EXCEEDED: BooksSaid.LIMIT_EXCEEDED,
 }
 
 
@@ -73,29 +66,32 @@ class LedgerTables:
     """Called with what each transaction wrote."""
 
     def ensure_accounts(
-        self, claim: Claim, user_id: UUID, asset_ids: Sequence[str]
-    ) -> list[Balance]:
-        """Register the user and open what is missing. Raises ClaimLost, RequestRefused."""
+        self, claim: Claim, user_id: UUID, asset_ids: Sequence[AssetId]
+    ) -> list[Account]:
+        """Register the user and open what is missing. Raises ClaimLost, ShardMismatch,
+        UnknownAssets.
+        """
         self.placement.fence(claim)
         if self.users.get(user_id, claim.key) != claim.key:
-            raise RequestRefused("ledger", "SHARD_MISMATCH")
+            raise ShardMismatch
+        unknown = [asset_id for asset_id in asset_ids if asset_id not in ASSETS]
+        if unknown:
+            raise UnknownAssets(unknown)
         self.users[user_id] = claim.key
-        balances = []
-        for asset_id in map(AssetId, asset_ids):
-            if asset_id not in ASSETS:
-                raise RequestRefused("ledger", "UNKNOWN_ASSETS")
-            account = self.accounts.setdefault(
-                (user_id, asset_id), AccountState(new_uuid7(), user_id, asset_id)
-            )
-            balances.append(Balance(asset_id, account.posted, account.held))
-        return balances
+        names = [(user_id, asset_id) for asset_id in asset_ids]
+        made = [name for name in dict.fromkeys(names) if name not in self.accounts]
+        self.accounts |= {name: AccountState(new_uuid7(), *name) for name in made}
+        return [
+            Account(a.account_id, a.asset_id, a.posted, a.held, created=name in made)
+            for name, a in ((name, self.accounts[name]) for name in names)
+        ]
 
-    def apply(self, claim: Claim, key: str, action: Action) -> operations.Answer:
-        """One request with one operation. Raises ClaimLost."""
+    def apply(self, claim: Claim, key: str, action: Action) -> Answer:
+        """One request with one operation. Raises MalformedRequest, ClaimLost."""
+        asked = [Operation(key, action)]
+        check_digits(asked, ASSETS)
         self.placement.fence(claim)
-        ((answer,),), changes = decide(
-            self._picture(key, action), [(claim.key, [Operation(key, action)])]
-        )
+        ((answer,),), changes = decide(self._picture(key, action), [(claim.key, asked)])
         self._write(changes)
         self.changed(changes)
         return answer
@@ -104,15 +100,14 @@ class LedgerTables:
         user_id = action.user_id
         order_id = getattr(action, "order_id", None)
         hold = self.holds.get(order_id) if order_id is not None else None
+        names = [(user_id, asset_id) for asset_id in ASSETS]
+        if hold is not None:
+            names.append((hold.user_id, hold.asset_id))
         return Picture(
             now=at(self.placement.now()),
             registry=ASSETS,
             users={user_id: self.users[user_id]} if user_id in self.users else {},
-            accounts={
-                name: self.accounts[name]
-                for name in ((user_id, asset_id) for asset_id in ASSETS)
-                if name in self.accounts
-            },
+            accounts={name: self.accounts[name] for name in names if name in self.accounts},
             holds={hold.order_id: hold} if hold is not None else {},
             positions={name: p for name, p in self.positions.items() if name[0] == user_id},
             keys={key: self.keys[key]} if key in self.keys else {},
@@ -130,84 +125,56 @@ class LedgerTables:
         self.keys.update(changes.keys)
 
 
-class SimulatedLedger:
-    """ports.Ledger and trading_ports.Books"""
+class SimulatedLedger(BooksClient, LedgerClient):
+    """ports.Ledger and trading_ports.Books: the worker's own clients, with a ledger behind the
+    simulated network. Nobody in the simulation looks back, so it knows no reads.
+    """
+
+    def __init__(self, network: Network, tables: LedgerTables) -> None:
+        self._stub: Any = LedgerDoor(network, tables)
+        self._timeout_seconds = CALL_TIMEOUT_SECONDS
+
+
+class LedgerDoor:
+    """LedgerService: reads requests and writes answers as the real one does."""
 
     def __init__(self, network: Network, tables: LedgerTables) -> None:
         self._network = network
         self._tables = tables
 
-    async def ensure_accounts(
-        self, claim: Claim, user_id: UUID, asset_ids: Sequence[str]
-    ) -> Sequence[Balance]:
-        """See ports."""
-        tables = self._tables
-        return await self._network.call(
-            "ledger", "accounts", lambda: tables.ensure_accounts(claim, user_id, asset_ids)
+    async def EnsureAccounts(  # noqa: N802 (gRPC's name)
+        self, request: ledger_pb2.EnsureAccountsRequest, **_: float
+    ) -> ledger_pb2.EnsureAccountsResponse:
+        """Make the user's accounts or find them."""
+
+        def ensure() -> list[Account]:
+            asset_ids = check_asset_ids(request.asset_ids)
+            user_id = parse_uuid(request.user_id)
+            return self._tables.ensure_accounts(Claim.of(request.claim), user_id, asset_ids)
+
+        accounts = await self._network.call("ledger", "accounts", lambda: _answered(ensure))
+        return ledger_pb2.EnsureAccountsResponse(accounts=map(account_message, accounts))
+
+    async def ApplyOperations(  # noqa: N802
+        self, request: ledger_pb2.ApplyOperationsRequest, **_: float
+    ) -> ledger_pb2.ApplyOperationsResponse:
+        """Apply the one operation of a worker's request."""
+        claim = Claim.of(request.claim)
+
+        def apply() -> Answer:
+            (operation,) = read_operations(request.operations)
+            return self._tables.apply(claim, operation.idempotency_key, operation.action)
+
+        key = request.operations[0].idempotency_key
+        answer = await self._network.call(
+            "ledger", f"{key} under {claim}", lambda: _answered(apply)
         )
-
-    async def open_faucet(self, claim: Claim, user_id: UUID, amount: Coins) -> bool:
-        """See ports."""
-        answer = await self._apply(claim, f"faucet:{user_id}", Faucet(user_id, _amount(amount)))
-        is_given = answer.outcome is operations.Outcome.APPLIED
-        if not is_given and answer.outcome is not operations.Outcome.LIMIT_EXCEEDED:
-            raise RequestRefused("ledger", f"the faucet: {answer.outcome.name}")
-        return is_given and not answer.replayed
-
-    async def hold(self, claim: Claim, order: Order) -> BooksSaid:
-        """See trading_ports."""
-        draft = order.draft
-        action = Hold(draft.user_id, order.order_id, _amount(draft.spend), None)
-        return await self._say(claim, self.key_of("hold", order), action)
-
-    async def fill(self, claim: Claim, order: Order) -> BooksSaid:
-        """See trading_ports."""
-        draft = order.draft
-        if order.spent is None or order.received is None or order.fee is None:
-            raise ValueError("an order that was not executed has nothing to post")
-        received = AssetId(draft.receive.asset_id)
-        action = Fill(
-            draft.user_id,
-            order.order_id,
-            Amount(AssetId(draft.spend.asset_id), order.spent),
-            Amount(received, order.received),
-            Amount(received, order.fee),
-            operations.Side(draft.wish.side.value),
-        )
-        return await self._say(claim, self.key_of("fill", order), action)
-
-    async def release(self, claim: Claim, order: Order) -> BooksSaid:
-        """See trading_ports."""
-        action = Release(order.draft.user_id, order.order_id)
-        return await self._say(claim, self.key_of("release", order), action)
-
-    def key_of(self, kind: str, order: Order) -> str:
-        """The idempotency key, as `clients.books` makes it."""
-        return f"order:{order.order_id}:{kind}"
-
-    async def trades(self, user_id: UUID, page_size: int, page_token: str) -> TradePage:
-        """See ports; nobody in the simulation looks back."""
-        raise NotImplementedError
-
-    async def performance(
-        self,
-        user_id: UUID,
-        currency_asset_id: str,
-        marks: Mapping[str, Decimal],
-        past: Sequence[MarkedTime],
-    ) -> Performance:
-        """See ports; nobody in the simulation looks back."""
-        raise NotImplementedError
-
-    async def _say(self, claim: Claim, key: str, action: Action) -> BooksSaid:
-        answer = await self._apply(claim, key, action)
-        return _SAID.get(answer.outcome, BooksSaid.OTHER)
-
-    async def _apply(self, claim: Claim, key: str, action: Action) -> operations.Answer:
-        return await self._network.call(
-            "ledger", f"{key} under {claim}", lambda: self._tables.apply(claim, key, action)
-        )
+        return ledger_pb2.ApplyOperationsResponse(results=[answer_message(answer)])
 
 
-def _amount(coins: Coins) -> Amount:
-    return Amount(AssetId(coins.asset_id), coins.value)
+def _answered(effect: Callable[[], Result]) -> Result:
+    """Let an effect take place. Raises RequestRefused where the real ledger names what is wrong."""
+    try:
+        return effect()
+    except (MalformedRequest, ShardMismatch, UnknownAssets) as refusal:
+        raise RequestRefused("ledger", str(refusal)) from None

@@ -8,40 +8,38 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
+from typing import Any, TypeVar
 from uuid import UUID
 
-from tests.simulation.network import Network
+from tests.simulation.network import CALL_TIMEOUT_SECONDS, Network
 from tests.simulation.placement import PlacementTables
 from tests.simulation.seeding import at
 
-from kernel.money import AssetId
+from chassis.errors import MalformedRequest
+from kernel.identifiers import parse_uuid
 from kernel.sharding import Claim, ShardKey
 from pricing import domain as prices
 from pricing.paper_venue import domain as paper
 from pricing.paper_venue.execution import execute, preview
-from user_worker.domain.carrying_out import VenueSaid, VenueState
+from pricing.paper_venue.wire import (
+    Instruments,
+    outcome_to_message,
+    preview_to_message,
+    read_order,
+    read_preview,
+)
+from purser.venue.v1 import venue_pb2
+from user_worker.clients import VenueClient
 from user_worker.domain.market import Candles, Instrument, Quote
-from user_worker.domain.orders import Order, Refusal, Refused, Side
-from user_worker.domain.sizing import Asset, Preview, Question
 from user_worker.errors import DependencyDown, RequestRefused
 from user_worker.trading_ports import StatedQuote
 
+Read = TypeVar("Read")
+
 TERMS = paper.Terms(5, 10, Decimal(1), Decimal(1_000_000), timedelta(seconds=10))
-INSTRUMENTS = paper.read_instruments(("BTC:8:400000000", "ETH:8:200000000"), "USDT", 6)
+INSTRUMENTS = paper.read_instruments(("BTC:8:400000000", "ETH:18:200000000"), "USDT", 6)
 STARTS = {"BTC": Decimal(97_000), "ETH": Decimal(3_400)}
 TICK_SECONDS = 1.0
-_STATES = {
-    paper.State.FILLED: VenueState.FILLED,
-    paper.State.REFUSED: VenueState.REFUSED,
-    paper.State.TOMBSTONED: VenueState.TOMBSTONED,
-}
-_REFUSED = {
-    paper.Refusal.SLIPPAGE: Refused.PRICE_MOVED,
-    paper.Refusal.STALE_PRICE: Refused.STALE_PRICE,
-    paper.Refusal.UNKNOWN_SYMBOL: Refused.UNKNOWN_SYMBOL,
-    paper.Refusal.TOO_SMALL: Refused.TOO_SMALL,
-    paper.Refusal.TOO_LARGE: Refused.TOO_LARGE,
-}
 
 
 class Market:
@@ -176,85 +174,73 @@ class VenueTables:
         return paper.Outcome(paper.State.REFUSED, refusal=result.reason)
 
 
-class SimulatedVenue:
-    """trading_ports.Venue"""
+class SimulatedVenue(VenueClient):
+    """trading_ports.Venue: the worker's own client, with a venue behind the simulated network."""
+
+    def __init__(self, network: Network, tables: VenueTables) -> None:
+        self._stub: Any = VenueDoor(network, tables)
+        self._timeout_seconds = CALL_TIMEOUT_SECONDS
+
+
+class VenueDoor:
+    """VenueService: reads requests and writes answers as the real one does."""
 
     def __init__(self, network: Network, tables: VenueTables) -> None:
         self._network = network
         self._tables = tables
 
-    async def preview(
-        self, side: Side, symbol: str, question: Question, spent: Asset, received: Asset
-    ) -> Preview | Refusal:
-        """See trading_ports."""
-        size = paper.Size(question.spend, question.receive)
+    async def PreviewOrder(  # noqa: N802 (gRPC's name)
+        self, request: venue_pb2.PreviewOrderRequest, **_: float
+    ) -> venue_pb2.PreviewOrderResponse:
+        """Say what an order would do."""
         tables = self._tables
         answer = await self._network.call(
-            "venue", "preview", lambda: tables.preview(paper.Side(side.value), symbol, size)
+            "venue", "preview", lambda: tables.preview(*_read(read_preview, request))
         )
-        result = answer.result
-        if isinstance(result, paper.Refused):
-            bound = None if result.bound is None else result.bound.value
-            return Refusal(_REFUSED[result.reason], bound, "USDT")
-        return Preview(result.spent.value, result.received.value, result.fee.value, result.price)
+        return preview_to_message(answer)
 
-    async def submit(self, claim: Claim, order: Order) -> VenueSaid:
-        """See trading_ports."""
-        asked = order_to(order)
-        return _said(
-            await self._network.call(
-                "venue",
-                f"submit {order.order_id} under {claim}",
-                lambda: self._tables.submit(claim, asked),
-            )
+    async def SubmitOrder(  # noqa: N802
+        self, request: venue_pb2.SubmitOrderRequest, **_: float
+    ) -> venue_pb2.SubmitOrderResponse:
+        """Execute an order once."""
+        tables, claim = self._tables, Claim.of(request.claim)
+        outcome = await self._network.call(
+            "venue",
+            f"submit {request.order_id} under {claim}",
+            lambda: tables.submit(claim, _read(read_order, request)),
         )
+        return venue_pb2.SubmitOrderResponse(outcome=outcome_to_message(outcome))
 
-    async def inquire(self, order: Order) -> VenueSaid:
-        """See trading_ports."""
-        order_id = order.order_id
-        return _said(
-            await self._network.call(
-                "venue", f"inquire {order_id}", lambda: self._tables.inquire(order_id)
-            )
+    async def InquireOrder(  # noqa: N802
+        self, request: venue_pb2.InquireOrderRequest, **_: float
+    ) -> venue_pb2.InquireOrderResponse:
+        """Tell what became of an order."""
+        tables, order_id = self._tables, parse_uuid(request.order_id)
+        outcome = await self._network.call(
+            "venue", f"inquire {order_id}", lambda: tables.inquire(order_id)
         )
+        return venue_pb2.InquireOrderResponse(outcome=outcome_to_message(outcome))
 
-    async def tombstone(self, claim: Claim, order: Order) -> VenueSaid:
-        """See trading_ports."""
-        order_id = order.order_id
-        return _said(
-            await self._network.call(
-                "venue",
-                f"tombstone {order_id} under {claim}",
-                lambda: self._tables.tombstone(claim, order_id),
-            )
+    async def TombstoneOrder(  # noqa: N802
+        self, request: venue_pb2.TombstoneOrderRequest, **_: float
+    ) -> venue_pb2.TombstoneOrderResponse:
+        """Give an order up."""
+        tables, claim = self._tables, Claim.of(request.claim)
+        order_id = parse_uuid(request.order_id)
+        outcome = await self._network.call(
+            "venue",
+            f"tombstone {order_id} under {claim}",
+            lambda: tables.tombstone(claim, order_id),
         )
+        return venue_pb2.TombstoneOrderResponse(outcome=outcome_to_message(outcome))
 
 
-def order_to(order: Order) -> paper.Order:
-    """The order as the venue is sent it."""
-    draft = order.draft
-    return paper.Order(
-        order.order_id,
-        draft.user_id,
-        paper.Side(draft.wish.side.value),
-        draft.wish.symbol,
-        paper.Amount(AssetId(draft.spend.asset_id), draft.spend.value),
-        paper.Amount(AssetId(draft.receive.asset_id), draft.receive_min),
-        draft.receive_max,
-    )
-
-
-def _said(outcome: paper.Outcome | None) -> VenueSaid:
-    if outcome is None:
-        return VenueSaid(VenueState.NOT_FOUND)
-    state, fill = _STATES[outcome.state], outcome.fill
-    if outcome.refusal is not None:
-        return VenueSaid(state, _REFUSED[outcome.refusal])
-    if fill is None:
-        return VenueSaid(state)
-    return VenueSaid(
-        state, spent=fill.spent.value, received=fill.received.value, fee=fill.fee.value
-    )
+def _read(read: Callable[[Any, Instruments], Read], request: object) -> Read:
+    """Read a request. Raises RequestRefused where the real door says what is malformed."""
+    try:
+        return read(request, INSTRUMENTS)
+    except MalformedRequest as malformed:
+        raise RequestRefused("venue", str(malformed)) from None
 
 
 class SimulatedPricing:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import grpc.aio
 import pytest
 from tests.integration.stores import ClaimShard, make_claims
 
@@ -13,10 +14,25 @@ from chassis.settings import Secret
 from chassis.telemetry import TelemetrySettings
 from devbox.database import Database
 from ledger.main import running
-from ledger.settings import Settings
+from ledger.settings import HousekeepingSettings, Settings
 from purser.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
 Serve = Callable[[], AbstractAsyncContextManager[LedgerServiceStub]]
+
+
+@asynccontextmanager
+async def ledger_on(
+    database: Database, housekeeping: HousekeepingSettings | None = None
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A ledger on a database; give a channel to it."""
+    settings = Settings(
+        postgres=PostgresSettings(database_url=Secret(database.url("purser_ledger"))),
+        server=ServerSettings(drain_timeout_seconds=1),
+        telemetry=TelemetrySettings(),
+        housekeeping=housekeeping or HousekeepingSettings(),
+    )
+    async with running(settings) as server, open_channel(server.address) as channel:
+        yield channel
 
 
 @pytest.fixture
@@ -25,12 +41,7 @@ def serve(database: Database) -> Serve:
 
     @asynccontextmanager
     async def started() -> AsyncIterator[LedgerServiceStub]:
-        settings = Settings(
-            postgres=PostgresSettings(database_url=Secret(database.url("purser_ledger"))),
-            server=ServerSettings(drain_timeout_seconds=1),
-            telemetry=TelemetrySettings(),
-        )
-        async with running(settings) as server, open_channel(server.address) as channel:
+        async with ledger_on(database) as channel:
             yield LedgerServiceStub(channel)
 
     return started

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import grpc.aio
 import msgspec
 import pytest
 from tests.integration.stores import ClaimShard, make_claims
@@ -24,6 +25,7 @@ from devbox.database import Database
 from kernel.sharding import Claim
 from pricing.domain import Quote, Source
 from pricing.errors import NoQuotes
+from pricing.paper_venue.application import Quotes
 from pricing.paper_venue.opening import open_venue
 from pricing.paper_venue.postgres import PostgresOrders
 from pricing.settings import Settings, VenueSettings
@@ -77,9 +79,8 @@ async def owner(database: Database) -> AsyncIterator[Connection]:
     await connection.close()
 
 
-@pytest.fixture
-def settings(database: Database) -> Settings:
-    """Pricing's settings for the test's database; nothing here needs its Redis."""
+def settings_for(database: Database) -> Settings:
+    """Pricing's settings for a database; nothing here needs its Redis."""
     return Settings(
         postgres=PostgresSettings(database_url=Secret(database.url("purser_pricing"))),
         venue=VenueSettings(venue_database_url=Secret(database.url("purser_venue"))),
@@ -87,6 +88,30 @@ def settings(database: Database) -> Settings:
         server=ServerSettings(drain_timeout_seconds=1),
         telemetry=TelemetrySettings(),
     )
+
+
+@asynccontextmanager
+async def venue_on(
+    settings: Settings, quotes: Quotes, now: Callable[[], datetime]
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A venue with its prices and its clock; give a channel to it."""
+    async with (
+        telemetry.start("venue", settings.telemetry) as telling,
+        open_venue(settings, quotes, now) as servicer,
+        serving(
+            settings.server,
+            lambda server: add_VenueServiceServicer_to_server(servicer, server),
+            telling,
+        ) as server,
+        open_channel(server.address) as channel,
+    ):
+        yield channel
+
+
+@pytest.fixture
+def settings(database: Database) -> Settings:
+    """Pricing's settings for the test's database."""
+    return settings_for(database)
 
 
 @pytest.fixture
@@ -98,16 +123,7 @@ def serve(settings: Settings, quotes: StatedQuotes) -> Serve:
         chosen = msgspec.structs.replace(
             settings, venue=msgspec.structs.replace(settings.venue, **changes)
         )
-        async with (
-            telemetry.start("venue", settings.telemetry) as telling,
-            open_venue(chosen, quotes, lambda: datetime.now(UTC)) as servicer,
-            serving(
-                settings.server,
-                lambda server: add_VenueServiceServicer_to_server(servicer, server),
-                telling,
-            ) as server,
-            open_channel(server.address) as channel,
-        ):
+        async with venue_on(chosen, quotes, lambda: datetime.now(UTC)) as channel:
             yield VenueServiceStub(channel)
 
     return started

@@ -5,27 +5,36 @@ times are moved by what its clock went on meanwhile, so that a lease of three se
 sides after the same operation.
 """
 
+import enum
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from unittest import mock
 from uuid import UUID
 
 import asyncpg
+from google.protobuf.message import Message
+from google.protobuf.text_format import MessageToString
+from tests.integration.stores import make_claims
 from tests.simulation.network import Network
-from tests.simulation.placement import PlacementTables
-from tests.simulation.seeding import at
+from tests.simulation.placement import PlacementTables, ShardRow
+from tests.simulation.seeding import at, seeded
 
 from chassis.postgres import Pool, PostgresSettings, open_pool
 from chassis.settings import Secret
 from devbox.database import Database
+from kernel.sharding import Claim, ShardKey
+from user_worker.domain.carrying_out import VenueSaid
+from user_worker.domain.orders import Order
 from user_worker.errors import WorkerError
 
 Result = TypeVar("Result")
 POOL = "default.main"
+STORY_LINES = 12
+"""What is told of the operations before the one that was answered in two ways."""
 TIMES = {
     "placement.workers": ("lease_until", "registered_at"),
     "placement.shards": ("ownerless_since",),
@@ -35,6 +44,7 @@ TIMES = {
     "worker.attempts": ("counted_at",),
     "worker.resting_orders": ("placed_at", "expires_at", "ended_at"),
     "worker.alerts": ("placed_at", "expires_at", "ended_at"),
+    "ledger.transfers": ("expires_at",),
 }
 
 
@@ -66,6 +76,10 @@ class TwoSides:
         """Let time pass on both sides."""
         self.now += seconds
 
+    def real_time(self, moment: float) -> datetime:
+        """A moment of the frozen time as the real database's clock has it now."""
+        return datetime.now(UTC) + timedelta(seconds=moment - self.now)
+
     async def both(
         self, simulated: Callable[[], Awaitable[Any]], real: Callable[[], Awaitable[Any]]
     ) -> tuple[Any, Any]:
@@ -77,17 +91,8 @@ class TwoSides:
         return expected, await self._answer(real)
 
     async def _answer(self, side: Callable[[], Awaitable[Any]]) -> Any:
-        made = iter(range(1, 10))
-
-        def new_id() -> UUID:
-            return UUID(int=7 << 76 | self._operation << 16 | next(made))
-
-        with (
-            mock.patch("tests.simulation.trading.new_uuid7", new_id),
-            mock.patch("user_worker.postgres.drafts.new_uuid7", new_id),
-            mock.patch("user_worker.postgres.orders.new_uuid7", new_id),
-            mock.patch("user_worker.postgres.events.new_uuid7", new_id),
-        ):
+        # The same ids on both sides, if both make as many.
+        with seeded(random.Random(self._operation), lambda: self.now):
             try:
                 return await side()
             except (WorkerError, LookupError, ValueError) as error:
@@ -123,6 +128,97 @@ async def two_sides(database: Database) -> AsyncIterator[TwoSides]:
 
         sides = TwoSides(owner, pool_of, PlacementTables(POOL, lambda: sides.now))
         yield sides
+
+
+class Asked:
+    """Asks the same of simulated and real adapters, compares the answers and remembers both, so
+    that what led to a difference is told with it.
+    """
+
+    def __init__(
+        self,
+        sides: TwoSides,
+        ports: Mapping[str, tuple[Any, Any]],
+        plain: Callable[[Any], Any] = lambda answer: answer,
+    ) -> None:
+        self.answered: Counter[str] = Counter()
+        """How often each question had which kind of answer, as in "hold APPLIED"."""
+        self._sides = sides
+        self._ports = ports
+        self._plain = plain
+        self._story: list[str] = []
+
+    async def ask(self, port: str, what: str, *arguments: Any, **named: Any) -> Any:
+        """Ask a method of a port; gives what both sides answered."""
+        simulated, real = self._ports[port]
+        return await self.compare(
+            f"{what}({', '.join(map(told, (*arguments, *named.values())))})",
+            lambda: getattr(simulated, what)(*arguments, **named),
+            lambda: getattr(real, what)(*arguments, **named),
+        )
+
+    async def compare(
+        self,
+        question: str,
+        simulated: Callable[[], Awaitable[Any]],
+        real: Callable[[], Awaitable[Any]],
+    ) -> Any:
+        """Do one operation on either side; gives what both answered."""
+        sides = await self._sides.both(simulated, real)
+        expected, answer = map(self._plain, sides)
+        before = "\n".join(self._story[-STORY_LINES:])
+        both = f"simulated: {told(expected)}\nreal: {told(answer)}"
+        assert expected == answer, f"{before}\n{question}\n{both}"
+        self._story.append(f"{question}: {told(answer)}")
+        self.answered[f"{question.partition('(')[0]} {_kind(answer)}"] += 1
+        return answer
+
+
+def told(what: Any) -> str:
+    """An what or an answer as a person wants to read it, in one line."""
+    match what:
+        case Claim():
+            return f"{what.shard}@{what.epoch}"
+        case UUID():
+            return f"{what.int % 1_000_000}"
+        case Order():
+            draft = what.draft
+            return (
+                f"{draft.wish.side.value} {told(what.order_id)} of {told(draft.user_id)}:"
+                f" {draft.spend.value} for {draft.receive_min} to {draft.receive_max}"
+                f" {draft.receive.asset_id}, executed {what.spent} for {what.received}"
+                f" less {what.fee}"
+            )
+        case VenueSaid(state, refused, spent, received, charged):
+            why = "" if refused is None else f" {refused.name}"
+            return f"{state.name}{why} {spent} for {received} less {charged}"
+        case Message():
+            return MessageToString(what, as_one_line=True)
+        case _:
+            return repr(what)
+
+
+def _kind(answer: Any) -> str:
+    """What an answer is called: an outcome's or an error's name, else its type's or its truth."""
+    match answer:
+        case VenueSaid():
+            return (answer.refused or answer.state).name
+        case enum.Enum():
+            return answer.name
+        case str():
+            return answer
+        case bool() | list() | tuple() | None:
+            return str(bool(answer))
+        case _:
+            return type(answer).__name__
+
+
+async def take_shard(sides: TwoSides, database: Database, shard: int) -> Claim:
+    """Claim a shard on both sides; each claim is newer."""
+    claim = await make_claims(database)(shard)
+    row = sides.placement.shards.setdefault(shard, ShardRow(ShardKey(POOL, shard), None))
+    row.epoch = claim.epoch
+    return claim
 
 
 def drawn(seed: int) -> random.Random:
