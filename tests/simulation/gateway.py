@@ -1,7 +1,8 @@
 """The gateway's inbox and outbox in memory, with the directory, and the worker's ports in front.
 
 As in its SQL: a set of seen update ids, a gap-free `user_seq`, the first Deliver of a job decides,
-a notice is kept once per event. What was accepted is pushed to the shard's stream afterwards, by a
+a notice is kept once per event. Where newcomers go and which replies are too large is decided by
+the gateway's own rules. What was accepted is pushed to the shard's stream afterwards, by a
 push that may be lost, repeated or late.
 """
 
@@ -14,13 +15,17 @@ from tests.simulation.network import Network
 from tests.simulation.placement import PlacementTables
 from tests.simulation.redis import Streams
 
+from gateway.domain import plan_admissions
+from gateway.reply_limits import problem_of
+from gateway.servicer import ERROR_CHARACTERS_MAX, NOTICES_MAX
 from kernel.identifiers import new_uuid7
 from kernel.sharding import Claim, ShardKey
 from user_worker.domain.jobs import Input, Job
 from user_worker.domain.replies import Reply
-from user_worker.errors import ClaimLost, JobUnknown
+from user_worker.errors import ClaimLost, JobUnknown, RepliesRefused, RequestRefused
 from user_worker.ports import Outcome, UndoneJobs
 from user_worker.trading_ports import Notice
+from user_worker.wire import reply_to
 
 JOB_BYTES = 100
 
@@ -52,6 +57,8 @@ class GatewayTables:
     placement: PlacementTables
     users_per_shard: int
     users: dict[UUID, UserRow] = field(default_factory=dict)
+    shards: dict[int, int] = field(default_factory=dict)
+    """How many users each has."""
     jobs: dict[UUID, JobRow] = field(default_factory=dict)
     undone: dict[ShardKey, dict[UUID, JobRow]] = field(default_factory=dict)
     seen: dict[int, UUID] = field(default_factory=dict)
@@ -92,7 +99,7 @@ class GatewayTables:
     def fetch(self, claim: Claim, jobs_max: int, *, include_cursors: bool) -> UndoneJobs:
         """The undone jobs of a shard, users taking turns, and where each user stands."""
         if not self.placement.is_newest(claim):
-            return UndoneJobs(claim, is_stale=True)
+            return UndoneJobs(claim, is_stale=True, next_seqs={} if include_cursors else None)
         undone = [row.job for row in self.undone.get(claim.key, {}).values()]
         turns: dict[UUID, int] = {}
         firsts: dict[UUID, int] = {}
@@ -124,7 +131,10 @@ class GatewayTables:
     def deliver(
         self, claim: Claim, job_id: UUID, replies: Sequence[Reply], outcome: Outcome, error: str
     ) -> None:
-        """End a job. Raises ClaimLost, JobUnknown."""
+        """End a job. Raises RepliesRefused, ClaimLost, JobUnknown."""
+        problem = _problem(replies, at_least=0)
+        if problem is not None or len(error) > ERROR_CHARACTERS_MAX:
+            raise RepliesRefused(problem or "error")
         self.placement.fence(claim)
         row = self.jobs.get(job_id)
         if row is None or row.job.key != claim.key:
@@ -136,20 +146,45 @@ class GatewayTables:
         self.ended(row, claim)
 
     def notify(self, notices: Sequence[Notice]) -> None:
-        """Keep notices, each event once."""
+        """Keep notices to users there are, each event once. Raises RequestRefused."""
+        problems = [_problem(notice.replies, at_least=1) for notice in notices]
+        if any(problems) or not 1 <= len(notices) <= NOTICES_MAX:
+            raise RequestRefused("gateway", f"{len(notices)} notices: {problems}")
         for notice in notices:
-            if notice.event_id not in self.notices:
+            if notice.user_id in self.users and notice.event_id not in self.notices:
                 self.notices[notice.event_id] = notice
                 self.noticed(notice)
 
+    def forget(self, claim: Claim, user_id: UUID) -> None:
+        """Forget what went wrong with a user's jobs; the words concern nobody here. Raises
+        ClaimLost, RequestRefused.
+        """
+        self.placement.fence(claim)
+        user = self.users.get(user_id)
+        if user is None or user.key != claim.key:
+            raise RequestRefused("gateway", "no such user in that shard")
+        for row in self.jobs.values():
+            if row.job.user_id == user_id and row.outcome is not None:
+                row.error = ""
+
     def _admit(self, user_id: UUID) -> UserRow:
-        shard = len(self.users) // self.users_per_shard
+        room = [(n, users) for n, users in self.shards.items() if users < self.users_per_shard]
+        plan = plan_admissions(room, max(self.shards, default=-1), 1, self.users_per_shard)
+        for made in plan.make:
+            self.shards[made] = 0
+            self.placement.ensure_shard(made)
+        (shard,) = plan.shards
+        self.shards[shard] += 1
+        self.placement.shards[shard].users += 1
         user = UserRow(user_id, ShardKey(self.placement.pool, shard))
         self.users[user_id] = user
         self.undone.setdefault(user.key, {})
-        self.placement.ensure_shard(shard)
-        self.placement.shards[shard].users += 1
         return user
+
+
+def _problem(replies: Sequence[Reply], *, at_least: int) -> str | None:
+    """Which limit of the gateway replies break, if any."""
+    return problem_of([reply_to(reply) for reply in replies], at_least=at_least)
 
 
 class SimulatedGateway:
@@ -163,8 +198,6 @@ class SimulatedGateway:
         self, claims: Sequence[Claim], jobs_per_shard_max: int, *, include_cursors: bool
     ) -> Sequence[UndoneJobs]:
         """See ports."""
-        if not claims:
-            return []
         return await self._network.call(
             "gateway",
             "fetch",
@@ -195,9 +228,9 @@ class SimulatedGateway:
         await self._network.call("gateway", "notify", lambda: self._tables.notify(notices))
 
     async def forget_user(self, claim: Claim, user_id: UUID) -> None:
-        """See ports; what the gateway erases concerns nobody here."""
+        """See ports."""
         await self._network.call(
-            "gateway", "forget user", lambda: self._tables.placement.fence(claim)
+            "gateway", "forget user", lambda: self._tables.forget(claim, user_id)
         )
 
 

@@ -28,12 +28,15 @@ from chassis.settings import Secret
 from devbox.database import Database
 from kernel.sharding import Claim, ShardKey
 from user_worker.domain.carrying_out import VenueSaid
+from user_worker.domain.jobs import Job
 from user_worker.domain.orders import Order
 from user_worker.errors import WorkerError
+from user_worker.ports import UndoneJobs
+from user_worker.trading_ports import Notice
 
 Result = TypeVar("Result")
 POOL = "default.main"
-STORY_LINES = 12
+STORY_LINES, STORY_LINE_CHARACTERS = 12, 400
 """What is told of the operations before the one that was answered in two ways."""
 TIMES = {
     "placement.workers": ("lease_until", "registered_at"),
@@ -166,7 +169,7 @@ class Asked:
         """Do one operation on either side; gives what both answered."""
         sides = await self._sides.both(simulated, real)
         expected, answer = map(self._plain, sides)
-        before = "\n".join(self._story[-STORY_LINES:])
+        before = "\n".join(line[:STORY_LINE_CHARACTERS] for line in self._story[-STORY_LINES:])
         both = f"simulated: {told(expected)}\nreal: {told(answer)}"
         assert expected == answer, f"{before}\n{question}\n{both}"
         self._story.append(f"{question}: {told(answer)}")
@@ -192,6 +195,16 @@ def told(what: Any) -> str:
         case VenueSaid(state, refused, spent, received, charged):
             why = "" if refused is None else f" {refused.name}"
             return f"{state.name}{why} {spent} for {received} less {charged}"
+        case Job(job_id, _, user_id, seq, _, given):
+            return f"job {told(job_id)} ({seq} of {told(user_id)}: {given})"
+        case UndoneJobs(claim, is_stale, jobs, next_seqs):
+            stale = " stale" if is_stale else ""
+            seqs = ", ".join(f"{told(u)}: {seq}" for u, seq in (next_seqs or {}).items())
+            return f"{told(claim)}{stale} {told(jobs)} next {seqs or next_seqs}"
+        case Notice(event_id, user_id, replies):
+            return f"notice {told(event_id)} to {told(user_id)}: {told(replies)}"
+        case list() | tuple():
+            return f"[{', '.join(map(told, what))}]"
         case Message():
             return MessageToString(what, as_one_line=True)
         case _:
