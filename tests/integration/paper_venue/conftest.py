@@ -15,7 +15,7 @@ import pytest
 from tests.integration.stores import ClaimShard, make_claims
 
 from chassis import telemetry
-from chassis.grpc_client import open_channel
+from chassis.grpc_client import call_idempotent, open_channel
 from chassis.grpc_server import ServerSettings, serving
 from chassis.postgres import PostgresSettings, open_pool
 from chassis.redis import RedisSettings
@@ -181,8 +181,9 @@ async def submit(venue: VenueServiceStub, request: SubmitOrderRequest) -> OrderO
 
 
 async def inquire(venue: VenueServiceStub, order_id: object) -> OrderOutcome:
-    """Ask for an order."""
-    answer = await venue.InquireOrder(InquireOrderRequest(order_id=str(order_id)), timeout=10)
+    """Ask for an order, again when the database has ended a transaction that took too long."""
+    request = InquireOrderRequest(order_id=str(order_id))
+    answer = await call_idempotent(lambda left: venue.InquireOrder(request, timeout=left), 10)
     return OrderOutcome.FromString(answer.outcome.SerializeToString())
 
 
