@@ -15,7 +15,6 @@ no others back.
 
 import asyncio
 import itertools
-import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -78,7 +77,8 @@ class CopyRunner:
         if not claims:
             return False
         await self._pass_over(claims)
-        back_seconds, at_once, now = NEW_SECONDS, SHARDS_AT_ONCE_MAX, time.monotonic()
+        now = asyncio.get_running_loop().time()
+        back_seconds, at_once = NEW_SECONDS, SHARDS_AT_ONCE_MAX
         if now - self._looked_at_all_at >= RETRY_SECONDS:
             # Before it ends: one that cannot be done is not all that is tried from then on.
             back_seconds, at_once, self._looked_at_all_at = float("inf"), 1, now
@@ -94,7 +94,7 @@ class CopyRunner:
         await each_by_itself(of_copies, self._take_all, AT_ONCE_MAX)
 
     async def _pass_over(self, claims: Sequence[Claim]) -> None:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         if now - self._passed_over_at < PASS_OVER_SECONDS:
             return
         self._passed_over_at = now
