@@ -31,6 +31,33 @@ AWAITS_IN_FINALLY_MAX = 50
 """How often one coroutine may go on waiting when it is taken apart."""
 
 
+class Handle:
+    """What is to run: `asyncio.Handle` without what nobody here asks of it."""
+
+    __slots__ = ("args", "callback", "context", "is_cancelled")
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: contextvars.Context,
+    ) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        """Let it not run."""
+        self.is_cancelled = True
+
+
+class Timer(Handle):
+    """What is to run later: `asyncio.TimerHandle`."""
+
+    __slots__ = ()
+
+
 class Life(enum.Enum):
     """Whether a process runs."""
 
@@ -48,7 +75,7 @@ class Process:
         self._loop = loop
         self._rate = rate
         self._offset = offset
-        self._held: list[asyncio.Handle] = []
+        self._held: list[Handle] = []
         self.context = contextvars.copy_context()
         self.context.run(_PROCESS.set, self)
 
@@ -81,11 +108,11 @@ class Process:
         self.life = Life.RUNNING
         # A selector gives messages first, then timers; a busy loop may meet them as they came.
         held, self._held = self._held, []
-        held.sort(key=lambda handle: isinstance(handle, asyncio.TimerHandle) is not timers_first)
+        held.sort(key=lambda handle: isinstance(handle, Timer) is not timers_first)
         for handle in held:
             self._loop.put(self, handle)
 
-    def hold(self, handle: asyncio.Handle) -> None:
+    def hold(self, handle: Handle) -> None:
         """Keep a handle for later, unless there is no later."""
         if self.life is Life.STOPPED:
             self._held.append(handle)
@@ -118,8 +145,8 @@ class SimulatedLoop:
         self.failure: BaseException | None = None
         """What a callback raised; ends the run."""
         self._random = random
-        self._ready: deque[tuple[Process, asyncio.Handle]] = deque()
-        self._timers: list[tuple[float, float, int, Process, asyncio.Handle]] = []
+        self._ready: deque[tuple[Process, Handle]] = deque()
+        self._timers: list[tuple[float, float, int, Process, Handle]] = []
         self._tasks: list[_Task] = []
         self._is_over = False
         self._number = 0
@@ -135,11 +162,14 @@ class SimulatedLoop:
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.Handle:
+    ) -> Handle:
         """Run a callback as soon as what is ready has run."""
-        handle = asyncio.Handle(callback, args, self._as_loop, context)
+        if context is None:
+            process, context = self.current, contextvars.copy_context()
+        else:
+            process = context.get(_PROCESS, self.world)
+        handle = Handle(callback, args, context)
         if not self._is_over:
-            process = self.current if context is None else context.get(_PROCESS, self.world)
             self._ready.append((process, handle))
         return handle
 
@@ -149,11 +179,14 @@ class SimulatedLoop:
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> Timer:
         """Run a callback when the clock of the current process shows `when`."""
-        handle = asyncio.TimerHandle(when, callback, args, self._as_loop, context)
+        if context is None:
+            process, context = self.current, contextvars.copy_context()
+        else:
+            process = context.get(_PROCESS, self.world)
+        handle = Timer(callback, args, context)
         if not self._is_over:
-            process = self.current if context is None else context.get(_PROCESS, self.world)
             self._push(process.moment(when), process, handle)
         return handle
 
@@ -163,7 +196,7 @@ class SimulatedLoop:
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> Timer:
         """Run a callback after so many seconds of the current process."""
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
@@ -203,9 +236,6 @@ class SimulatedLoop:
         if not self._is_over and self.failure is None and self.current.life is not Life.DEAD:
             self.failure = context.get("exception") or RuntimeError(context["message"])
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Cancelled timers are dropped when their time comes."""
-
     # What the simulation asks of it
 
     def post(
@@ -213,10 +243,9 @@ class SimulatedLoop:
     ) -> None:
         """Run a callback in a process after so many seconds of the world: an arriving message."""
         if not self._is_over:
-            handle = asyncio.Handle(callback, args, self._as_loop, process.context)
-            self._push(self.now + delay, process, handle)
+            self._push(self.now + delay, process, Handle(callback, args, process.context))
 
-    def put(self, process: Process, handle: asyncio.Handle) -> None:
+    def put(self, process: Process, handle: Handle) -> None:
         """Make a handle ready."""
         self._ready.append((process, handle))
 
@@ -229,14 +258,19 @@ class SimulatedLoop:
             while self.failure is None and not is_over():
                 while ready:
                     process, handle = ready.popleft()
-                    if handle._cancelled:
+                    if handle.is_cancelled:
                         continue
                     if process.life is not Life.RUNNING:
                         process.hold(handle)
                         continue
                     self.current = process
                     self.steps += 1
-                    handle._run()
+                    try:
+                        handle.context.run(handle.callback, *handle.args)
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as error:  # noqa: BLE001 (the run ends with it)
+                        self.call_exception_handler({"exception": error})
                 self.current = self.world
                 if self.steps > STEPS_MAX:
                     raise RuntimeError(f"more than {STEPS_MAX} steps")
@@ -245,7 +279,8 @@ class SimulatedLoop:
                     return
                 when, _, _, process, handle = heapq.heappop(timers)
                 self.now = max(self.now, when)
-                ready.append((process, handle))
+                if not handle.is_cancelled:
+                    ready.append((process, handle))
         finally:
             events._set_running_loop(before)
 
@@ -267,7 +302,7 @@ class SimulatedLoop:
             events._set_running_loop(before)
         self._tasks.clear()
 
-    def _push(self, when: float, process: Process, handle: asyncio.Handle) -> None:
+    def _push(self, when: float, process: Process, handle: Handle) -> None:
         self._number += 1
         # Messages of the same instant arrive in any order; a process' own timers keep theirs.
         tie = self._random.random() if process is self.world else 0.5

@@ -83,14 +83,15 @@ class SimulatedStream:
     ) -> Sequence[StreamEntry]:
         """See ports."""
         streams = self._streams
-        found, arrived = await self._network.call(
-            "redis", "read", lambda: (streams.after(positions, entries_max), streams.arrived)
+        found = await self._network.call(
+            "redis", "read", lambda: streams.after(positions, entries_max)
         )
         if found:
             return found
         try:
             async with asyncio.timeout(wait_seconds):
-                await arrived.wait()
+                while not streams.after(positions, 1):
+                    await streams.arrived.wait()
         except TimeoutError:
             return []
         return await self._network.call(
