@@ -2,15 +2,35 @@
 these would catch, the simulation does not check.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from tests.simulation.copies import CopyTables
+from tests.simulation.copy_adapters import SimulatedCopies
+from tests.simulation.freezes import FreezeTables, SimulatedFreezes
 from tests.simulation.gateway import GatewayTables
 from tests.simulation.ledger import LedgerTables, SimulatedLedger
+from tests.simulation.network import Network
 from tests.simulation.placement import PlacementTables, ShardRow
+from tests.simulation.plans import PlanTables, SimulatedPlans
+from tests.simulation.rule_checking import (
+    COPIED_IN_TIME,
+    COPIED_ONCE,
+    DERIVED,
+    FROZEN,
+    RUN_IN_TIME,
+    RUN_ONCE,
+    SURVIVES,
+)
+from tests.simulation.ruled_orders import order_by_rule
 from tests.simulation.run import CALM_SECONDS_MAX, Parts
+from tests.simulation.seeding import at
+from tests.simulation.trading import TradingTables
 from tests.simulation.waiting import SimulatedWaiting, WaitingTables
 
 from kernel.identifiers import new_uuid7
@@ -20,6 +40,7 @@ from purser.ledger.v1 import ledger_pb2
 from shard_operator import controller
 from shard_operator.scaling import ScalingDecision
 from shard_operator.status import Observation
+from user_worker.application import copying
 from user_worker.application.shards import OwnedShard, Shards
 from user_worker.domain.carrying_out import (
     Answer as Answered,
@@ -34,10 +55,13 @@ from user_worker.domain.carrying_out import (
     VenueState,
     next_step,
 )
-from user_worker.domain.orders import Order, OrderState, Refused
+from user_worker.domain.freezing import Frozen
+from user_worker.domain.orders import Order, OrderState, Refusal, Refused, Rule
 from user_worker.domain.resting import RestingState
+from user_worker.domain.rules import Copy, CopyProblem, Plan, Stakes, TooMany
 from user_worker.domain.triggers import Watch
-from user_worker.trading_ports import Seen
+from user_worker.rule_ports import DuePlan, Held, LeaderTrade, Ruled
+from user_worker.trading_ports import Offer, Seen
 
 
 class NoFence(PlacementTables):
@@ -112,6 +136,148 @@ class ReadsNoWatches(SimulatedWaiting):
     ) -> tuple[Sequence[Watch], UUID | None]:
         """Find nothing."""
         return [], None
+
+
+class RunsApart(SimulatedPlans):
+    """A worker that counts a run in another transaction than its order."""
+
+    async def run(self, due: DuePlan, offer: Offer) -> Seen | Held:
+        """Order, and count later."""
+        plans, plan = self._plans, due.plan
+        ruled = Ruled(plan.user_id, new_uuid7(), due.language)
+        ordered_by = (Rule.PLAN, plan.plan_id)
+        seen = await self._call(
+            "record an order",
+            lambda: order_by_rule(plans.trading, due.claim, ruled, ordered_by, offer),
+        )
+        await self._call("record a run", lambda: plans.advance(due, plans.rows[plan.plan_id]))
+        return seen or Held.NO_ROOM
+
+
+class RunsOfOnesOwn(SimulatedPlans):
+    """A worker that remembers the plans it was told of and reads no others."""
+
+    def __init__(self, network: Network, plans: PlanTables) -> None:
+        super().__init__(network, plans)
+        self._known: set[UUID] = set()
+
+    async def confirm(
+        self, claim: Claim, user_id: UUID, plan_id: UUID, language: str
+    ) -> Plan | TooMany | Refusal | None:
+        """Remember it."""
+        self._known.add(plan_id)
+        return await super().confirm(claim, user_id, plan_id, language)
+
+    async def due(self, claims: Sequence[Claim], count_max: int) -> Sequence[DuePlan]:
+        """Find what is remembered."""
+        return [
+            one for one in await super().due(claims, count_max) if one.plan.plan_id in self._known
+        ]
+
+
+class MarksApart(SimulatedCopies):
+    """A worker that marks a trade in another transaction than the order that copies it."""
+
+    async def take(self, trade: LeaderTrade, offer: Offer) -> Seen | Held:
+        """Order, and mark later."""
+        tables, copy = self._copies, trade.copy
+        row = tables.rows[copy.copy_id]
+        ruled = Ruled(copy.user_id, tables.cause_of(trade), trade.language)
+        ordered_by = (Rule.COPY, copy.copy_id)
+        seen = await self._call(
+            "record an order",
+            lambda: order_by_rule(tables.trading, trade.claim, ruled, ordered_by, offer),
+        )
+        await self._call(
+            "record a mark", lambda: tables.mark(row, trade.leader_order_id, "ordered")
+        )
+        return seen or Held.NO_ROOM
+
+
+class DrawnCauses(CopyTables):
+    """Copies whose orders have causes nobody can find again."""
+
+    def cause_of(self, trade: LeaderTrade) -> UUID:
+        """Draw one."""
+        return new_uuid7()
+
+
+class CopiesOfOnesOwn(SimulatedCopies):
+    """A worker that remembers the copies it was told of and reads no others."""
+
+    def __init__(self, network: Network, tables: CopyTables) -> None:
+        super().__init__(network, tables)
+        self._known: set[UUID] = set()
+
+    async def confirm(
+        self, claim: Claim, user_id: UUID, copy_id: UUID, language: str
+    ) -> Copy | CopyProblem | TooMany | Refusal | None:
+        """Remember it."""
+        self._known.add(copy_id)
+        return await super().confirm(claim, user_id, copy_id, language)
+
+    async def to_take(
+        self, claims: Sequence[Claim], back_seconds: float, count_max: int
+    ) -> Sequence[LeaderTrade]:
+        """Find what is remembered."""
+        trades = await super().to_take(claims, back_seconds, count_max)
+        return [trade for trade in trades if trade.copy.copy_id in self._known]
+
+
+class PassesOverInSilence(CopyTables):
+    """Copies that forget what they did not copy in time."""
+
+    def pass_over(self, claim: Claim) -> int:
+        """Do nothing."""
+        self.trading.placement.fence(claim)
+        return 0
+
+
+def sells_what_the_leader_sold(stakes: Stakes, decimals: int) -> Decimal:
+    """Take the leader's amount for the follower's."""
+    return stakes.sold
+
+
+class FreezesInMemory(SimulatedFreezes):
+    """A worker that stops everything and remembers by itself that it did."""
+
+    def __init__(self, network: Network, freezes: FreezeTables) -> None:
+        super().__init__(network, freezes)
+        self._frozen: dict[UUID, tuple[UUID, Frozen]] = {}
+
+    async def freeze(self, claim: Claim, job_id: UUID, user_id: UUID) -> Frozen:
+        """Remember it."""
+        stopped = await self._call("freeze", lambda: self._freezes.sweep(claim, user_id))
+        frozen = Frozen(at(self._tables.now()), stopped)
+        self._frozen[user_id] = job_id, frozen
+        return frozen
+
+    async def frozen_since(self, user_id: UUID) -> datetime | None:
+        """Remember since when."""
+        return self._frozen[user_id][1].since if user_id in self._frozen else None
+
+    async def standing(self, user_id: UUID) -> UUID | None:
+        """Remember which."""
+        return self._frozen[user_id][0] if user_id in self._frozen else None
+
+    async def thaw(self, claim: Claim, user_id: UUID, freeze_id: UUID) -> bool:
+        """Forget it."""
+        if await self.standing(user_id) == freeze_id:
+            del self._frozen[user_id]
+            self._freezes.thawed(user_id, freeze_id)
+        return user_id not in self._frozen
+
+
+class LeavesWhatWaits(FreezeTables):
+    """A freeze that stops whatever orders, and forgets what waits for a price."""
+
+    def cancel_resting(self, claim: Claim, user_id: UUID, counts: Counter[str]) -> None:
+        """Leave it."""
+
+
+def asks_of_no_freeze(_trading: TradingTables, _user_id: UUID) -> bool:
+    """Take everybody for somebody who may trade."""
+    return False
 
 
 class KeyPerTry(SimulatedLedger):
@@ -192,6 +358,27 @@ BROKEN: dict[str, Broken] = {
     ),
     "triggers twice": Broken(Parts(waiting=TriggersAgain), ("a resting order triggers once",)),
     "reads no watches": Broken(_parts(watching=ReadsNoWatches), ("what was met has triggered",)),
+    "a run is counted apart from its order": Broken(_parts(planning=RunsApart), (RUN_ONCE,)),
+    "runs of one's own": Broken(_parts(planning=RunsOfOnesOwn), (RUN_IN_TIME, NEVER_OVER)),
+    "a trade is marked apart from its copy": Broken(_parts(copying=MarksApart), (COPIED_ONCE,)),
+    "a copy under a drawn cause": Broken(Parts(copies=DrawnCauses), (DERIVED,)),
+    "copies of one's own": Broken(_parts(copying=CopiesOfOnesOwn), (COPIED_IN_TIME,)),
+    "passes over in silence": Broken(Parts(copies=PassesOverInSilence), (NEVER_OVER,)),
+    "sells what the leader sold": Broken(
+        Parts(patches=((copying, "copied_sale", sells_what_the_leader_sold),)),
+        ("a copy sells the leader's share of what it bought",),
+    ),
+    "a freeze in memory": Broken(_parts(freezing=FreezesInMemory), (FROZEN,)),
+    "a freeze leaves what waits": Broken(Parts(freezes=LeavesWhatWaits), (SURVIVES,)),
+    "asks of no freeze": Broken(
+        Parts(
+            patches=(
+                (TradingTables, "is_frozen", asks_of_no_freeze),
+                (TradingTables, "check_order_insert", asks_of_no_freeze),
+            )
+        ),
+        (FROZEN,),
+    ),
     "void on not found": Broken(
         _parts(decide=voids_what_is_not_found),
         ("a hold is voided on the venue's durable word only",),

@@ -13,12 +13,14 @@ from tests.simulation.ledger import LedgerTables
 from tests.simulation.loop import Process
 from tests.simulation.network import Network
 from tests.simulation.placement import PlacementTables, ShardRow
-from tests.simulation.trading import OrderRow, RestingRow, TradingTables
+from tests.simulation.rule_checking import SERVED_SECONDS, RuleWitness
+from tests.simulation.trading import TradingTables
+from tests.simulation.trading_rows import OrderRow, RestingRow
 from tests.simulation.venue import TICK_SECONDS, Market, VenueTables
 from tests.simulation.waiting import AlertRow, WaitingTables
 
 from kernel.money import exact
-from kernel.sharding import Claim, ShardKey
+from kernel.sharding import Claim
 from ledger.domain.picture import Changes
 from pricing.paper_venue import domain as paper
 from shard_operator.controller import Reconciled, open_workers
@@ -46,8 +48,6 @@ by the tombstone."""
 
 QUOTE_TICKS = 12
 """How old a quote may be that triggers: `stale_quote_seconds`, and the tick it came with."""
-SERVED_SECONDS = 15.0
-"""How long after the last fault every shard is served again, its watches read."""
 HEARD_TICKS = 5
 """How long a price may take to be heard and acted upon."""
 
@@ -63,6 +63,7 @@ class Witness:
         trading: TradingTables,
         ledger: LedgerTables,
         venue: VenueTables,
+        fresh_seconds: float,
     ) -> None:
         self.violation: str | None = None
         self.writes = 0
@@ -70,7 +71,6 @@ class Witness:
         self.set_aside = 0
         self.triggered = 0
         self.calm_since = float("inf")
-        """When the storm was over."""
         self.acknowledged: set[int] = set()
         """Updates the front was told are accepted."""
         self._network = network
@@ -79,14 +79,15 @@ class Witness:
         self._trading = trading
         self._ledger = ledger
         self._venue = venue
-        self._newest: dict[ShardKey, int] = {}
-        self._holders: dict[tuple[ShardKey, int], Process] = {}
+        self._newest: dict[int, int] = {}
+        self._holders: dict[tuple[int, int], Process] = {}
         self._accepted: Counter[UUID] = Counter()
         self._updates: Counter[int] = Counter()
         self._ended: Counter[UUID] = Counter()
         self._done: Counter[tuple[str, UUID | None]] = Counter()
         """How often what may happen once has happened."""
         self._system: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self.rules = RuleWitness(self.fail, trading, gateway, fresh_seconds)
         placement.claimed = self.saw_claim
         placement.written = self.saw_write
         placement.refused = self.saw_refusal
@@ -109,24 +110,24 @@ class Witness:
         ):
             self.fail("one owner at a time", f"{row.owner} lives, {worker} claims {row.key}")
         epoch = row.epoch + 1
-        if epoch <= self._newest.get(row.key, 0):
+        if epoch <= self._newest.get(row.key.shard, 0):
             self.fail("epochs only rise", f"{row.key}@{epoch}")
-        self._newest[row.key] = epoch
-        self._holders[row.key, epoch] = self._network.caller
+        self._newest[row.key.shard] = epoch
+        self._holders[row.key.shard, epoch] = self._network.caller
 
     def saw_write(self, claim: Claim) -> None:
         """A store is about to write under a claim."""
         self.writes += 1
-        if claim.epoch != self._newest.get(claim.key):
-            newest = self._newest.get(claim.key)
+        if claim.epoch != self._newest.get(claim.shard):
+            newest = self._newest.get(claim.shard)
             self.fail("no stale write is accepted", f"{claim}, the newest is {newest}")
-        elif self._holders[claim.key, claim.epoch] is not self._network.caller:
+        elif self._holders[claim.shard, claim.epoch] is not self._network.caller:
             self.fail("one writer per claim", f"{self._network.caller.name} under {claim}")
 
     def saw_refusal(self, claim: Claim) -> None:
         """A store has refused a write: the newest claim must never meet that."""
         self.stale_refused += 1
-        if claim.epoch == self._newest.get(claim.key):
+        if claim.epoch == self._newest.get(claim.shard):
             self.fail("the newest claim is never refused", claim)
 
     def saw_job(self, row: JobRow) -> None:
@@ -138,6 +139,7 @@ class Witness:
         self._accepted[job.user_id] += 1
         if job.user_seq != self._accepted[job.user_id]:
             self.fail("user_seq has no gap", f"{job.user_seq} of {job.user_id}")
+        self.rules.saw_job(row)
 
     def saw_end(self, row: JobRow, claim: Claim) -> None:
         """A job has ended."""
@@ -146,12 +148,14 @@ class Witness:
         if seq != self._ended[user_id]:
             self.fail("a user's jobs end in order, once", f"{seq} after {self._ended[user_id] - 1}")
         self.set_aside += row.outcome is Outcome.SET_ASIDE
+        self.rules.saw_end(row)
 
     def saw_order(self, row: OrderRow, before: OrderState | None) -> None:
         """An order's state has changed."""
         arrow = (before, row.order.state)
         if arrow not in _ARROWS:
             self.fail("orders follow their arrows", f"{arrow} of {row.order.order_id}")
+        self.rules.saw_order(row, before)
 
     def saw_books(self, changes: Changes) -> None:
         """The books were changed."""
@@ -269,6 +273,10 @@ class Witness:
 
     # When everything is over
 
+    def begin_calm(self) -> None:
+        """The storm is over."""
+        self.calm_since = self.rules.calm_since = self._placement.now()
+
     def unfinished(self) -> str | None:
         """What is not over yet; None when everything is."""
         for key, undone in self._gateway.undone.items():
@@ -278,7 +286,9 @@ class Witness:
             order = next(iter(self._trading.under_way.values())).order
             return f"order {order.order_id} is {order.state.value}"
         if self._trading.untold:
-            return f"{len(self._trading.untold)} ends of orders are untold"
+            return f"{len(self._trading.untold)} ends of orders and notes are untold"
+        if (left := self.rules.unfinished()) is not None:
+            return left
         for row in self._placement.shards.values():
             if not self._placement.is_served(row):
                 return f"shard {row.key} has no live owner"
@@ -299,6 +309,7 @@ class Witness:
     def check_end(self) -> None:
         """Compare everything with everything, once nothing is under way."""
         self._check_untriggered()
+        self.rules.check_end()
         lost = [u for u in self.acknowledged if u not in self._gateway.seen]
         if lost:
             self.fail("no acknowledged update is lost", lost)

@@ -109,12 +109,12 @@ class GatewayTables:
             firsts.setdefault(job.user_id, job.user_seq)
             ordered.append((turns[job.user_id], place, job))
         ordered.sort(key=lambda entry: entry[:2])
-        cursors = None
+        cursors, key = None, claim.key
         if include_cursors:
             cursors = {
                 user.user_id: firsts.get(user.user_id, user.last_user_seq + 1)
                 for user in self.users.values()
-                if user.key == claim.key
+                if user.key == key
             }
         jobs = tuple(job for _, _, job in ordered[:jobs_max])
         return UndoneJobs(claim, is_stale=False, jobs=jobs, next_seqs=cursors)

@@ -15,12 +15,15 @@ from unittest import mock
 import structlog
 from tests.simulation.checking import Witness
 from tests.simulation.cluster import Operators, StatefulSet
+from tests.simulation.copies import CopyTables
+from tests.simulation.freezes import FreezeTables
 from tests.simulation.gateway import GatewayTables, JobRow, Pusher
 from tests.simulation.ledger import LedgerTables
 from tests.simulation.loop import Life, Process, SimulatedLoop
 from tests.simulation.network import Network
-from tests.simulation.people import Front, Person
+from tests.simulation.people import Board, Front, Person
 from tests.simulation.placement import PlacementTables
+from tests.simulation.plans import PlanTables
 from tests.simulation.redis import Streams
 from tests.simulation.seeding import seeded
 from tests.simulation.storm import Storm
@@ -30,11 +33,16 @@ from tests.simulation.waiting import WaitingTables
 from tests.simulation.worker import TRADING, Around
 
 from kernel.sharding import Claim
+from user_worker.application import copying
 from user_worker.postgres import OrderLimits
 from user_worker.trading_ports import Notice
 
 POOL = "default.main"
 STORM_SECONDS = (8.0, 20.0)
+RULED_WORLDS = 0.35
+"""The share of worlds that are about plans, copies and freezes above all."""
+FAIR_SECONDS = 4.0
+"""How long the weather is fair there before the storm, so that it meets plans and copies."""
 CALM_SECONDS_MAX = 150.0
 """How long after the last fault something may still be under way. The longest rest is that of an
 order in trouble, a minute; a storm can cause none, so this is generous."""
@@ -42,6 +50,12 @@ CALM_SECONDS = (0.0, 0.0, 0.0, 30.0)
 """How long a run goes on in any case once the storm is over: long enough, in some, for what waits
 for a price to be met while everybody is well."""
 PEOPLE = (2, 6)
+SHORTER = (
+    (copying, "NEW_SECONDS", 4.0),
+    (copying, "RETRY_SECONDS", 3.0),
+    (copying, "PASS_OVER_SECONDS", 5.0),
+)
+"""How the worker copies, in proportion to what is fresh here."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,9 @@ class Parts:
     gateway: Callable[..., GatewayTables] = GatewayTables
     ledger: Callable[..., LedgerTables] = LedgerTables
     waiting: Callable[..., WaitingTables] = WaitingTables
+    plans: Callable[..., PlanTables] = PlanTables
+    copies: Callable[..., CopyTables] = CopyTables
+    freezes: Callable[..., FreezeTables] = FreezeTables
     around: dict[str, Any] = field(default_factory=dict)
     """Of `worker.Around`."""
     patches: tuple[tuple[object, str, object], ...] = ()
@@ -76,6 +93,10 @@ class Report:
     filled: int
     triggered: int
     """Resting orders and alerts."""
+    runs: int
+    """Of plans, that bought."""
+    copied: int
+    freezes: int
     moves: int
     set_aside: int
     writes: int
@@ -116,10 +137,22 @@ class Simulation:
         self.venue = VenueTables(placement, market)
         self.streams = Streams()
         self.witness = Witness(
-            network, placement, self.gateway, self.trading, self.ledger, self.venue
+            network,
+            placement,
+            self.gateway,
+            self.trading,
+            self.ledger,
+            self.venue,
+            TRADING.copy_fresh_seconds,
         )
         self.waiting = parts.waiting(self.trading)
+        self.plans = parts.plans(self.trading, TRADING.draft_lifetime_seconds)
+        self.copies = parts.copies(
+            self.trading, TRADING.draft_lifetime_seconds, TRADING.copy_fresh_seconds
+        )
+        self.freezes = parts.freezes(self.plans, self.copies)
         self.witness.watch(self.waiting, market)
+        self.witness.rules.watch(self.plans, self.copies, self.freezes)
         around = Around(
             network,
             placement,
@@ -130,6 +163,9 @@ class Simulation:
             self.streams,
             market,
             self.waiting,
+            self.plans,
+            self.copies,
+            self.freezes,
             random,
             **parts.around,
         )
@@ -140,7 +176,12 @@ class Simulation:
             loop, network, random, self.pods, self.operators, self.streams, self.pusher
         )
         self.front = Front(network, self.gateway, self.witness, random, self._update_id)
-        self.people = [Person(self.front, random, market) for _ in range(random.randint(*PEOPLE))]
+        is_ruled = random.random() < RULED_WORLDS
+        self._fair_seconds = FAIR_SECONDS if is_ruled else 0.0
+        board = Board(0.9 if is_ruled else random.choice((0.1, 0.3)))
+        self.people = [
+            Person(self.front, random, market, board) for _ in range(random.randint(*PEOPLE))
+        ]
         self._hearing = {person.user_id: person for person in self.people}
         self._updates = 0
         self._calm_seconds = random.choice(CALM_SECONDS)
@@ -158,14 +199,14 @@ class Simulation:
         with ExitStack() as stack:
             stack.enter_context(seeded(random, lambda: loop.now))
             stack.enter_context(_logs_to(self._log if self._trace else None))
-            for where, name, instead in self._patches:
+            for where, name, instead in (*SHORTER, *self._patches):
                 stack.enter_context(mock.patch.object(where, name, instead))
             try:
                 self._begin()
-                ends = random.uniform(*STORM_SECONDS)
+                ends = self._fair_seconds + random.uniform(*STORM_SECONDS)
                 loop.run(lambda: self.witness.violation is not None, ends)
                 self.storm.heal()
-                self.witness.calm_since = loop.now
+                self.witness.begin_calm()
                 loop.run(self._is_over, loop.now + CALM_SECONDS_MAX)
                 self._judge()
             finally:
@@ -175,20 +216,23 @@ class Simulation:
     def _begin(self) -> None:
         rest = self.random.choice((0.3, 0.8, 1.5))
         self._living = [
-            self.loop.world.spawn(person.live(self.random.randint(4, 12), rest))
+            self.loop.world.spawn(person.live(self.random.randint(3, 10), rest))
             for person in self.people
         ]
         self.operators.start()
         self.pods.keep()
-        self.storm.begin()
+        self.loop.post(self.loop.world, self._fair_seconds, self.storm.begin)
 
     def _is_over(self) -> bool:
         if self.witness.violation is not None:
             return True
         now = self.loop.now
-        if now < self._looked_at or now < self.witness.calm_since + self._calm_seconds:
+        if now < self._looked_at:
             return False
-        self._looked_at = self.loop.now + 0.25
+        self._looked_at = now + 0.25
+        self.witness.rules.check_runs()
+        if now < self.witness.calm_since + self._calm_seconds:
+            return False
         return all(task.done() for task in self._living) and self.witness.unfinished() is None
 
     def _judge(self) -> None:
@@ -263,6 +307,9 @@ class Simulation:
             orders=len(orders),
             filled=len(self.ledger.trades),
             triggered=self.witness.triggered,
+            runs=self.witness.rules.runs,
+            copied=self.witness.rules.copied,
+            freezes=self.witness.rules.freezes,
             moves=claims - len(self.placement.shards),
             set_aside=self.witness.set_aside,
             writes=self.witness.writes,

@@ -17,6 +17,9 @@ def test_every_promise_holds() -> None:
     assert all(report.jobs for report in reports)
     assert sum(report.filled for report in reports) >= 10
     assert sum(report.triggered for report in reports) >= 10
+    assert sum(report.runs for report in reports) >= 10
+    assert sum(report.copied for report in reports) >= 10
+    assert sum(report.freezes for report in reports) >= 5
     assert sum(report.stale_refused for report in reports) >= 1, "no fence was ever needed"
 
 

@@ -6,12 +6,23 @@ compares the two.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
+import asyncpg
 from tests.simulation.placement import PlacementTables
 from tests.simulation.seeding import at
+from tests.simulation.trading_rows import (
+    DraftRow,
+    FreezeRow,
+    HoldingRow,
+    NoteRow,
+    OrderRow,
+    RestingRow,
+)
 
 from kernel.identifiers import new_uuid7
+from kernel.money import exact
 from kernel.sharding import Claim, ShardKey
 from user_worker.domain.carrying_out import Record
 from user_worker.domain.notes import Note
@@ -20,61 +31,15 @@ from user_worker.domain.orders import (
     DraftState,
     Order,
     OrderState,
+    Refusal,
     Refused,
+    Rule,
+    Side,
 )
-from user_worker.domain.resting import Condition, RestingState
 from user_worker.postgres import OrderLimits
 from user_worker.trading_ports import EndEvent, Event, NoteEvent, Offer, Seen, Underway
 
 DAY_SECONDS = 86_400.0
-
-
-@dataclass(slots=True)
-class DraftRow:
-    """worker.drafts"""
-
-    draft: Draft
-    job_id: UUID
-    key: ShardKey
-
-
-@dataclass(slots=True)
-class OrderRow:
-    """worker.orders, with its worker.order_steps and worker.events"""
-
-    order: Order
-    key: ShardKey
-    language: str
-    submit_before: float
-    tell_later: bool = False
-    steps: list[tuple[str, str, int]] = field(default_factory=list)
-    event_id: UUID | None = None
-
-
-@dataclass(slots=True)
-class RestingRow:
-    """worker.resting_orders"""
-
-    order_id: UUID
-    user_id: UUID
-    key: ShardKey
-    symbol: str
-    condition: Condition
-    state: RestingState = RestingState.OFFERED
-    language: str = ""
-    placed_at: float | None = None
-    expires_at: float | None = None
-    ended_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NoteRow:
-    """A row of worker.events that is no end of an order."""
-
-    key: ShardKey
-    user_id: UUID
-    language: str
-    note: Note
 
 
 @dataclass
@@ -90,7 +55,14 @@ class TradingTables:
     orders: dict[UUID, OrderRow] = field(default_factory=dict)
     under_way: dict[UUID, OrderRow] = field(default_factory=dict)
     """The orders that have not ended: what the partial index is in the database."""
+    filled: dict[UUID, list[OrderRow]] = field(default_factory=dict)
+    """Each user's filled orders as they ended: another index."""
+    by_rule: dict[UUID, list[OrderRow]] = field(default_factory=dict)
+    """The orders of each plan and copy as they were accepted: another."""
+    holdings: dict[tuple[UUID, str], HoldingRow] = field(default_factory=dict)
+    """By user or copy, and symbol."""
     resting: dict[UUID, RestingRow] = field(default_factory=dict)
+    frozen: dict[UUID, FreezeRow] = field(default_factory=dict)
     untold: dict[UUID, OrderRow | NoteRow] = field(default_factory=dict)
     noted: dict[tuple[type, UUID], UUID] = field(default_factory=dict)
     """What a note was ever made of, with its event: one of each kind about each subject."""
@@ -101,6 +73,8 @@ class TradingTables:
     """The shard in each row of worker.preferences."""
     moved: Callable[[OrderRow, OrderState | None], None] = lambda *_: None
     """Called with an order's row after its state changed, and what it was before."""
+    noticed: Callable[[UUID, NoteRow], None] = lambda *_: None
+    """Called with a note that was just written, and its event."""
 
     def now(self) -> float:
         """Database time in seconds of the world."""
@@ -120,13 +94,18 @@ class TradingTables:
             return None
         return self._as_it_stands(row)
 
-    def keep(self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer) -> Draft:
-        """Keep the job's draft, or find the one it made before."""
+    def is_frozen(self, user_id: UUID) -> bool:
+        """worker.is_frozen"""
+        return user_id in self.frozen
+
+    def keep(self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer) -> Draft | Refusal:
+        """Keep the job's draft, or find the one it made before; none while trading is frozen."""
         self.placement.fence(claim)
+        if self.is_frozen(user_id):
+            return Refusal(Refused.FROZEN)
+        key = claim.key
         mine = [
-            row
-            for row in self.drafts.values()
-            if row.draft.user_id == user_id and row.key == claim.key
+            row for row in self.drafts.values() if row.draft.user_id == user_id and row.key == key
         ]
         for row in mine:
             is_old = row.draft.made_at < at(self.now() - DAY_SECONDS)
@@ -134,9 +113,7 @@ class TradingTables:
                 del self.drafts[row.draft.draft_id]
                 del self.of_jobs[row.job_id]
         if job_id not in self.of_jobs:
-            draft = self._draft_of(user_id, offer)
-            self.drafts[draft.draft_id] = DraftRow(draft, job_id, claim.key)
-            self.of_jobs[job_id] = draft.draft_id
+            draft = self.insert_draft(claim, job_id, user_id, offer, self.draft_lifetime_seconds)
             mine.append(self.drafts[draft.draft_id])
             if offer.condition is not None:
                 self.resting[draft.draft_id] = RestingRow(
@@ -154,13 +131,13 @@ class TradingTables:
     def cancel(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Draft | None:
         """Cancel a draft if it is open."""
         self.placement.fence(claim)
-        self._cancel_open(claim, user_id, draft_id)
+        self.cancel_open_drafts(claim, user_id, draft_id)
         return self.draft(user_id, draft_id)
 
     def cancel_open(self, claim: Claim, user_id: UUID) -> int:
         """Cancel the user's open drafts."""
         self.placement.fence(claim)
-        return self._cancel_open(claim, user_id)
+        return self.cancel_open_drafts(claim, user_id)
 
     # Orders
 
@@ -178,7 +155,12 @@ class TradingTables:
         if draft.state is DraftState.EXPIRED:
             row.draft = draft
         if draft.state is DraftState.OPEN:
-            self.make_order(claim, row, language, tell_later=False, step="accepted")
+            refused = None
+            if self.is_frozen(user_id):
+                refused = Refused.FROZEN
+            elif not self.has_room(claim.key, user_id):
+                refused = Refused.LIMIT_EXCEEDED
+            self.make_order(claim, row, language, refused=refused)
         elif draft.state is not DraftState.CONFIRMED:
             return draft
         return self.look(draft_id)
@@ -203,8 +185,12 @@ class TradingTables:
                 ended_at=at(self.now()) if is_end else None,
             )
             row.steps.append((change.step, change.outcome, claim.epoch))
+            if change.state is OrderState.EXECUTED:
+                self._count_trade(row)
             if is_end:
                 del self.under_way[order.order_id]
+                if change.state is OrderState.FILLED:
+                    self.filled.setdefault(before.draft.user_id, []).append(row)
                 if row.tell_later or nobody_waits:
                     self._tell(row)
             self.moved(row, before.state)
@@ -242,7 +228,8 @@ class TradingTables:
             return []
         found = []
         for claim in claims:
-            rows = [row for row in self.under_way.values() if row.key == claim.key]
+            key = claim.key
+            rows = [row for row in self.under_way.values() if row.key == key]
             rows.sort(key=lambda row: row.order.accepted_at)
             found += [Underway(claim, self.look(row.order.order_id)) for row in rows[:count_max]]
         return found
@@ -293,7 +280,9 @@ class TradingTables:
         if (type(note), subject_id) not in self.noted:
             event_id = new_uuid7()
             self.noted[type(note), subject_id] = event_id
-            self.untold[event_id] = NoteRow(claim.key, user_id, language, note)
+            row = NoteRow(claim.key, user_id, language, subject_id, note)
+            self.untold[event_id] = row
+            self.noticed(event_id, row)
 
     # Attempts and preferences
 
@@ -332,9 +321,19 @@ class TradingTables:
                 del self.drafts[draft_id]
                 del self.of_jobs[row.job_id]
 
-    def _draft_of(self, user_id: UUID, offer: Offer) -> Draft:
+    def insert_draft(
+        self,
+        claim: Claim,
+        cause: UUID,
+        user_id: UUID,
+        offer: Offer,
+        lifetime_seconds: float,
+        ordered_by: tuple[Rule, UUID] | None = None,
+    ) -> Draft:
+        """Insert a draft: an open one, or one that a rule ordered and that is confirmed by that."""
+        rule, rule_id = ordered_by or (None, None)
         terms, made_at = offer.terms, at(self.now())
-        return Draft(
+        draft = Draft(
             draft_id=new_uuid7(),
             user_id=user_id,
             wish=offer.wish,
@@ -347,8 +346,13 @@ class TradingTables:
             slippage_basis_points=offer.slippage_basis_points,
             is_simulated=offer.is_simulated,
             made_at=made_at,
-            expires_at=made_at + timedelta(seconds=self.draft_lifetime_seconds),
+            expires_at=made_at + timedelta(seconds=lifetime_seconds),
+            state=DraftState.OPEN if rule is None else DraftState.CONFIRMED,
+            rule=rule,
         )
+        self.drafts[draft.draft_id] = DraftRow(draft, cause, claim.key, rule_id)
+        self.of_jobs[cause] = draft.draft_id
+        return draft
 
     def _as_it_stands(self, row: DraftRow) -> Draft:
         is_over = row.draft.expires_at <= at(self.now())
@@ -356,7 +360,8 @@ class TradingTables:
             return replace(row.draft, state=DraftState.EXPIRED)
         return row.draft
 
-    def _cancel_open(self, claim: Claim, user_id: UUID, draft_id: UUID | None = None) -> int:
+    def cancel_open_drafts(self, claim: Claim, user_id: UUID, draft_id: UUID | None = None) -> int:
+        """Cancel the user's open drafts, or the one that is meant; gives how many."""
         cancelled = 0
         for row in self.drafts.values():
             is_meant = row.draft.user_id == user_id and row.key == claim.key
@@ -375,28 +380,61 @@ class TradingTables:
             and len(mine) < self.limits.shard_under_way_max
         )
 
+    def check_order_insert(self, user_id: UUID) -> None:
+        """The trigger `orders_meet_freezes`, of an order that does not end at once."""
+        if user_id in self.frozen:
+            raise asyncpg.RestrictViolationError("the trading of this user is frozen")
+
     def make_order(
-        self, claim: Claim, row: DraftRow, language: str, *, tell_later: bool, step: str
+        self,
+        claim: Claim,
+        row: DraftRow,
+        language: str,
+        *,
+        refused: Refused | None = None,
+        tell_later: bool = False,
+        step: str = "accepted",
     ) -> None:
-        """Make a confirmed draft an order; one too many ends at once."""
+        """Make a confirmed draft an order; one that is refused ends at once."""
+        if refused is None:
+            self.check_order_insert(row.draft.user_id)
         row.draft = replace(row.draft, state=DraftState.CONFIRMED)
-        is_too_much = not self.has_room(claim.key, row.draft.user_id)
         submit_before = self.now() + self.limits.submit_within_seconds
         order = Order(
             draft=row.draft,
-            state=OrderState.REJECTED if is_too_much else OrderState.ACCEPTED,
+            state=OrderState.ACCEPTED if refused is None else OrderState.REJECTED,
             accepted_at=at(self.now()),
             submit_before=at(submit_before),
-            refused=Refused.LIMIT_EXCEEDED if is_too_much else None,
-            ended_at=at(self.now()) if is_too_much else None,
+            refused=refused,
+            ended_at=None if refused is None else at(self.now()),
         )
-        outcome = Refused.LIMIT_EXCEEDED.value if is_too_much else step
+        outcome = step if refused is None else refused.value
         kept = OrderRow(order, row.key, language, submit_before, tell_later)
         kept.steps.append(("accept", outcome, claim.epoch))
         self.orders[order.order_id] = kept
-        if not is_too_much:
+        if refused is None:
             self.under_way[order.order_id] = kept
+        if row.rule_id is not None:
+            self.by_rule.setdefault(row.rule_id, []).append(kept)
         self.moved(kept, None)
+
+    def _count_trade(self, row: OrderRow) -> None:
+        """The trigger `orders_of_holdings`."""
+        order, draft = row.order, row.order.draft
+        spent, received, fee = (n or Decimal(0) for n in (order.spent, order.received, order.fee))
+        with exact():
+            change = received - fee if draft.wish.side is Side.BUY else -spent
+        holding = self._add_to_holding(draft.user_id, draft.wish.symbol, change)
+        row.trade_number, row.held_before = holding.trades, holding.held - change
+        if draft.rule is Rule.COPY and (copy_id := self.drafts[draft.draft_id].rule_id):
+            self._add_to_holding(copy_id, draft.wish.symbol, change)
+
+    def _add_to_holding(self, holder_id: UUID, symbol: str, change: Decimal) -> HoldingRow:
+        holding = self.holdings.setdefault((holder_id, symbol), HoldingRow())
+        holding.trades += 1
+        with exact():
+            holding.held += change
+        return holding
 
     def _tell(self, row: OrderRow) -> None:
         row.event_id = new_uuid7()

@@ -9,7 +9,7 @@ from tests.simulation.trading import TradingTables
 
 from kernel.sharding import Claim
 from user_worker.domain.carrying_out import Record
-from user_worker.domain.orders import Draft, Order
+from user_worker.domain.orders import Draft, Order, Refusal
 from user_worker.trading_ports import Event, Offer, Seen, Underway
 
 Result = TypeVar("Result")
@@ -33,7 +33,9 @@ class SimulatedDrafts(Port):
         """See trading_ports."""
         return await self._call("draft", lambda: self._tables.draft_of_job(user_id, job_id))
 
-    async def keep(self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer) -> Draft:
+    async def keep(
+        self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer
+    ) -> Draft | Refusal:
         """See trading_ports."""
         tables = self._tables
         return await self._call("keep", lambda: tables.keep(claim, job_id, user_id, offer))

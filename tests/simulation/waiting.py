@@ -10,8 +10,9 @@ from uuid import UUID
 
 from tests.simulation.network import Network
 from tests.simulation.seeding import at
-from tests.simulation.trading import RestingRow, TradingTables
+from tests.simulation.trading import TradingTables
 from tests.simulation.trading_adapters import Port
+from tests.simulation.trading_rows import RestingRow
 
 from kernel.sharding import Claim, ShardKey
 from user_worker.domain.notes import AlertExpired, AlertReached, RestingExpired, RestingPlaced
@@ -103,6 +104,8 @@ class WaitingTables:
             draft.draft = taken.draft
         if not taken.is_open:
             return taken
+        if trading.is_frozen(user_id):
+            return Refusal(Refused.FROZEN)
         if len(self.waiting_of(user_id)) >= USER_WAITING_MAX:
             return Refusal(Refused.TOO_MANY_RESTING, Decimal(USER_WAITING_MAX))
         draft.draft = replace(draft.draft, state=DraftState.CONFIRMED)
@@ -143,6 +146,7 @@ class WaitingTables:
         self, claim: Claim, after: UUID | None, count_max: int
     ) -> tuple[list[Watch], UUID | None]:
         """Watches of a shard in the order of their ids."""
+        key = claim.key
         watches = [
             Watch(
                 row.order_id,
@@ -152,12 +156,12 @@ class WaitingTables:
                 row.condition.price,
             )
             for row in self.trading.resting.values()
-            if row.key == claim.key and row.state is RestingState.WAITING
+            if row.key == key and row.state is RestingState.WAITING
         ]
         watches += [
             Watch(row.alert.alert_id, Purpose.ALERT, row.alert.symbol, *_level(row.alert))
             for row in self.alerts.values()
-            if row.key == claim.key and row.state == "waiting"
+            if row.key == key and row.state == "waiting"
         ]
         watches.sort(key=lambda watch: watch.watch_id)
         rest = [watch for watch in watches if after is None or watch.watch_id > after]
@@ -179,15 +183,18 @@ class WaitingTables:
             is_over = row.expires_at is not None and row.expires_at <= trading.now()
             if is_over or not trading.has_room(claim.key, row.user_id):
                 continue
-            self._end(row, RestingState.TRIGGERED)
             draft = trading.drafts[row.order_id]
             trading.make_order(claim, draft, row.language, tell_later=True, step="triggered")
+            self._end(row, RestingState.TRIGGERED)
             self.triggered(row)
-        return {
-            row.order_id: (trading.look(row.order_id) if row.order_id in trading.orders else None)
-            for row in rows
-            if row.state is RestingState.WAITING or row.order_id in trading.orders
+        found: dict[UUID, Seen | None] = {
+            row.order_id: None for row in rows if row.state is RestingState.WAITING
         }
+        for order_id in order_ids:
+            order = trading.orders.get(order_id)
+            if order is not None and order.key == claim.key:
+                found[order_id] = trading.look(order_id)
+        return found
 
     def set_alert(self, claim: Claim, user_id: UUID, new: NewAlert) -> Alert | Refusal:
         """Set an alert, or find the one the job set before."""

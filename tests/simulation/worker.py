@@ -1,7 +1,6 @@
 """A worker's process: the real one, wired as `user_worker.main` wires it, with simulated adapters.
 
-What is left out of `main`: the local copy of prices (a stand-in hears them), plans, copies and
-freezes, the painter, gRPC.
+What is left out of `main`: the local copy of prices (a stand-in hears them), the painter, gRPC.
 """
 
 import asyncio
@@ -10,11 +9,15 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from random import Random
 
+from tests.simulation.copies import CopyTables
+from tests.simulation.copy_adapters import SimulatedCopies, SimulatedShares
+from tests.simulation.freezes import FreezeTables, SimulatedFreezes
 from tests.simulation.gateway import GatewayTables, SimulatedGateway
 from tests.simulation.ledger import LedgerTables, SimulatedLedger
 from tests.simulation.loop import Process
 from tests.simulation.network import Network
 from tests.simulation.placement import PlacementTables, SimulatedPlacement
+from tests.simulation.plans import PlanTables, SimulatedPlans
 from tests.simulation.redis import SimulatedSessions, SimulatedStream, Streams
 from tests.simulation.seeding import at
 from tests.simulation.trading import TradingTables
@@ -39,15 +42,16 @@ from tests.simulation.waiting import (
     SimulatedWaiting,
     WaitingTables,
 )
-from tests.unit.user_worker.fakes import FakeFreezes
-from tests.unit.user_worker.fakes_rules import FakeCopies, FakePlans, FakeResolver, FakeShares
 
 from user_worker import main
 from user_worker.application.carrying_out import CarryingOut, CarryingPace
+from user_worker.application.copying import CopyRunner
 from user_worker.application.execution import Execution
 from user_worker.application.owning import Owner
+from user_worker.application.planning import PlanRunner
 from user_worker.application.reading import EntryClearer, InboxReader, StreamReader
 from user_worker.application.recurring import Rhythm
+from user_worker.application.resolving import VenueResolver
 from user_worker.application.resting import RestingStores, RestingTrading
 from user_worker.application.resuming import Resumer
 from user_worker.application.shards import QueueBounds, Shards
@@ -70,12 +74,15 @@ from user_worker.settings import (
 
 OWNERSHIP, READING, WATCHING, WORK, TRADING = (
     OwnershipSettings(),
-    ReadingSettings(),
+    ReadingSettings(stream_wait_seconds=0.5),
     WatchingSettings(watch_poll_seconds=0.5),
     WorkSettings(),
-    TradingSettings(draft_lifetime_seconds=10.0, submit_within_seconds=4.0),
+    TradingSettings(draft_lifetime_seconds=10.0, submit_within_seconds=4.0, copy_fresh_seconds=8.0),
 )
-"""As in production, but that drafts expire and orders become too late within a run."""
+"""As in production, but that reads wait longer, and drafts expire, orders become too late and
+leaders' trades too old within a run.
+"""
+PLAN_PERIOD_MIN_SECONDS = 3
 PAGE_ROWS = 3
 """Small, so that a shard's watches are read in several pages."""
 
@@ -105,10 +112,16 @@ class Around:
     streams: Streams
     market: Market
     waiting: WaitingTables
+    plans: PlanTables
+    copies: CopyTables
+    freezes: FreezeTables
     random: Random
     books: Callable[[Network, LedgerTables], SimulatedLedger] = SimulatedLedger
     decide: Callable[..., Step] = next_step
     watching: Callable[[Network, WaitingTables], SimulatedWaiting] = SimulatedWaiting
+    planning: Callable[[Network, PlanTables], SimulatedPlans] = SimulatedPlans
+    copying: Callable[[Network, CopyTables], SimulatedCopies] = SimulatedCopies
+    freezing: Callable[[Network, FreezeTables], SimulatedFreezes] = SimulatedFreezes
     make_shards: Callable[..., Shards] = Shards
 
 
@@ -167,6 +180,9 @@ class Worker:
             venue,
             watcher,
         )
+        resolver = VenueResolver(pricing, venue)
+        plans = around.planning(network, around.plans)
+        copies = around.copying(network, around.copies)
         conversation = Conversation(
             Services(
                 pricing=pricing,
@@ -184,13 +200,14 @@ class Worker:
                 gateway=gateway,
                 pictures=NoPictures(),
                 now=lambda: at(around.placement.now()),
-                # Resting orders, plans, copies and freezes are not part of this world yet.
                 resting=resting,
-                freezes=FakeFreezes(),
-                resolver=FakeResolver(),
-                plans=FakePlans(at(0.0)),
-                copies=FakeCopies(at(0.0)),
-                shares=FakeShares(at(0.0)),
+                freezes=around.freezing(network, around.freezes),
+                resolver=resolver,
+                plans=plans,
+                copies=copies,
+                shares=SimulatedShares(network, around.copies),
+                plan_period_min_seconds=PLAN_PERIOD_MIN_SECONDS,
+                copy_fresh_seconds=TRADING.copy_fresh_seconds,
             )
         )
         stream = SimulatedStream(network, around.streams)
@@ -232,6 +249,20 @@ class Worker:
                     carrying_out,
                     TRADING.shard_orders_under_way_max,
                     Rhythm(TRADING.orders_poll_seconds, after_outage, after_trouble),
+                ).run(),
+                PlanRunner(
+                    plans,
+                    resolver,
+                    carrying_out,
+                    Rhythm(TRADING.plans_poll_seconds, after_outage, after_trouble),
+                ).run(),
+                CopyRunner(
+                    copies,
+                    resolver,
+                    pricing,
+                    ledger,
+                    carrying_out,
+                    Rhythm(TRADING.copies_poll_seconds, after_outage, after_trouble),
                 ).run(),
                 feed.run(),
                 watcher.run(),

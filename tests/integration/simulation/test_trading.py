@@ -1,17 +1,16 @@
 """The simulation's drafts, orders and events answer as the real ones do."""
 
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
 from uuid import UUID
 
 import pytest
+from tests.integration.simulation.timeless import timeless
 from tests.integration.simulation.two_sides import POOL, AtOnce, TwoSides, drawn, two_sides
 from tests.integration.stores import make_claims
 from tests.simulation.placement import ShardRow
-from tests.simulation.seeding import BEGIN
 from tests.simulation.trading import TradingTables
 from tests.simulation.trading_adapters import (
     SimulatedAttempts,
@@ -29,14 +28,12 @@ from user_worker.domain.orders import (
     Coins,
     Draft,
     Money,
-    Order,
     OrderState,
     Refused,
     Side,
     Wish,
     receipt_of,
 )
-from user_worker.domain.resting import Alert, RestingOrder
 from user_worker.domain.sizing import Terms
 from user_worker.postgres import (
     OrderLimits,
@@ -46,7 +43,7 @@ from user_worker.postgres import (
     PostgresOrders,
     PostgresPreferences,
 )
-from user_worker.trading_ports import EndEvent, NoteEvent, Offer, Seen, Underway
+from user_worker.trading_ports import Offer, Seen
 
 OPERATIONS = 200
 ALL = 1000
@@ -87,48 +84,6 @@ AFTER = {
     OrderState.FILLED: (),
     OrderState.REJECTED: (),
 }
-
-
-def timeless(answer: Any) -> Any:
-    """An answer without its times, which differ by milliseconds; whether there are any stays."""
-    match answer:
-        case Draft():
-            lifetime = round((answer.expires_at - answer.made_at).total_seconds(), 1)
-            return replace(answer, made_at=BEGIN, expires_at=BEGIN + timedelta(seconds=lifetime))
-        case Order():
-            patience = round((answer.submit_before - answer.accepted_at).total_seconds(), 1)
-            return replace(
-                answer,
-                draft=timeless(answer.draft),
-                accepted_at=BEGIN,
-                submit_before=BEGIN + timedelta(seconds=patience),
-                ended_at=None if answer.ended_at is None else BEGIN,
-            )
-        case Seen():
-            return replace(answer, order=timeless(answer.order))
-        case Underway():
-            return replace(answer, seen=timeless(answer.seen))
-        case EndEvent():
-            return replace(answer, order=timeless(answer.order))
-        case NoteEvent():
-            return replace(answer, event_id=UUID(int=0))
-        case RestingOrder():
-            return replace(
-                answer,
-                draft=timeless(answer.draft),
-                placed_at=answer.placed_at and BEGIN,
-                expires_at=answer.expires_at and BEGIN,
-                ended_at=answer.ended_at and BEGIN,
-            )
-        case Alert():
-            return replace(answer, expires_at=BEGIN)
-        case dict():
-            return {key: timeless(value) for key, value in answer.items()}
-        case list() | tuple():
-            # What came within milliseconds may stand in either order.
-            return sorted((timeless(one) for one in answer), key=repr)
-        case _:
-            return answer
 
 
 class _Sequence:

@@ -14,8 +14,8 @@ from tests.integration.simulation.test_trading import (
     STEP_SECONDS,
     USER_OPEN_MAX,
     USERS,
-    timeless,
 )
+from tests.integration.simulation.timeless import timeless
 from tests.integration.simulation.two_sides import POOL, AtOnce, TwoSides, drawn, two_sides
 from tests.integration.stores import make_claims
 from tests.simulation.placement import ShardRow

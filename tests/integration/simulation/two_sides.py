@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from unittest import mock
 from uuid import UUID
 
 import asyncpg
@@ -26,12 +27,14 @@ from tests.simulation.seeding import at, seeded
 from chassis.postgres import Pool, PostgresSettings, open_pool
 from chassis.settings import Secret
 from devbox.database import Database
+from kernel import identifiers
 from kernel.sharding import Claim, ShardKey
 from user_worker.domain.carrying_out import VenueSaid
 from user_worker.domain.jobs import Job
 from user_worker.domain.orders import Order
 from user_worker.errors import WorkerError
 from user_worker.ports import UndoneJobs
+from user_worker.postgres import shares
 from user_worker.trading_ports import Notice
 
 Result = TypeVar("Result")
@@ -47,6 +50,11 @@ TIMES = {
     "worker.attempts": ("counted_at",),
     "worker.resting_orders": ("placed_at", "expires_at", "ended_at"),
     "worker.alerts": ("placed_at", "expires_at", "ended_at"),
+    "worker.freezes": ("frozen_at",),
+    "worker.plans": ("made_at", "expires_at", "next_at", "counted_since", "ended_at"),
+    "worker.shares": ("shared_at", "ended_at"),
+    "worker.copies": ("made_at", "expires_at", "began_at", "ended_at"),
+    "worker.copied": ("taken_at",),
     "ledger.transfers": ("expires_at",),
 }
 
@@ -72,7 +80,8 @@ class TwoSides:
     pools: Callable[[str], Awaitable[Pool]]
     placement: PlacementTables
     now: float = 0.0
-    _behind: timedelta = timedelta()
+    behind: timedelta = timedelta()
+    """How far the real database's times are before the simulated ones."""
     _operation: int = 0
 
     def pass_time(self, seconds: float) -> None:
@@ -95,16 +104,19 @@ class TwoSides:
 
     async def _answer(self, side: Callable[[], Awaitable[Any]]) -> Any:
         # The same ids on both sides, if both make as many.
-        with seeded(random.Random(self._operation), lambda: self.now):
+        with (
+            seeded(random.Random(self._operation), lambda: self.now),
+            mock.patch.object(shares, "uuid4", identifiers.new_uuid7),
+        ):
             try:
                 return await side()
-            except (WorkerError, LookupError, ValueError) as error:
+            except (WorkerError, LookupError, ValueError, asyncpg.PostgresError) as error:
                 return type(error).__name__
 
     async def _set_back(self) -> None:
         real: datetime = await self.owner.fetchval("SELECT clock_timestamp()")
         behind = real - at(self.now)
-        moved, self._behind = behind - self._behind, behind
+        moved, self.behind = behind - self.behind, behind
         by = f"+ make_interval(secs => {moved.total_seconds():f})"
         await self.owner.execute(
             ";".join(
