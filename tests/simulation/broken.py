@@ -26,6 +26,7 @@ from tests.simulation.rule_checking import (
     RUN_IN_TIME,
     RUN_ONCE,
     SURVIVES,
+    TOLD,
 )
 from tests.simulation.ruled_orders import order_by_rule
 from tests.simulation.run import CALM_SECONDS_MAX, Parts
@@ -358,7 +359,7 @@ BROKEN: dict[str, Broken] = {
     ),
     "triggers twice": Broken(Parts(waiting=TriggersAgain), ("a resting order triggers once",)),
     "reads no watches": Broken(_parts(watching=ReadsNoWatches), ("what was met has triggered",)),
-    "a run is counted apart from its order": Broken(_parts(planning=RunsApart), (RUN_ONCE,)),
+    "a run is counted apart from its order": Broken(_parts(planning=RunsApart), (RUN_ONCE, TOLD)),
     "runs of one's own": Broken(_parts(planning=RunsOfOnesOwn), (RUN_IN_TIME, NEVER_OVER)),
     "a trade is marked apart from its copy": Broken(_parts(copying=MarksApart), (COPIED_ONCE,)),
     "a copy under a drawn cause": Broken(Parts(copies=DrawnCauses), (DERIVED,)),

@@ -26,7 +26,7 @@ from user_worker.errors import DependencyDown
 BUYS = ("BTC $100", "BTC 50%", "BTC all", "ETH $2500", "ETH 0.5", "BTC 0.01", "ETH 99%", "BTC $1")
 SELLS = ("BTC all", "BTC 50%", "ETH all", "ETH 0.2", "BTC $40", "BTC 0.002")
 PLANS = (
-    ("BTC", "$50 BTC every 8 seconds"),
+    ("BTC", "$50 BTC every 5 seconds"),
     ("ETH", "$20 ETH every 8 seconds 2 times"),
     ("BTC", "0.001 BTC every 5 seconds 3 times"),
     ("ETH", "$6000 ETH every 3 seconds 6 times"),
@@ -200,9 +200,11 @@ class Person:
             self._press(random.choice(self._buttons))
         elif self._board.codes and drawn < 0.4:
             self._read(random.choice(self._board.codes))
-        elif drawn < 0.65:
+        elif drawn < 0.6:
             self._say(Command("dca", random.choice(PLANS)[1]))
         elif drawn < 0.75:
+            self._wait_for_a_price()
+        elif drawn < 0.8:
             self._say(Command("copy", "share"))
         elif drawn < 0.92:
             self._say(Command(random.choice(("panic", "panic", "dca", "copy"))))

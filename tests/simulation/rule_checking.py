@@ -42,6 +42,7 @@ RUN_IN_TIME = "a plan buys when it is due"
 COPIED_ONCE = "a leader's trade is dealt with once"
 COPIED_IN_TIME = "a leader's fresh trade is copied"
 DERIVED = "a copied order has the cause of what it copies"
+TOLD = "what a rule does not order is told"
 
 Trade = tuple[UUID, UUID]
 """A copy and an order of its leader."""
@@ -356,7 +357,7 @@ class RuleWitness:
         told = {(type(row.note), row.subject_id) for row in self._notes.values()}
         for promised in self._to_tell:
             if promised not in told:
-                self._fail("what a rule does not order is told", promised)
+                self._fail(TOLD, promised)
         missed = Counter[tuple[UUID, str]]()
         for copy_id, count in self._missed.items():
             copy = self._copy_tables.rows[copy_id].copy

@@ -41,8 +41,10 @@ POOL = "default.main"
 STORM_SECONDS = (8.0, 20.0)
 RULED_WORLDS = 0.35
 """The share of worlds that are about plans, copies and freezes above all."""
-FAIR_SECONDS = 4.0
+FAIR_SECONDS = 6.0
 """How long the weather is fair there before the storm, so that it meets plans and copies."""
+RULED_ROUGHNESSES = (0.1, 0.2, 0.4, 1.0)
+"""Mostly such that leaders' orders come to their end in it: else there is nothing to copy."""
 CALM_SECONDS_MAX = 150.0
 """How long after the last fault something may still be under way. The longest rest is that of an
 order in trouble, a minute; a storm can cause none, so this is generous."""
@@ -178,6 +180,8 @@ class Simulation:
         self.front = Front(network, self.gateway, self.witness, random, self._update_id)
         is_ruled = random.random() < RULED_WORLDS
         self._fair_seconds = FAIR_SECONDS if is_ruled else 0.0
+        if is_ruled:
+            self.storm.roughnesses = RULED_ROUGHNESSES
         board = Board(0.9 if is_ruled else random.choice((0.1, 0.3)))
         self.people = [
             Person(self.front, random, market, board) for _ in range(random.randint(*PEOPLE))

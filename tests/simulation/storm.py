@@ -37,6 +37,8 @@ class Storm:
         self.is_over = False
         self.share_deaf = 0.0
         """Of notifications that nobody hears."""
+        self.roughnesses: tuple[float, ...] = (0.0, 0.5, 1.0, 1.0, 1.0)
+        """One of them says how many of all requests meet a fault."""
         self._loop = loop
         self._network = network
         self._random = random
@@ -66,7 +68,7 @@ class Storm:
     def begin(self) -> None:
         """Draw how rough it is, and begin."""
         random, weather = self._random, self._network.weather
-        roughness = random.choice((0.0, 0.5, 1.0, 1.0, 1.0))
+        roughness = random.choice(self.roughnesses)
         for fate in FAULTS:
             if random.random() < 0.7:
                 share = SHARE_MAX * random.random() * roughness
