@@ -230,7 +230,7 @@ class _Sequence:
             job_id = row.job.job_id
             if random.random() < 0.8:
                 claim = self._claims[row.job.key.shard]
-        match random.randrange(13):
+        match random.randrange(14):
             case 0 | 1 | 2 | 3:
                 await self._accept(asked)
             case 4:
@@ -245,18 +245,20 @@ class _Sequence:
                 await asked.ask("inbox", "fetch_jobs", some, jobs_max, include_cursors=with_cursors)
             case 10 | 11:
                 await self._notify(asked)
+            case 12:
+                await self._forget(asked, claim)
             case _:
                 shard = random.randrange(SHARDS)
                 if random.random() < 0.5:
                     self._claims.append(self._claims[shard])
                     self._claims[shard] = await take_shard(self._sides, database, shard)
-                else:
-                    await self._forget(asked, claim)
 
     async def _accept(self, asked: Asked) -> None:
         """Send something new, or something sent before, or something else under its id."""
         random = self._random
-        update_id, user_id, what = len(self._sent), random.choice(USERS), random.choice(INPUTS)
+        # Ids come in any order: Telegram may restart them.
+        update_id = random.randrange(1_000_000)
+        user_id, what = random.choice(USERS), random.choice(INPUTS)
         if self._sent and random.random() < 0.3:
             same = random.choice(self._sent[-6:])
             update_id, user_id, what = same if random.random() < 0.7 else (same[0], user_id, what)
@@ -301,7 +303,10 @@ class _Sequence:
         await asked.ask("notices", "notify", notices)
 
     async def _forget(self, asked: Asked, claim: Claim) -> None:
-        user_id = self._random.choice((*USERS[-2:], STRANGER))
+        user_id = self._random.choice((*USERS, STRANGER))
+        user = self.tables.users.get(user_id)
+        if user is not None and self._random.random() < 0.7:
+            claim = self._claims[user.key.shard]
         await asked.ask("inbox", "forget_user", claim, user_id)
 
 

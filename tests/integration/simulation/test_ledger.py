@@ -179,7 +179,7 @@ class _Sequence:
         """Do one; `done` is the share of the sequence that was done before."""
         random = self._random
         place = int(done * (len(ORDERS) - AT_ONCE)) + random.randrange(AT_ONCE)
-        order_id = ORDERS[place]
+        order_id = random.choice([ORDERS[place], ORDERS[place], ORDERS[place], *self._overdue()])
         who = place % len(USERS) if random.random() < 0.85 else random.randrange(len(USERS))
         user_id, claim = USERS[who], self._claims[HOMES[who]]
         if random.random() < 0.15:
@@ -205,6 +205,15 @@ class _Sequence:
                 if random.random() < 0.3:
                     self._claims.append(self._claims[shard])
                     self._claims[shard] = await take_shard(self._sides, database, shard)
+
+    def _overdue(self) -> list[UUID]:
+        """Orders whose holds are over, which nobody has noticed yet."""
+        now = at(self._sides.now)
+        return [
+            hold.order_id
+            for hold in self.tables.holds.values()
+            if hold.state == "pending" and hold.expires_at is not None and hold.expires_at <= now
+        ]
 
     async def _give(self, claim: Claim, user_id: UUID, value: int) -> None:
         gift = Coins(ASSETS[0], "USDT", Decimal(value))
