@@ -169,11 +169,17 @@ class _Sequence:
         )
 
     async def begin(self) -> None:
-        """Give all but the first user something to trade with."""
+        """Give all but the first user something to trade with; him nobody registers yet."""
         for user_id, home in zip(USERS[1:], HOMES[1:], strict=True):
             claim = self._claims[home]
             await self.asked.ask("accounts", "ensure_accounts", claim, user_id, ASSETS[:2])
             await self._give(claim, user_id, 10_000)
+            other = self._claims[1 - home]
+            await self.asked.ask("accounts", "ensure_accounts", other, user_id, ASSETS[:2])
+        # Nothing is written for an asset there is none of, so he is a stranger still.
+        claim = self._claims[HOMES[0]]
+        await self.asked.ask("accounts", "ensure_accounts", claim, USERS[0], ASSETS[2:])
+        await self._give(claim, USERS[0], 10_000)
 
     async def step(self, database: Database, done: float) -> None:
         """Do one; `done` is the share of the sequence that was done before."""
