@@ -16,6 +16,7 @@ from tests.load import (
     bench_fence,
     bench_ledger,
     bench_moving,
+    bench_notices,
     bench_pictures,
     bench_planning,
     bench_quotes,
@@ -36,6 +37,7 @@ PARTS: dict[str, Part] = {
     "planning": bench_planning.bench,
     "fence": bench_fence.bench,
     "moving": bench_moving.bench,
+    "notices": bench_notices.bench,
 }
 RATE_MAX, SECONDS_MAX, USERS_MAX = 2_000.0, 600.0, 5_000
 
