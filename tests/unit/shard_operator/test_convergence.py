@@ -148,7 +148,7 @@ class Storm(RuleBasedStateMachine):
         with self._event():
             for place, shard in enumerate(self.shards):
                 if shard.desired in self._living() and part.random() < 0.5:
-                    owner = shard.desired if part.random() < 0.5 else None
+                    owner = self._converged(shard).owner if part.random() < 0.5 else None
                     self.shards[place] = replace(shard, owner=owner)
 
     @rule(part=parts)
@@ -195,8 +195,9 @@ class Storm(RuleBasedStateMachine):
         return 0
 
     def _converged(self, shard: ShardPlacement) -> ShardPlacement:
-        """Claimed by its desired owner, if that lives."""
-        return replace(shard, owner=shard.desired) if shard.desired in self._living() else shard
+        """Claimed by its desired owner, if that lives and does not drain: who drains is refused."""
+        claims = shard.desired in self.open | self.leaving
+        return replace(shard, owner=shard.desired) if claims else shard
 
     def _plan(self) -> AssignmentPlan:
         return plan_assignments(
