@@ -407,7 +407,7 @@ async def test_an_operator_before_its_definition_waits_and_says_what_to_apply(
     """Order of installation does not matter."""
     kubectl("delete", "-f", str(DEFINITION), "--wait=true")
     operator = operators.start()
-    await operator.until("user_shards_not_listed")
+    await operator.until("not_listed")
     assert "apply charts/purser-crds" in operator.log.read_text()
 
     kubectl("apply", "-f", str(DEFINITION))

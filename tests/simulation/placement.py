@@ -213,6 +213,11 @@ class PlacementTables:
                 for name, row in sorted(self.workers.items())
             ),
             users=sum(row.users for row in self.shards.values()),
+            ownerless_seconds={
+                number: self.now() - since
+                for number, row in sorted(self.shards.items())
+                if not self.is_served(row) and (since := self._ownerless(row)) != NEVER
+            },
         )
 
     def ensure_policy(self, user_shard: UserShard) -> bool:

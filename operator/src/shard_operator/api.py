@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from shard_operator import metrics
 from shard_operator.errors import ApiAway, ApiRefused
 from shard_operator.login import log_in
 
@@ -109,6 +110,7 @@ class KubernetesApi:
                 await self._log_in()
                 return await self._call_once(method, path, query, body, content_type)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            metrics.note_api_request(method, 0)
             raise ApiAway(f"the Kubernetes API did not answer ({type(error).__name__})") from error
 
     async def _call_once(
@@ -129,6 +131,7 @@ class KubernetesApi:
             headers={"Content-Type": content_type, "Accept": "application/json"},
         ) as response:
             answer = await response.read()
+            metrics.note_api_request(method, response.status)
             if response.status < 400:
                 loaded: JsonObject = json.loads(answer)
                 return loaded

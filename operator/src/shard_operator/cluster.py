@@ -1,13 +1,14 @@
 """Kubernetes as the control loop's world: the StatefulSet's count, the UserShard's status, Events.
 
-Workers are named by their pods: `<StatefulSet>-<ordinal>`, and a StatefulSet removes its highest
-ordinals, so the names follow from the count without listing pods. Counts go through the `scale`
-subresource, which is all the right the operator needs; the status through its own, so that nothing
-here can write a spec.
+StatefulSets and pods are read from what the watches told (`cluster_view`). Counts go through the
+`scale` subresource, which is all the right the operator needs; the status through its own, so that
+nothing here can write a spec.
 """
 
 import os
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -15,7 +16,9 @@ import msgspec
 
 from chassis.telemetry import get_logger
 from shard_operator.api import FIELD_MANAGER, JsonObject, KubernetesApi, resource_path
-from shard_operator.errors import ApiRefused, OperatorError
+from shard_operator.cluster_view import ClusterView
+from shard_operator.errors import ApiAway, ApiRefused, OperatorError
+from shard_operator.stateful_sets import observe, version_of
 from shard_operator.usershard import (
     GROUP,
     KIND,
@@ -26,7 +29,7 @@ from shard_operator.usershard import (
     UserShardStatus,
     render_status,
 )
-from shard_operator.workloads import WorkersObserved
+from shard_operator.workloads import PodTrouble, WorkersObserved
 
 EVENT_MESSAGE_CHARACTERS_MAX = 1024
 """The API server refuses longer ones."""
@@ -47,34 +50,38 @@ class Named(Protocol):
 class KubernetesWorkloads:
     """The workers of a StatefulSet, as `workloads.Workloads`."""
 
-    def __init__(self, api: KubernetesApi) -> None:
+    def __init__(
+        self,
+        api: KubernetesApi,
+        view: ClusterView,
+        wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._api = api
+        self._view = view
+        self._wall_clock = wall_clock
 
     async def observe_workers(self, namespace: str, target: ScaleTarget) -> WorkersObserved | None:
-        """Read the StatefulSet; None when there is none. Raises `ApiAway`, `ApiRefused`."""
-        try:
-            found = await self._api.get(_path_of(namespace, target))
-        except ApiRefused as refusal:
-            if refusal.status == 404:
-                return None
-            raise
-        spec, status = found["spec"], found.get("status") or {}
-        asked = int(spec.get("replicas", 1))
-        first = int((spec.get("ordinals") or {}).get("start", 0))
-        names = tuple(f"{target.name}-{first + ordinal}" for ordinal in range(asked))
-        return WorkersObserved(
-            asked=asked,
-            ready=int(status.get("readyReplicas", 0)),
-            names=names,
-            uid=found["metadata"]["uid"],
-            selector=render_selector(spec.get("selector") or {}),
-            outdated=_outdated(names, spec, status),
-        )
+        """The StatefulSet and its pods; None when there is none. Raises `ApiAway`, `ApiRefused`."""
+        targets, pods = self._view.targets, self._view.pods
+        if targets.refused:
+            raise ApiRefused(403, "Forbidden", targets.refused)
+        if not targets.is_listed:
+            raise ApiAway("StatefulSets could not be listed yet")
+        found = targets.get((namespace, target.name))
+        if found is None:
+            return None
+        seen = observe(target.name, found, pods.in_namespace(namespace), self._wall_clock())
+        if pods.refused:
+            trouble = PodTrouble("PodsUnknown", "its pods", pods.refused)
+            return replace(seen, troubles=(trouble,))
+        return seen
 
     async def scale(self, namespace: str, target: ScaleTarget, replicas: int) -> None:
         """Write the count. Raises `ApiAway`, `ApiRefused`."""
-        path = _path_of(namespace, target, "scale")
-        await self._api.merge(path, {"spec": {"replicas": replicas}})
+        path = resource_path("apps/v1", "statefulsets", namespace, target.name, "scale")
+        written = await self._api.merge(path, {"spec": {"replicas": replicas}})
+        key = (namespace, target.name)
+        self._view.note_scaled(key, replicas, version_of(written), FIELD_MANAGER)
 
 
 class KubernetesReporter:
@@ -85,8 +92,9 @@ class KubernetesReporter:
         self._identity = identity
         self._log = get_logger(__name__)
 
-    async def write_status(self, user_shard: Named, status: UserShardStatus) -> None:
-        """Replace the status. Raises `ApiAway`, `ApiRefused`; a vanished object is no error."""
+    async def write_status(self, user_shard: Named, status: UserShardStatus) -> int | None:
+        """Replace the status; the version of the object with it, None when it is gone. Raises
+        `ApiAway`, `ApiRefused`."""
         # A merge patch keeps what it does not name: what is unknown now must be removed by name.
         fields = msgspec.structs.fields(UserShardStatus)
         everything: JsonObject = {field.encode_name: None for field in fields}
@@ -95,10 +103,11 @@ class KubernetesReporter:
             f"{GROUP}/{VERSION}", PLURAL, user_shard.namespace, user_shard.name, "status"
         )
         try:
-            await self._api.merge(path, {"status": everything})
+            return version_of(await self._api.merge(path, {"status": everything}))
         except ApiRefused as refusal:
             if refusal.status != 404:
                 raise
+            return None
 
     async def record_event(
         self, user_shard: UserShard, reason: str, message: str, *, warning: bool = False
@@ -139,35 +148,3 @@ class KubernetesReporter:
 def process_identity() -> str:
     """A name for this run of the operator: unlike any earlier one of the same pod."""
     return f"{os.uname().nodename}_{uuid.uuid4().hex[:12]}"
-
-
-def render_selector(selector: JsonObject) -> str:
-    """A label selector in the form `kubectl get -l` takes, which the scale subresource needs."""
-    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
-    for term in selector.get("matchExpressions") or []:
-        key, values = term["key"], ",".join(term.get("values") or [])
-        match term["operator"]:
-            case "In":
-                parts.append(f"{key} in ({values})")
-            case "NotIn":
-                parts.append(f"{key} notin ({values})")
-            case "Exists":
-                parts.append(key)
-            case "DoesNotExist":
-                parts.append(f"!{key}")
-    return ",".join(parts)
-
-
-def _outdated(names: tuple[str, ...], spec: JsonObject, status: JsonObject) -> frozenset[str]:
-    """Those a rolling update has yet to replace: it goes from the highest ordinal down to its
-    partition."""
-    strategy = spec.get("updateStrategy") or {}
-    target = status.get("updateRevision")
-    if strategy.get("type") == "OnDelete" or target in (None, status.get("currentRevision")):
-        return frozenset()
-    first = int((strategy.get("rollingUpdate") or {}).get("partition", 0))
-    return frozenset(names[first : len(names) - int(status.get("updatedReplicas", 0))])
-
-
-def _path_of(namespace: str, target: ScaleTarget, subresource: str | None = None) -> str:
-    return resource_path("apps/v1", "statefulsets", namespace, target.name, subresource)

@@ -8,30 +8,48 @@
     limit
 
 A condition's time is the time its status last changed, as everywhere in Kubernetes; a new message
-alone does not move it, and `merge_conditions` keeps it.
+alone does not move it, and `merge_conditions` keeps it. Of several troubles at once Degraded gives
+the reason of the first, in the order of `_troubles`, and the sentences of all.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shard_operator.errors import InvalidUserShard
 from shard_operator.planning import AssignmentPlan
 from shard_operator.scaling import ScalingDecision, Verdict
 from shard_operator.usershard import Condition, UserShardStatus
-from shard_operator.workloads import PlacementObserved, WorkersObserved
+from shard_operator.workloads import PlacementObserved, PodTrouble, WorkersObserved
 
 CONDITIONS = ("Ready", "Progressing", "Degraded", "ScalingActive", "ScalingLimited")
 
 MESSAGE_CHARACTERS_MAX = 1024
 """The API allows 32,768; a person reads one sentence."""
 
+SERVED_WITHIN_SECONDS = 5.0
+"""A shard that changes hands has no owner for some milliseconds, one whose worker died for a few
+seconds. Only what takes longer is told: alerts hang on Ready."""
+
+PODS_NAMED_MAX = 3
+"""Pods with the same trouble that a message names; of the others it says how many there are."""
 
 UNOBSERVED = Verdict(False, "NotObserved", "this could not be observed")
 
 
 @dataclass(frozen=True, slots=True)
+class Overdue:
+    """A shard that is asked of a worker and not given up: who has it, and since when it is
+    asked."""
+
+    shard: int
+    owner: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
-    """What one reconcile saw and decided; None where it could not see."""
+    """What one reconcile saw and decided; None where it could not see, and the problem then."""
 
     placement: PlacementObserved | None
     workers: WorkersObserved | None
@@ -39,6 +57,16 @@ class Situation:
     decision: ScalingDecision | None
     assignment: AssignmentPlan | None
     shards_per_worker_max: int
+    taken_by: str = ""
+    """The older UserShard that has the same target."""
+    target_problem: str = ""
+    """Why the target could not be read."""
+    placement_problem: str = ""
+    scale_problem: str = ""
+    """Why a count could not be written."""
+    contested: str = ""
+    """Who wrote which count, while that is left alone."""
+    overdue: tuple[Overdue, ...] = ()
 
 
 def say_conditions(situation: Situation) -> dict[str, Verdict | None]:
@@ -48,7 +76,7 @@ def say_conditions(situation: Situation) -> dict[str, Verdict | None]:
         "Ready": _say_ready(situation),
         "Progressing": _say_progressing(situation),
         "Degraded": _say_degraded(situation),
-        "ScalingActive": scaling.active if scaling else None,
+        "ScalingActive": scaling.active if scaling else _say_why_not_scaling(situation),
         "ScalingLimited": scaling.limited if scaling else None,
     }
 
@@ -99,11 +127,16 @@ def _say_ready(situation: Situation) -> Verdict | None:
     if not any(worker.alive for worker in placement.workers):
         return Verdict(False, "NoLiveWorker", "no worker holds a living lease; nobody is served")
     ownerless = [shard.shard for shard in placement.shards if shard.owner is None]
-    if ownerless:
-        first = ", ".join(map(str, ownerless[:5])) + (", …" if len(ownerless) > 5 else "")
-        what = f"{len(ownerless)} of {len(placement.shards)} shards have no living owner: {first}"
+    waited = placement.ownerless_seconds
+    unserved = [n for n in ownerless if waited.get(n, math.inf) >= SERVED_WITHIN_SECONDS]
+    if unserved:
+        first = ", ".join(map(str, unserved[:5])) + (", …" if len(unserved) > 5 else "")
+        what = f"{len(unserved)} of {len(placement.shards)} shards have no living owner: {first}"
         return Verdict(False, "ShardsWithoutOwner", what)
-    return Verdict(True, "ShardsServed", f"all {len(placement.shards)} shards have a living owner")
+    served = f"all {len(placement.shards)} shards have a living owner"
+    if ownerless:
+        served += f", or ({len(ownerless)}) get one within moments"
+    return Verdict(True, "ShardsServed", served)
 
 
 def _say_progressing(situation: Situation) -> Verdict | None:
@@ -135,20 +168,75 @@ def _say_progressing(situation: Situation) -> Verdict | None:
 
 
 def _say_degraded(situation: Situation) -> Verdict | None:
-    if situation.workers is None:
-        what = f"there is no {situation.target} in this namespace"
-        return Verdict(True, "ScaleTargetNotFound", what)
-    if situation.decision and situation.decision.active.reason in (
-        "ScaleTargetContested",
-        "BacklogUnknown",
-    ):
-        return Verdict(True, situation.decision.active.reason, situation.decision.active.message)
-    if situation.assignment is None:
-        return None
-    if situation.assignment.overloaded:
+    troubles = list(_troubles(situation))
+    if troubles:
+        return Verdict(True, troubles[0].reason, "; ".join(t.message for t in troubles))
+    return Verdict(False, "AsExpected", "nothing needs a person")
+
+
+def _say_why_not_scaling(situation: Situation) -> Verdict | None:
+    """Without a decision the count stays; whatever stops it is a trouble too."""
+    first = next(_troubles(situation), None)
+    return None if first is None else Verdict(False, first.reason, first.message)
+
+
+def _troubles(situation: Situation) -> Iterator[Verdict]:
+    """All that needs a person, what stops most first."""
+    workers, scaling = situation.workers, situation.decision
+    if situation.taken_by:
         what = (
-            f"workers carry up to {situation.assignment.load_max} shards,"
+            f"{situation.target} belongs to the UserShard {situation.taken_by}, which is older:"
+            " give this one a StatefulSet of its own"
+        )
+        yield Verdict(True, "ScaleTargetTaken", what)
+    elif situation.target_problem:
+        yield Verdict(True, "ScaleTargetUnknown", situation.target_problem)
+    elif workers is None:
+        what = f"there is no {situation.target} in this namespace"
+        yield Verdict(True, "ScaleTargetNotFound", what)
+    if situation.placement is None:
+        what = f"{situation.placement_problem}; the workers go on with what they have"
+        yield Verdict(True, "PlacementAway", what)
+    if situation.scale_problem:
+        yield Verdict(True, "FailedUpdateScale", situation.scale_problem)
+    if situation.contested:
+        yield Verdict(True, "ScaleTargetContested", situation.contested)
+    elif scaling and scaling.active.reason == "BacklogUnknown":
+        yield Verdict(True, "BacklogUnknown", scaling.active.message)
+    yield from _pod_troubles(workers.troubles if workers else ())
+    yield from _moving_troubles(situation)
+    if workers and workers.in_order:
+        what = (
+            f"{situation.target} has podManagementPolicy OrderedReady: one pod that does not get"
+            " ready keeps all above it from coming; make it anew with Parallel"
+        )
+        yield Verdict(True, "PodsStartInOrder", what)
+
+
+def _pod_troubles(troubles: Sequence[PodTrouble]) -> Iterator[Verdict]:
+    """One sentence for each kind of trouble, with the first pods that have it."""
+    by_reason: dict[str, list[PodTrouble]] = {}
+    for trouble in troubles:
+        by_reason.setdefault(trouble.reason, []).append(trouble)
+    for reason, alike in by_reason.items():
+        said = [f"{trouble.pod}: {trouble.message}" for trouble in alike[:PODS_NAMED_MAX]]
+        if len(alike) > PODS_NAMED_MAX:
+            said.append(f"{len(alike) - PODS_NAMED_MAX} more pods")
+        yield Verdict(True, reason, ", ".join(said))
+
+
+def _moving_troubles(situation: Situation) -> Iterator[Verdict]:
+    if situation.overdue:
+        slowest = max(situation.overdue, key=lambda overdue: overdue.seconds)
+        what = (
+            f"{slowest.owner} was asked for shard {slowest.shard} {slowest.seconds:.0f} s ago and"
+            f" has not given it up ({len(situation.overdue)} such shards): look at its log"
+        )
+        yield Verdict(True, "MovesOverdue", what)
+    assignment = situation.assignment
+    if assignment is not None and assignment.overloaded:
+        what = (
+            f"workers carry up to {assignment.load_max} shards,"
             f" shardsPerWorkerMax is {situation.shards_per_worker_max}"
         )
-        return Verdict(True, "WorkersOverloaded", what)
-    return Verdict(False, "AsExpected", "nothing needs a person")
+        yield Verdict(True, "WorkersOverloaded", what)

@@ -11,21 +11,33 @@ at the pace of `maxConcurrentMoves`; the count shrinks to just above the highest
 has one. When the backlog returns meanwhile, the next round simply wants more workers and the rest
 keep their shards.
 
+Whatever is away or refuses becomes a condition with its reason, and the round goes on with the
+rest: without the target shards are still placed, without the backlog the count stays, without
+PostgreSQL nothing is decided. Only a status that cannot be written ends a round early.
+
 Nothing here imports kopf, kubernetes, asyncpg or redis: the world is behind the protocols of
 `workloads`.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from chassis.telemetry import get_logger
 from shard_operator import metrics
-from shard_operator.errors import PlacementAway
+from shard_operator.errors import ApiRefused, PlacementAway
 from shard_operator.planning import AssignmentPlan, plan_assignments
-from shard_operator.scaling import ScalingDecision, ScalingHistory, WorkerCounts, plan_replicas
+from shard_operator.pool_memory import CONTEST_HOLD_SECONDS, PoolMemory
+from shard_operator.scaling import ScalingDecision, WorkerCounts, plan_replicas
 from shard_operator.status import Observation, PoolPlan, say_status, without_figures
+from shard_operator.telling import (
+    Told,
+    tell_changes,
+    tell_draining,
+    tell_rebalanced,
+    tell_scaled,
+)
 from shard_operator.usershard import UserShard, UserShardStatus
 from shard_operator.workloads import (
     BacklogSource,
@@ -36,29 +48,12 @@ from shard_operator.workloads import (
     Workloads,
 )
 
-CONTEST_HOLD_SECONDS = 300.0
-"""How long another writer's count is left alone: long enough that two controllers do not saw."""
-
-STATUS_REFRESH_SECONDS = 10.0
+STATUS_REFRESH_SECONDS = 60.0
 """How stale figures that change by themselves (backlog, ages) may be in a status; decisions show
-at once."""
+at once. Each write goes to etcd and to everybody who watches."""
 
 FORGET_PERIOD_SECONDS = 60.0
 """How often long dead workers are cleared away."""
-
-
-@dataclass(slots=True)
-class PoolMemory:
-    """What helps the next decision about one pool and may be lost at any time."""
-
-    history: ScalingHistory = field(default_factory=ScalingHistory)
-    counted: tuple[str, int] | None = None
-    """The target's uid and the count it had when this loop last looked or wrote."""
-    contested_until: float = 0.0
-    last_scale_time: str | None = None
-    written: UserShardStatus | None = None
-    written_at: float = 0.0
-    forgot_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,37 +91,88 @@ class Controller:
         """Drop what was remembered of a pool whose UserShard is gone. Its users and workers
         stay."""
         self._memories.pop(pool, None)
+        metrics.forget_pool(pool)
 
-    async def reconcile(self, user_shard: UserShard) -> Reconciled:
-        """Bring one pool closer to its spec. Raises `TryLater` when the workers' world is away."""
+    async def reconcile(self, user_shard: UserShard, *, taken_by: str = "") -> Reconciled:
+        """Bring one pool closer to its spec. Raises `TryLater` when the workers' world is away,
+        `ApiRefused` when the status cannot be written.
+
+        `taken_by` names the older UserShard with the same target: its count is not this one's to
+        write.
+        """
         memory = self._memories.setdefault(user_shard.pool, PoolMemory())
-        observation = await self._observe(user_shard)
-        plan = self._plan(user_shard, observation, memory)
-        await self._apply(user_shard, observation, plan, memory)
+        seen = await self._observe(user_shard, memory, taken_by)
+        plan = self._plan(user_shard, seen, memory)
+        plan = await self._apply(user_shard, seen, plan, memory)
+        before = memory.status_before(user_shard)
         status = say_status(
             user_shard,
-            observation,
+            seen,
             plan,
-            previous=memory.written or user_shard.status,
+            previous=before,
             last_scale_time=memory.last_scale_time,
             now=self._now(),
         )
-        await self._report(user_shard, status, memory)
-        return Reconciled(observation, plan, status)
+        await self._report(user_shard, before, status, memory)
+        return Reconciled(seen, plan, status)
 
-    async def _observe(self, user_shard: UserShard) -> Observation:
-        workers = await self._workloads.observe_workers(
-            user_shard.namespace, user_shard.spec.scale_target_ref
-        )
+    async def _observe(
+        self, user_shard: UserShard, memory: PoolMemory, taken_by: str
+    ) -> Observation:
+        workers, target_problem = None, ""
+        if not taken_by:
+            try:
+                workers = await self._workloads.observe_workers(
+                    user_shard.namespace, user_shard.spec.scale_target_ref
+                )
+            except ApiRefused as refusal:
+                target_problem = str(refusal)
+        contested = self._note_count(user_shard, workers, memory)
         try:
             placement = await self._store.observe_placement(user_shard.pool)
         except PlacementAway as error:
             self._log.warning("placement_away", pool=user_shard.pool, problem=str(error))
-            return Observation(workers, None, None)
+            metrics.note_unobserved(user_shard.pool)
+            return Observation(
+                workers,
+                None,
+                None,
+                taken_by=taken_by,
+                target_problem=target_problem,
+                placement_problem=str(error),
+                contested=contested,
+            )
         shards = [shard.shard for shard in placement.shards]
         backlog = await self._backlogs.measure_backlog(user_shard.pool, shards)
         metrics.note_observation(user_shard.pool, placement, backlog)
-        return Observation(workers, placement, backlog)
+        return Observation(
+            workers,
+            placement,
+            backlog,
+            taken_by=taken_by,
+            target_problem=target_problem,
+            contested=contested,
+            overdue=memory.note_asked(
+                placement.shards,
+                user_shard.spec.rebalance.drain_timeout_seconds,
+                self._monotonic(),
+            ),
+        )
+
+    def _note_count(
+        self, user_shard: UserShard, workers: WorkersObserved | None, memory: PoolMemory
+    ) -> str:
+        expected = memory.counted
+        if memory.note_count(workers, self._monotonic()) and workers and expected:
+            self._log.warning(
+                "scale_target_contested",
+                pool=user_shard.pool,
+                expected=expected[1],
+                found=workers.asked,
+                writer=workers.writer,
+                left_alone_seconds=CONTEST_HOLD_SECONDS,
+            )
+        return memory.contested(self._monotonic())
 
     def _plan(self, user_shard: UserShard, seen: Observation, memory: PoolMemory) -> PoolPlan:
         if seen.placement is None:
@@ -152,20 +198,7 @@ class Controller:
         self, user_shard: UserShard, seen: Observation, memory: PoolMemory
     ) -> ScalingDecision | None:
         if seen.workers is None or seen.placement is None:
-            memory.counted = None
             return None
-        now = self._monotonic()
-        standing = (seen.workers.uid, seen.workers.asked)
-        if memory.counted and memory.counted != standing and memory.counted[0] == standing[0]:
-            memory.contested_until = now + CONTEST_HOLD_SECONDS
-            self._log.warning(
-                "scale_target_contested",
-                pool=user_shard.pool,
-                expected=memory.counted[1],
-                found=standing[1],
-                left_alone_seconds=CONTEST_HOLD_SECONDS,
-            )
-        memory.counted = standing
         serving = sum(worker.alive and not worker.draining for worker in seen.placement.workers)
         decision, memory.history = plan_replicas(
             user_shard.spec,
@@ -173,42 +206,37 @@ class Controller:
             len(seen.placement.shards),
             seen.backlog,
             memory.history,
-            now,
-            contested=now < memory.contested_until,
+            self._monotonic(),
+            contested=bool(seen.contested),
         )
         return decision
 
     async def _apply(
         self, user_shard: UserShard, seen: Observation, plan: PoolPlan, memory: PoolMemory
-    ) -> None:
+    ) -> PoolPlan:
+        """Write what differs; the plan, with the problem if the count could not be written."""
         if seen.placement is None:
-            return
+            return plan
         pool = user_shard.pool
         if await self._store.ensure_policy(user_shard):
             self._log.info("policy_written", pool=pool)
         if plan.assignment is not None and plan.assignment.changes:
             await self._apply_assignment(user_shard, plan.assignment)
-        if plan.scale_to is not None and plan.decision is not None and seen.workers is not None:
-            await self._workloads.scale(
-                user_shard.namespace, user_shard.spec.scale_target_ref, plan.scale_to
-            )
-            memory.counted = (seen.workers.uid, plan.scale_to)
-            memory.last_scale_time = self._now()
-            await self._tell_scaling(user_shard, seen.workers.asked, plan.scale_to, plan.decision)
+        if seen.workers is not None and plan.decision is not None:
+            await self._tell_draining(user_shard, seen.workers, plan.decision, memory)
+            if plan.scale_to is not None:
+                plan = await self._scale(user_shard, seen.workers, plan, memory)
         now = self._monotonic()
         if now - memory.forgot_at >= FORGET_PERIOD_SECONDS:
             memory.forgot_at = now
             if forgotten := await self._store.forget_workers(pool):
                 self._log.info("workers_forgotten", pool=pool, workers=forgotten)
+        return plan
 
     async def _apply_assignment(self, user_shard: UserShard, assignment: AssignmentPlan) -> None:
         pool = user_shard.pool
         written = await self._store.assign(pool, assignment.changes)
         metrics.note_assignment(pool, written, assignment.moves)
-        what = (
-            f"{written} shards assigned, {assignment.moves} of them moved,"
-            f" {assignment.deferred} moves wait"
-        )
         self._log.info(
             "rebalanced",
             pool=pool,
@@ -217,16 +245,45 @@ class Controller:
             moves=assignment.moves,
             deferred=assignment.deferred,
         )
-        await self._reporter.record_event(user_shard, "Rebalanced", what)
+        await self._tell(user_shard, tell_rebalanced(assignment, written))
 
-    async def _tell_scaling(
-        self, user_shard: UserShard, before: int, after: int, decision: ScalingDecision
+    async def _tell_draining(
+        self,
+        user_shard: UserShard,
+        workers: WorkersObserved,
+        decision: ScalingDecision,
+        memory: PoolMemory,
     ) -> None:
-        why = decision.limited if decision.limited.holds else decision.active
-        what = f"{before} to {after} workers: {decision.active.message}"
-        if decision.limited.holds:
-            what += f"; {decision.limited.message}"
+        going = decision.replicas if decision.replicas < workers.asked else None
+        if going is not None and going != memory.draining_to:
+            self._log.info(
+                "draining", pool=user_shard.pool, asked=workers.asked, wanted=decision.replicas
+            )
+            await self._tell(user_shard, tell_draining(workers.asked, decision))
+        memory.draining_to = going
+
+    async def _scale(
+        self,
+        user_shard: UserShard,
+        workers: WorkersObserved,
+        plan: PoolPlan,
+        memory: PoolMemory,
+    ) -> PoolPlan:
+        before, after, decision = workers.asked, plan.scale_to, plan.decision
+        assert after is not None  # noqa: S101 (the caller looked)
+        assert decision is not None  # noqa: S101
+        try:
+            await self._workloads.scale(
+                user_shard.namespace, user_shard.spec.scale_target_ref, after
+            )
+        except ApiRefused as refusal:
+            self._log.error("scaling_refused", pool=user_shard.pool, problem=str(refusal))
+            return replace(plan, scale_problem=f"{after} replicas could not be written: {refusal}")
+        memory.counted = (workers.uid, after)
+        memory.last_scale_time = self._now()
         metrics.note_scaling(user_shard.pool, before, after)
+        told = tell_scaled(before, after, decision)
+        why = decision.limited if decision.limited.holds else decision.active
         self._log.info(
             "scaled",
             pool=user_shard.pool,
@@ -234,24 +291,35 @@ class Controller:
             after=after,
             wanted=decision.wanted,
             reason=why.reason,
-            why=what,
+            why=told.message,
         )
-        reason = "ScaledOut" if after > before else "ScaledIn"
-        await self._reporter.record_event(user_shard, reason, what)
+        await self._tell(user_shard, told)
+        return plan
 
     async def _report(
-        self, user_shard: UserShard, status: UserShardStatus, memory: PoolMemory
+        self,
+        user_shard: UserShard,
+        before: UserShardStatus,
+        status: UserShardStatus,
+        memory: PoolMemory,
     ) -> None:
         """Write the status when a decision shows in it, else at most once in a while, else
         never."""
-        now = self._monotonic()
-        written = memory.written or user_shard.status
-        if status == written:
+        metrics.note_conditions(user_shard.pool, status.conditions)
+        if status == before:
             return
-        is_decision = without_figures(status) != without_figures(written)
+        now = self._monotonic()
+        is_decision = without_figures(status) != without_figures(before)
         if is_decision or now - memory.written_at >= STATUS_REFRESH_SECONDS:
-            await self._reporter.write_status(user_shard, status)
+            memory.written_version = await self._reporter.write_status(user_shard, status)
             memory.written, memory.written_at = status, now
+            for told in tell_changes(before, status):
+                await self._tell(user_shard, told)
+
+    async def _tell(self, user_shard: UserShard, told: Told) -> None:
+        await self._reporter.record_event(
+            user_shard, told.reason, told.message, warning=told.warning
+        )
 
     def _now(self) -> str:
         return self._wall_clock().strftime("%Y-%m-%dT%H:%M:%SZ")

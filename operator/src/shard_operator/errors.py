@@ -52,6 +52,7 @@ class ApiRefused(OperatorError):
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
+        self.message = message
 
 
 class LeadershipLost(OperatorError):

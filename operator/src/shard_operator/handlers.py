@@ -1,4 +1,5 @@
-"""The door to kopf: it watches UserShards and hands each event over; it decides nothing.
+"""The door to kopf: it watches UserShards, StatefulSets and pods and hands each event over; it
+decides nothing.
 
 Only `on.event` is used, the one kind of handler that leaves no trace on an object: timers, daemons
 and deletion handlers would add a finalizer, and an uninstalled operator must not leave a UserShard
@@ -11,6 +12,7 @@ writes placement.
 
 import asyncio
 import contextlib
+import enum
 import logging
 import threading
 from collections.abc import Callable
@@ -20,8 +22,17 @@ from shard_operator.login import kopf, log_in
 from shard_operator.settings import Settings
 from shard_operator.usershard import GROUP, PLURAL, VERSION
 
-NoteEvent = Callable[[dict[str, Any], bool], None]
-"""Called with the object and whether it was deleted."""
+
+class Kind(enum.Enum):
+    """What is watched: API version and plural."""
+
+    USER_SHARD = (f"{GROUP}/{VERSION}", PLURAL)
+    STATEFUL_SET = ("apps/v1", "statefulsets")
+    POD = ("v1", "pods")
+
+
+NoteEvent = Callable[[Kind, dict[str, Any], bool], None]
+"""Called with the kind, the object, and whether it was deleted."""
 
 STOP_TIMEOUT_SECONDS = 2.0
 """How long kopf may take to end its watches; its thread does not keep the process alive."""
@@ -30,7 +41,7 @@ WATCH_GRACE_SECONDS = 10.0
 """How much longer than the server's own limit the client waits for the end of a watch."""
 
 
-class UserShardWatch:
+class ClusterWatch:
     """kopf in its thread; `ended` is done when it stopped, by itself or asked."""
 
     def __init__(self, settings: Settings, note_event: NoteEvent) -> None:
@@ -80,11 +91,15 @@ class UserShardWatch:
         async def login_operator(**_: Any) -> kopf.ConnectionInfo:
             return await asyncio.to_thread(log_in)
 
-        @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-        async def note_user_shard(event: kopf.RawEvent, **_: Any) -> None:
-            body: dict[str, Any] = dict(event["object"])
-            self._loop.call_soon_threadsafe(self._note_event, body, event["type"] == "DELETED")
+        def watch(kind: Kind) -> None:
+            @kopf.on.event(*kind.value, registry=registry)
+            async def note(event: kopf.RawEvent, **_: Any) -> None:
+                body: dict[str, Any] = dict(event["object"])
+                deleted = event["type"] == "DELETED"
+                self._loop.call_soon_threadsafe(self._note_event, kind, body, deleted)
 
+        for kind in Kind:
+            watch(kind)
         return registry
 
 
@@ -97,6 +112,8 @@ def make_kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     made.watching.server_timeout = settings.watch_timeout_seconds
     made.watching.client_timeout = settings.watch_timeout_seconds + WATCH_GRACE_SECONDS
     made.watching.connect_timeout = WATCH_GRACE_SECONDS
+    # Bookmarks come each minute or so: a connection that is silent for longer is dead.
+    made.watching.inactivity_timeout = settings.watch_timeout_seconds + WATCH_GRACE_SECONDS
     made.process.ultimate_exiting_timeout = None  # the process's life is chassis.process's
     # At `info` kopf tells of every event it hands over; the loop tells of what comes of it.
     logging.getLogger("kopf").setLevel(logging.WARNING)

@@ -1,9 +1,9 @@
 """`/livez` and `/readyz`, answered from what the process knows, without asking anybody.
 
 A probe that asked PostgreSQL or the API server would have kubelet restart a healthy operator
-because something else is down. Live: the event loop answers, and a leader's last pass is not too
-long ago. Ready: everything was opened; a stand-by is ready too, it is one so that it can lead at
-once.
+because something else is down. Live: the event loop answers, a leader's last pass is not too long
+ago, and its watches are not stale. Ready: everything was opened; a stand-by is ready too, it is one
+so that it can lead at once.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +22,7 @@ async def serving_health(address: str, is_live: Callable[[], bool]) -> AsyncIter
     async def answer_live(_request: web.Request) -> web.Response:
         if is_live():
             return web.Response(text="ok\n")
-        return web.Response(status=503, text="the last pass over the pools is too long ago\n")
+        return web.Response(status=503, text="the last pass is too long ago, or a watch is stale\n")
 
     async def answer_ready(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

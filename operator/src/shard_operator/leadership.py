@@ -157,7 +157,7 @@ class Leadership:
             self._log.warning("lease_unknown", problem=str(error))
         except ApiRefused as refusal:
             if refusal.status != 409:
-                raise
+                self._log.error("lease_refused", problem=str(refusal))
         return False
 
     async def _renew(self) -> None:

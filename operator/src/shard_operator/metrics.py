@@ -1,10 +1,14 @@
 """The operator's Prometheus metrics, named `purser_operator_…`; one function per thing that
 happens."""
 
+from collections.abc import Iterable
+from contextlib import suppress
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from shard_operator.planning import AssignmentPlan
 from shard_operator.scaling import Backlog
+from shard_operator.usershard import Condition
 from shard_operator.workloads import PlacementObserved
 
 _RECONCILES = Counter(
@@ -34,7 +38,22 @@ _GAP = Gauge(
     ["pool"],
 )
 _SCALED = Counter("purser_operator_scalings_total", "Worker counts written", ["pool", "direction"])
+_CONDITION = Gauge(
+    "purser_operator_condition",
+    "A condition of the UserShard: 1 True, 0 False, NaN Unknown",
+    ["pool", "type"],
+)
 LEADING = Gauge("purser_operator_leading", "1 while this process holds the Lease")
+WATCH_STALE = Gauge(
+    "purser_operator_watch_stale_seconds",
+    "For how long the watch is known not to tell what listings show",
+    ["kind"],
+)
+_API_REQUESTS = Counter(
+    "purser_operator_api_requests_total",
+    "Requests to the Kubernetes API but for watches; the code is 0 where no answer came",
+    ["verb", "code"],
+)
 
 
 def note_observation(pool: str, placement: PlacementObserved, backlog: Backlog | None) -> None:
@@ -45,6 +64,33 @@ def note_observation(pool: str, placement: PlacementObserved, backlog: Backlog |
     _SHARDS.labels(pool).set(len(placement.shards))
     _OWNERLESS.labels(pool).set(sum(shard.owner is None for shard in placement.shards))
     _LIVE_WORKERS.labels(pool).set(sum(worker.alive for worker in placement.workers))
+
+
+def note_unobserved(pool: str) -> None:
+    """Nothing is known of a pool: its last figures must not stand for the present ones."""
+    for gauge in (_BACKLOG, _OLDEST, _SHARDS, _OWNERLESS, _LIVE_WORKERS):
+        gauge.labels(pool).set(float("nan"))
+
+
+def note_conditions(pool: str, conditions: Iterable[Condition]) -> None:
+    """What the status says."""
+    values = {"True": 1.0, "False": 0.0}
+    for condition in conditions:
+        value = values.get(condition.status, float("nan"))
+        _CONDITION.labels(pool, condition.type).set(value)
+
+
+def forget_pool(pool: str) -> None:
+    """Its UserShard is gone: an alert on a figure that stands still would never end."""
+    for gauge in (_BACKLOG, _OLDEST, _SHARDS, _OWNERLESS, _LIVE_WORKERS, _DEFERRED, _GAP):
+        with suppress(KeyError):
+            gauge.remove(pool)
+    _CONDITION.remove_by_labels({"pool": pool})
+
+
+def note_api_request(verb: str, code: int) -> None:
+    """The API server answered a request, or did not (0)."""
+    _API_REQUESTS.labels(verb, str(code)).inc()
 
 
 def note_reconcile(pool: str, outcome: str, seconds: float) -> None:

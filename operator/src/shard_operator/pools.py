@@ -8,13 +8,11 @@ is left as it is.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from shard_operator.cluster_view import Key, key_of
 from shard_operator.errors import InvalidUserShard
+from shard_operator.stateful_sets import JsonObject, version_of
 from shard_operator.usershard import UserShard, parse_user_shard
-
-Key = tuple[str, str]
-"""Namespace and name."""
 
 
 class Pools:
@@ -24,6 +22,8 @@ class Pools:
         self._wake = wake
         self._valid: dict[Key, UserShard] = {}
         self._invalid: dict[Key, InvalidUserShard] = {}
+        self.refused = ""
+        """Why they could not be listed the last time; empty when they were."""
 
     def list_valid(self) -> Sequence[UserShard]:
         """The UserShards to reconcile."""
@@ -33,10 +33,13 @@ class Pools:
         """Those that cannot be."""
         return list(self._invalid.values())
 
-    def note_event(self, body: dict[str, Any], *, deleted: bool) -> None:
-        """An object was seen, changed or deleted."""
-        key = _key_of(body)
+    def note_event(self, body: JsonObject, *, deleted: bool) -> None:
+        """An object was seen, changed or deleted; one that is being deleted counts as gone."""
+        key = key_of(body)
         before = self._valid.get(key)
+        if before is not None and version_of(body) < before.version:
+            return
+        deleted = deleted or "deletionTimestamp" in body["metadata"]
         if deleted:
             self._valid.pop(key, None)
             self._invalid.pop(key, None)
@@ -47,24 +50,22 @@ class Pools:
         if deleted or before is None or after is None or before.spec != after.spec:
             self._wake.set()
 
-    def replace_all(self, bodies: Iterable[dict[str, Any]]) -> None:
-        """A listing: what is not in it is gone."""
-        listed = {_key_of(body): body for body in bodies}
-        for gone in (self._valid.keys() | self._invalid.keys()) - listed.keys():
-            self._valid.pop(gone, None)
-            self._invalid.pop(gone, None)
+    def replace_all(self, bodies: Iterable[JsonObject], version: int) -> None:
+        """A listing of this version: what is not in it is gone, unless it is younger."""
+        listed = {key_of(body): body for body in bodies}
+        for key in self._valid.keys() - listed.keys():
+            if self._valid[key].version <= version:
+                del self._valid[key]
+                self._wake.set()
+        for key in self._invalid.keys() - listed.keys():
+            del self._invalid[key]
         for body in listed.values():
             self.note_event(body, deleted=False)
 
-    def _keep(self, key: Key, body: dict[str, Any]) -> None:
+    def _keep(self, key: Key, body: JsonObject) -> None:
         try:
             self._valid[key] = parse_user_shard(body)
             self._invalid.pop(key, None)
         except InvalidUserShard as problem:
             self._valid.pop(key, None)
             self._invalid[key] = problem
-
-
-def _key_of(body: dict[str, Any]) -> Key:
-    metadata = body["metadata"]
-    return str(metadata.get("namespace", "")), str(metadata["name"])

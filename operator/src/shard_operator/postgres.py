@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from chassis.errors import TryAgain
-from chassis.postgres import Connection, Pool, transaction
+from chassis.errors import CannotStart, TryAgain
+from chassis.migrations import folder_of, require_applied
+from chassis.postgres import Connection, Pool, describe, transaction
 from chassis.settings import Secret
 from chassis.telemetry import get_logger
 from shard_operator.errors import PlacementAway
@@ -31,12 +32,20 @@ LISTEN_RETRY_SECONDS = 5.0
 """Pause before listening again; meanwhile the poll sees every change, only later."""
 
 _OBSERVE_SHARDS = """
-SELECT s.shard, s.desired_owner,
-       CASE WHEN w.lease_until > clock_timestamp() THEN s.owner END AS owner,
-       s.users
+SELECT s.shard, s.desired_owner, CASE WHEN lives THEN s.owner END AS owner, s.users,
+       CASE WHEN NOT lives THEN extract(epoch FROM clock_timestamp() - CASE
+           WHEN s.owner IS NULL THEN s.ownerless_since
+           -- A younger run of its owner has replaced the one that had it.
+           WHEN w.incarnation <> s.owner_incarnation THEN w.registered_at
+           ELSE w.lease_until
+       END)::double precision END AS ownerless_seconds
 FROM placement.shards s
-LEFT JOIN placement.workers w
-    ON w.pool = s.pool AND w.worker = s.owner AND w.incarnation = s.owner_incarnation
+LEFT JOIN placement.workers w ON w.pool = s.pool AND w.worker = s.owner
+CROSS JOIN LATERAL (
+    SELECT coalesce(
+        w.incarnation = s.owner_incarnation AND w.lease_until > clock_timestamp(), false
+    ) AS lives
+) AS l
 WHERE s.pool = $1
 ORDER BY s.shard
 """
@@ -80,6 +89,7 @@ class PostgresPlacement:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._schema_is_there = False
 
     async def observe_placement(self, pool: str) -> PlacementObserved:
         """Shards and workers of the pool. Raises `PlacementAway`."""
@@ -95,6 +105,11 @@ class PostgresPlacement:
             ),
             workers=tuple(WorkerLease(*row) for row in workers),
             users=sum(row["users"] for row in shards),
+            ownerless_seconds={
+                row["shard"]: row["ownerless_seconds"]
+                for row in shards
+                if row["ownerless_seconds"] is not None
+            },
         )
 
     async def ensure_policy(self, user_shard: UserShard) -> bool:
@@ -137,10 +152,17 @@ class PostgresPlacement:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
         try:
+            if not self._schema_is_there:
+                await require_applied(self._pool, "placement", folder_of("shard_operator"))
+                self._schema_is_there = True
             async with transaction(self._pool) as connection:
                 yield connection
-        except TryAgain as error:
+        except (TryAgain, CannotStart) as error:
             raise PlacementAway(str(error)) from error
+        except asyncpg.PostgresError as error:
+            # A role that may not log in, a right that is missing: a person must mend it, and the
+            # condition tells him.
+            raise PlacementAway(f"PostgreSQL refuses ({describe(error)})") from error
 
 
 async def listen_placement(database_url: Secret, wake: asyncio.Event) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shard_operator.conditions import Situation, merge_conditions, say_conditions
+from shard_operator.conditions import Overdue, Situation, merge_conditions, say_conditions
 from shard_operator.planning import AssignmentPlan
 from shard_operator.scaling import Backlog, ScalingDecision
 from shard_operator.usershard import (
@@ -29,6 +29,13 @@ class Observation:
     workers: WorkersObserved | None
     placement: PlacementObserved | None
     backlog: Backlog | None
+    taken_by: str = ""
+    """The older UserShard that has the same target: this one must leave it alone."""
+    target_problem: str = ""
+    placement_problem: str = ""
+    contested: str = ""
+    """Who wrote which count, while that is left alone."""
+    overdue: tuple[Overdue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,8 @@ class PoolPlan:
     assignment: AssignmentPlan | None
     scale_to: int | None
     """The count to write now: on the way in it trails the decision until workers are empty."""
+    scale_problem: str = ""
+    """Why the count could not be written."""
 
 
 def say_status(
@@ -59,6 +68,12 @@ def say_status(
         decision=plan.decision,
         assignment=plan.assignment,
         shards_per_worker_max=user_shard.spec.workers.shards_per_worker_max,
+        taken_by=seen.taken_by,
+        target_problem=seen.target_problem,
+        placement_problem=seen.placement_problem,
+        scale_problem=plan.scale_problem,
+        contested=seen.contested,
+        overdue=seen.overdue,
     )
     oldest = seen.backlog.oldest_seconds if seen.backlog else None
     return UserShardStatus(

@@ -10,7 +10,7 @@ Kubernetes writes camelCase, Python snake_case; msgspec renames between them.
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -145,12 +145,31 @@ class UserShard(msgspec.Struct, frozen=True, kw_only=True):
     spec: UserShardSpec
     uid: str = ""
     generation: int = 1
+    version: int = 0
+    """Of two readings of the object the greater is the younger; 0 where objects have no version."""
+    created_at: str = ""
     status: UserShardStatus = UserShardStatus()
 
     @property
     def pool(self) -> str:
         """The pool's id, part of every shard key: `<namespace>.<name>`."""
         return pool_name(self.namespace, self.name)
+
+
+def find_taken(user_shards: Iterable[UserShard]) -> dict[str, str]:
+    """By pool whose target an older UserShard has: that one's name.
+
+    A worker works for one pool, and a count has one writer. The older one has it, since its shards
+    are with those workers; of two made in the same second, the first by name.
+    """
+    first: dict[tuple[str, str], UserShard] = {}
+    taken: dict[str, str] = {}
+    for user_shard in sorted(user_shards, key=lambda shard: (shard.created_at, shard.name)):
+        target = (user_shard.namespace, user_shard.spec.scale_target_ref.name)
+        holder = first.setdefault(target, user_shard)
+        if holder is not user_shard:
+            taken[user_shard.pool] = holder.name
+    return taken
 
 
 def parse_user_shard(body: Mapping[str, Any]) -> UserShard:
@@ -170,6 +189,8 @@ def parse_user_shard(body: Mapping[str, Any]) -> UserShard:
         spec=spec,
         uid=uid,
         generation=generation,
+        version=int(metadata.get("resourceVersion") or 0),
+        created_at=str(metadata.get("creationTimestamp", "")),
         status=parse_status(body),
     )
 

@@ -5,12 +5,21 @@ Two worlds implement them: Kubernetes (`cluster`, `postgres`, `backlog`) and one
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shard_operator.planning import Change, ShardPlacement
 from shard_operator.scaling import Backlog
 from shard_operator.usershard import ScaleTarget, UserShard, UserShardStatus
+
+
+@dataclass(frozen=True, slots=True)
+class PodTrouble:
+    """What is wrong with one pod: a condition's reason, and a sentence."""
+
+    reason: str
+    pod: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +30,8 @@ class WorkersObserved:
     that `asked` stands for, in the order of their ordinals; a smaller count removes names from the
     end. `uid` changes when the target is made anew. `selector` finds its pods (empty where there
     are no pods). `outdated`: those of `names` that a rolling update under way has yet to replace.
+    `troubles`: what is wrong with its pods. `in_order`: whether a worker waits for those below it.
+    `writer`: whoever wrote `asked`, as its world names him; empty when that is not known.
     """
 
     asked: int
@@ -29,6 +40,9 @@ class WorkersObserved:
     uid: str = ""
     selector: str = ""
     outdated: frozenset[str] = frozenset()
+    troubles: tuple[PodTrouble, ...] = ()
+    in_order: bool = False
+    writer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,8 @@ class PlacementObserved:
     workers: tuple[WorkerLease, ...]
     users: int
     """In all shards, as the gateways last told."""
+    ownerless_seconds: Mapping[int, float] = field(default_factory=dict)
+    """By shard without a living owner: for how long, where that is known."""
 
     def seconds_to_lease_end(self) -> float | None:
         """Until the first owner's lease would be over; None while nobody owns anything."""
@@ -63,10 +79,11 @@ class Workloads(Protocol):
     """Where workers run."""
 
     async def observe_workers(self, namespace: str, target: ScaleTarget) -> WorkersObserved | None:
-        """The target, or None when there is no such thing. Raises `TryLater`."""
+        """The target, or None when there is no such thing. Raises `TryLater`, `ApiRefused`."""
 
     async def scale(self, namespace: str, target: ScaleTarget, replicas: int) -> None:
-        """Write the count; return when it is written, not when it is reached. Raises `TryLater`."""
+        """Write the count; return when it is written, not when it is reached. Raises `TryLater`,
+        `ApiRefused`."""
 
 
 class PlacementStore(Protocol):
@@ -97,8 +114,9 @@ class BacklogSource(Protocol):
 class Reporter(Protocol):
     """Where people look."""
 
-    async def write_status(self, user_shard: UserShard, status: UserShardStatus) -> None:
-        """Replace the status. Raises `TryLater`; a vanished object is no error."""
+    async def write_status(self, user_shard: UserShard, status: UserShardStatus) -> int | None:
+        """Replace the status; the version of the object that has it, or None where objects have
+        none or this one is gone. Raises `TryLater`, `ApiRefused`."""
 
     async def record_event(
         self, user_shard: UserShard, reason: str, message: str, *, warning: bool = False

@@ -57,6 +57,8 @@ async def test_an_owner_is_one_whose_lease_lives(stage: Any, store: PostgresPlac
         ShardPlacement(1, "w-1", None, weight_of(0)),
         ShardPlacement(2, None, None, weight_of(0)),
     ) == seen.shards
+    assert seen.ownerless_seconds.keys() == {1, 2}
+    assert 0 < seen.ownerless_seconds[1] < seen.ownerless_seconds[2] < 60
     living, over = seen.workers
     assert (living.name, living.alive, living.draining) == ("w-0", True, True)
     assert (over.name, over.alive, over.draining) == ("w-1", False, False)

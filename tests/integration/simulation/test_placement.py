@@ -40,7 +40,7 @@ def _in_order(observed: Observed) -> tuple[Observed, list[float]]:
 
 def _without_seconds(seen: PlacementObserved) -> PlacementObserved:
     workers = tuple(replace(worker, seconds_left=0.0) for worker in seen.workers)
-    return replace(seen, workers=workers)
+    return replace(seen, workers=workers, ownerless_seconds={})
 
 
 class _Sequence:
@@ -121,6 +121,7 @@ class _Sequence:
             assert [w.seconds_left for w in simulated.workers] == pytest.approx(
                 [w.seconds_left for w in real.workers], abs=1.0
             )
+            assert simulated.ownerless_seconds == pytest.approx(real.ownerless_seconds, abs=1.0)
             simulated, real = _without_seconds(simulated), _without_seconds(real)
         self._compare(what, arguments, simulated, real)
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shard_operator.controller import Controller
-from shard_operator.errors import PlacementAway
+from shard_operator.errors import ApiRefused, PlacementAway
 from shard_operator.planning import Change, ShardPlacement
 from shard_operator.scaling import Backlog
 from shard_operator.usershard import ScaleTarget, UserShard, UserShardSpec, UserShardStatus
-from shard_operator.workloads import PlacementObserved, WorkerLease, WorkersObserved
+from shard_operator.workloads import PlacementObserved, PodTrouble, WorkerLease, WorkersObserved
 
 
 @dataclass
@@ -24,6 +24,10 @@ class World:
     shards: dict[int, ShardPlacement] = field(default_factory=dict)
     backlog: Backlog | None = field(default_factory=lambda: Backlog({}, {}, None))
     placement_away: bool = False
+    refuses: str = ""
+    """Why the count may not be read ("read") or written ("write")."""
+    troubles: tuple[PodTrouble, ...] = ()
+    ownerless_seconds: dict[int, float] = field(default_factory=dict)
     lease_seconds: float = 3.0
     now: float = 1000.0
     scaled: list[int] = field(default_factory=list)
@@ -53,13 +57,25 @@ class World:
 
     async def observe_workers(self, namespace: str, target: ScaleTarget) -> WorkersObserved | None:
         """The target."""
+        if self.refuses == "read":
+            raise ApiRefused(403, "Forbidden", "statefulsets cannot be listed")
         if self.asked is None:
             return None
         names = tuple(self.name(n) for n in range(self.asked))
-        return WorkersObserved(self.asked, self.alive, names, "uid", "app=worker")
+        return WorkersObserved(
+            self.asked,
+            self.alive,
+            names,
+            "uid",
+            "app=worker",
+            troubles=self.troubles,
+            writer="kubectl",
+        )
 
     async def scale(self, namespace: str, target: ScaleTarget, replicas: int) -> None:
         """Write the count."""
+        if self.refuses == "write":
+            raise ApiRefused(403, "Forbidden", "statefulsets/scale cannot be patched")
         self.scaled.append(replicas)
         self.asked = replicas
 
@@ -76,7 +92,9 @@ class World:
             )
             for n in range(self.alive)
         )
-        return PlacementObserved(tuple(self.shards.values()), leases, users=7)
+        return PlacementObserved(
+            tuple(self.shards.values()), leases, 7, ownerless_seconds=self.ownerless_seconds
+        )
 
     async def ensure_policy(self, user_shard: UserShard) -> bool:
         """The policy is written once."""
@@ -101,9 +119,10 @@ class World:
         """The backlog."""
         return self.backlog
 
-    async def write_status(self, user_shard: UserShard, status: UserShardStatus) -> None:
-        """Keep every status written."""
+    async def write_status(self, user_shard: UserShard, status: UserShardStatus) -> int | None:
+        """Keep every status written; the object's version counts them."""
         self.statuses.append(status)
+        return len(self.statuses)
 
     async def record_event(
         self, user_shard: UserShard, reason: str, message: str, *, warning: bool = False

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from shard_operator.controller import CONTEST_HOLD_SECONDS, STATUS_REFRESH_SECONDS, Controller
+from shard_operator.controller import STATUS_REFRESH_SECONDS, Controller
 from shard_operator.errors import TryLater
 from shard_operator.planning import ShardPlacement
+from shard_operator.pool_memory import CONTEST_HOLD_SECONDS
 from shard_operator.reconciling import ReconcileLoop
 from shard_operator.scaling import Backlog
 from shard_operator.usershard import UserShard, UserShardStatus
@@ -255,7 +256,7 @@ async def test_one_pools_defect_does_not_stop_the_others(world: Any) -> None:
     seen: list[str] = []
 
     class Defective(Controller):
-        async def reconcile(self, user_shard: UserShard) -> Any:
+        async def reconcile(self, user_shard: UserShard, *, taken_by: str = "") -> Any:
             seen.append(user_shard.pool)
             if user_shard.name == "a":
                 raise TryLater("away") if len(seen) < 3 else RuntimeError("a defect")

@@ -48,9 +48,9 @@ def test_a_deletion_missed_between_two_watches_is_seen_by_the_next_listing(
 ) -> None:
     """No event ever told of it."""
     pools = Pools(wake)
-    pools.replace_all([body("a"), body("b")])
+    pools.replace_all([body("a"), body("b")], version=9)
 
-    pools.replace_all([body("b")])
+    pools.replace_all([body("b")], version=9)
 
     assert names(pools) == ["b"]
 
@@ -58,7 +58,7 @@ def test_a_deletion_missed_between_two_watches_is_seen_by_the_next_listing(
 def test_an_unreadable_object_is_kept_apart_until_it_is_mended(wake: asyncio.Event) -> None:
     """Its neighbour is served meanwhile."""
     pools = Pools(wake)
-    pools.replace_all([body("a", users="many"), body("b")])
+    pools.replace_all([body("a", users="many"), body("b")], version=9)
     assert names(pools) == ["b"]
     assert [problem.name for problem in pools.list_invalid()] == ["a"]
 

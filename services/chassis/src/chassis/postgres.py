@@ -103,12 +103,17 @@ class _BoundedPool(asyncpg.Pool):
         )
 
 
-async def open_pool(settings: PostgresSettings, application_name: str) -> Pool:
-    """Connect. Raises CannotStart with one sentence if the server does not let us in."""
+async def open_pool(
+    settings: PostgresSettings, application_name: str, *, connect_at_once: bool = True
+) -> Pool:
+    """Connect. Raises CannotStart with one sentence if the server does not let us in.
+
+    Without `connect_at_once` nobody is asked before the first transaction is.
+    """
     try:
         return await _BoundedPool(
             settings,
-            min_size=1,
+            min_size=int(connect_at_once),
             max_size=settings.connections_max,
             max_inactive_connection_lifetime=settings.idle_connection_seconds,
             timeout=settings.connect_timeout_seconds,
