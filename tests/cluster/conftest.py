@@ -10,12 +10,21 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import yaml
 from tests.cluster.api import KubernetesApi, resource_path
 from tests.cluster.binaries import component_path
 from tests.cluster.control_plane import ControlPlane, running_control_plane
 from tests.cluster.errors import BinariesMissing
 from tests.cluster.local_node import running_node
-from tests.cluster.operators import DEFINITION, OperatorFactory, rights_in
+from tests.cluster.operators import (
+    DEFINITION,
+    TARGET,
+    OperatorFactory,
+    PlayedWorkers,
+    playing_workers,
+    rights_in,
+)
+from tests.cluster.subject import Subject
 
 from devbox.database import Database
 
@@ -112,3 +121,42 @@ def operators(
     factory = OperatorFactory(kubeconfig, namespace, database, redis_url, tmp_path)
     yield factory
     factory.end_all()
+
+
+@pytest.fixture
+def target(kubectl: Kubectl, tmp_path: Path) -> None:
+    """A StatefulSet whose pods nobody runs."""
+    labels = {"app": TARGET}
+    container = {"name": "worker", "image": "none"}
+    manifest = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": TARGET},
+        "spec": {
+            "podManagementPolicy": "Parallel",
+            "serviceName": TARGET,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [container], "nodeSelector": {"purser.dev/no": "such"}},
+            },
+        },
+    }
+    file = tmp_path / "target.yaml"
+    file.write_text(yaml.safe_dump(manifest))
+    kubectl("apply", "-f", str(file))
+
+
+@pytest.fixture
+async def workers(
+    target: None, api: KubernetesApi, namespace: str, database: Database
+) -> AsyncIterator[PlayedWorkers]:
+    """The workers of the target."""
+    async with playing_workers(api, namespace, database) as played:
+        yield played
+
+
+@pytest.fixture
+def subject(defined: None, api: KubernetesApi, namespace: str) -> Subject:
+    """The UserShard `main`, not made yet."""
+    return Subject(api, namespace)

@@ -1,4 +1,4 @@
-"""The UserShard `main` of a test's namespace: changing it, and waiting for what it says."""
+"""A UserShard of a test's namespace, `main` unless said: changing it, waiting for what it says."""
 
 from typing import Any
 
@@ -13,10 +13,15 @@ API_VERSION = "purser.dev/v1alpha1"
 class Subject:
     """The UserShard under test, and questions about it."""
 
-    def __init__(self, api: KubernetesApi, namespace: str) -> None:
+    def __init__(self, api: KubernetesApi, namespace: str, name: str = "main") -> None:
         self._api = api
         self._namespace = namespace
-        self._path = resource_path(API_VERSION, "usershards", namespace, "main")
+        self._name = name
+        self._path = resource_path(API_VERSION, "usershards", namespace, name)
+
+    def named(self, name: str) -> "Subject":
+        """Another UserShard beside it."""
+        return Subject(self._api, self._namespace, name)
 
     async def create(self, **spec: Any) -> JsonObject:
         """Make it."""
@@ -24,7 +29,7 @@ class Subject:
         body = {
             "apiVersion": API_VERSION,
             "kind": "UserShard",
-            "metadata": {"name": "main"},
+            "metadata": {"name": self._name},
             "spec": {"scaleTargetRef": {"name": TARGET}, **spec},
         }
         return await self._api.create(path, body)

@@ -9,15 +9,13 @@ import json
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-import yaml
-from redis.asyncio import Redis
 from tests.cluster.api import ApiError, JsonObject, KubernetesApi, resource_path
+from tests.cluster.backlogs import end_jobs, put_jobs
+from tests.cluster.conftest import Kubectl
 from tests.cluster.operators import (
     DEFINITION,
     SAMPLES,
@@ -25,81 +23,16 @@ from tests.cluster.operators import (
     OperatorFactory,
     PlayedWorkers,
     make_shards,
-    playing_workers,
 )
 from tests.cluster.subject import Subject
 from tests.cluster.waiting import eventually
 
-from chassis.streams import append_many, remove
 from devbox.database import Database
-from kernel.names import jobs_stream
-from kernel.sharding import ShardKey
 
 HAND_OVER_SECONDS_MAX = 5.0
 MEMORY_MEGABYTES_MAX = 130
 
 pytestmark = pytest.mark.timeout(240)
-
-Kubectl = Callable[..., str]
-
-
-@pytest.fixture
-def target(kubectl: Kubectl, tmp_path: Path) -> None:
-    """A StatefulSet whose pods nobody runs."""
-    labels = {"app": TARGET}
-    container = {"name": "worker", "image": "none"}
-    manifest = {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": TARGET},
-        "spec": {
-            "podManagementPolicy": "Parallel",
-            "serviceName": TARGET,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-        },
-    }
-    file = tmp_path / "target.yaml"
-    file.write_text(yaml.safe_dump(manifest))
-    kubectl("apply", "-f", str(file))
-
-
-@pytest.fixture
-async def workers(
-    target: None, api: KubernetesApi, namespace: str, database: Database
-) -> AsyncIterator[PlayedWorkers]:
-    """The workers of the target."""
-    async with playing_workers(api, namespace, database) as played:
-        yield played
-
-
-@pytest.fixture
-def subject(defined: None, api: KubernetesApi, namespace: str) -> Subject:
-    """The UserShard `main`, not made yet."""
-    return Subject(api, namespace)
-
-
-async def put_jobs(
-    redis_url: str,
-    pool: str,
-    per_shard: int,
-    shards: int,
-    payload: Callable[[ShardKey], bytes] = lambda _: b"job",
-) -> None:
-    """A backlog that waits."""
-    keys = [ShardKey(pool, shard) for shard in range(shards)] * per_shard
-    async with Redis.from_url(redis_url) as redis:
-        appended = await append_many(redis, [(jobs_stream(key), payload(key)) for key in keys])
-    assert all(isinstance(entry, bytes) for entry in appended)
-
-
-async def end_jobs(redis_url: str, pool: str, shards: int) -> None:
-    """All of it is done."""
-    async with Redis.from_url(redis_url) as redis:
-        for shard in range(shards):
-            stream = jobs_stream(ShardKey(pool, shard))
-            entries: Any = await redis.xrange(stream)
-            await remove(redis, stream, [entry for entry, _ in entries])
 
 
 class TestDefinition:
