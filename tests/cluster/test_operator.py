@@ -32,6 +32,12 @@ from devbox.database import Database
 HAND_OVER_SECONDS_MAX = 5.0
 MEMORY_MEGABYTES_MAX = 130
 
+SHORT_LEASE = {
+    "lease_duration_seconds": "4",
+    "renew_deadline_seconds": "3",
+    "renew_period_seconds": "0.5",
+}
+
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -220,20 +226,40 @@ async def test_a_deleted_user_shard_goes_at_once_and_its_pool_stays(
     await subject.until_condition("Ready", "True", "ShardsServed")
 
 
+async def test_a_user_shard_goes_without_an_operator_and_is_taken_up_again_by_the_next(
+    operators: OperatorFactory,
+    workers: PlayedWorkers,
+    subject: Subject,
+    database: Database,
+) -> None:
+    """Who uninstalled the operator first is not left with an object that will not go."""
+    await make_shards(database, workers.pool, 4)
+    first = operators.start(**SHORT_LEASE)
+    await subject.create(scaling={"pollPeriodSeconds": 1}, usersPerShard=33)
+    await eventually(lambda: is_spread(workers, {2}, over=2))
+    first.kill()
+
+    await subject.delete()
+    with pytest.raises(ApiError, match="not found"):
+        await subject.read()
+    assert await is_spread(workers, {2}, over=2)
+
+    await subject.create(scaling={"pollPeriodSeconds": 1}, usersPerShard=44)
+    operators.start(**SHORT_LEASE)
+    await subject.until_condition("Ready", "True", "ShardsServed")
+    policy = "SELECT users_per_shard FROM placement.pools WHERE pool = $1"
+    assert await workers.database.fetchval(policy, workers.pool) == 44
+
+
 async def test_a_killed_operator_is_replaced_within_its_lease(
     operators: OperatorFactory, workers: PlayedWorkers, subject: Subject, database: Database
 ) -> None:
     """kill -9; the second one stands by, takes the Lease over, and decides."""
-    lease = {
-        "lease_duration_seconds": "4",
-        "renew_deadline_seconds": "3",
-        "renew_period_seconds": "0.5",
-    }
     await make_shards(database, workers.pool, 2)
     await subject.create(workers={"minReplicas": 1}, scaling={"pollPeriodSeconds": 1})
-    first = operators.start(**lease)
+    first = operators.start(**SHORT_LEASE)
     await first.until("leading")
-    second = operators.start(**lease)
+    second = operators.start(**SHORT_LEASE)
     await second.until("standing_by")
     await subject.until_condition("Ready", "True", "ShardsServed")
     assert not second.says("leading")
@@ -273,16 +299,11 @@ async def test_a_leader_that_was_stopped_and_wakes_up_ends_without_a_decision(
     operators: OperatorFactory, workers: PlayedWorkers, subject: Subject, database: Database
 ) -> None:
     """SIGSTOP past its lease: the next one leads, and the old one learns it before it acts."""
-    lease = {
-        "lease_duration_seconds": "3",
-        "renew_deadline_seconds": "2",
-        "renew_period_seconds": "0.5",
-    }
     await make_shards(database, workers.pool, 2)
     await subject.create(scaling={"pollPeriodSeconds": 1})
-    first = operators.start(**lease)
+    first = operators.start(**SHORT_LEASE)
     await subject.until_condition("Ready", "True", "ShardsServed")
-    second = operators.start(**lease)
+    second = operators.start(**SHORT_LEASE)
     await second.until("standing_by")
 
     first.process.send_signal(signal.SIGSTOP)
