@@ -27,9 +27,6 @@ class AwayRedis:
     def eval(self, *_: Any) -> Any:
         return self._fail()
 
-    def xlen(self, *_: Any) -> Any:
-        return None
-
     async def execute(self, **_: Any) -> Any:
         raise self._error
 

@@ -25,6 +25,13 @@ _APPEND = """\
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[2]) then return false end
 return redis.call('XADD', KEYS[1], '*', 'p', ARGV[1])"""
 
+# One answer for all of them: packing and unpacking a command for each costs the caller ten times as
+# much, and 20,000 streams are counted every few seconds.
+_DEPTHS = """\
+local depths = {}
+for i, stream in ipairs(KEYS) do depths[i] = redis.call('XLEN', stream) end
+return depths"""
+
 Entry = tuple[str, bytes, bytes]
 """(stream, entry id, payload)"""
 _Answer = list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]
@@ -103,15 +110,13 @@ async def remove(redis: Redis, stream: str, ids: Sequence[bytes]) -> int:
 async def depth(redis: Redis, streams: Sequence[str]) -> list[int]:
     """Count the entries of each stream, in order; a stream that does not exist has 0.
 
+    Nobody else is served meanwhile (1 ms for a thousand): do not ask for much more at once.
     Raises TryAgain: unknown is not 0.
     """
     if not streams:
         return []
-    pipeline = redis.pipeline(transaction=False)
-    for stream in streams:
-        pipeline.xlen(stream)
     with translating():
-        counts: list[int] = await pipeline.execute()
+        counts: list[int] = await redis.eval(_DEPTHS, len(streams), *streams)
     return counts
 
 
