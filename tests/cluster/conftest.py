@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import yaml
 from tests.cluster.api import KubernetesApi, resource_path
 from tests.cluster.binaries import component_path
 from tests.cluster.control_plane import ControlPlane, running_control_plane
@@ -18,11 +17,11 @@ from tests.cluster.errors import BinariesMissing
 from tests.cluster.local_node import running_node
 from tests.cluster.operators import (
     DEFINITION,
-    TARGET,
     OperatorFactory,
     PlayedWorkers,
     playing_workers,
     rights_in,
+    target_manifest,
 )
 from tests.cluster.subject import Subject
 
@@ -124,34 +123,16 @@ def operators(
 
 
 @pytest.fixture
-def target(kubectl: Kubectl, tmp_path: Path) -> None:
+async def target(api: KubernetesApi, namespace: str) -> None:
     """A StatefulSet whose pods nobody runs."""
-    labels = {"app": TARGET}
-    container = {"name": "worker", "image": "none"}
-    manifest = {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": TARGET},
-        "spec": {
-            "podManagementPolicy": "Parallel",
-            "serviceName": TARGET,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [container], "nodeSelector": {"purser.dev/no": "such"}},
-            },
-        },
-    }
-    file = tmp_path / "target.yaml"
-    file.write_text(yaml.safe_dump(manifest))
-    kubectl("apply", "-f", str(file))
+    await api.create(resource_path("apps/v1", "statefulsets", namespace), target_manifest())
 
 
 @pytest.fixture
 async def workers(
     target: None, api: KubernetesApi, namespace: str, database: Database
 ) -> AsyncIterator[PlayedWorkers]:
-    """The workers of the target."""
+    """The workers of the target, played."""
     async with playing_workers(api, namespace, database) as played:
         yield played
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.api import JsonObject, resource_path
+from tests.cluster.audit import audit_flags
 from tests.cluster.binaries import component_path
 from tests.cluster.blocking import CALL_TIMEOUT_SECONDS, answers, call
 from tests.cluster.certificates import Authority, signing_key, write_private
@@ -182,6 +183,7 @@ class _Components:
             "--endpoint-reconciler-type=none",
             "--advertise-address=127.0.0.1",
             "--profiling=false",
+            *audit_flags(self._folder, self._folder / "logs"),
         )
 
     def start_controllers(self) -> None:

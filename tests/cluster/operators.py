@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from tests.cluster.api import KubernetesApi, resource_path
+from tests.cluster.api import JsonObject, KubernetesApi, resource_path
 from tests.cluster.children import dying_with_parent
 from tests.cluster.waiting import eventually
 
@@ -30,6 +30,7 @@ from devbox.database import Database
 
 TREE = Path(__file__).parents[2]
 DEFINITION = TREE / "charts/purser-crds/templates/usershard.yaml"
+OLDER_DEFINITION = Path(__file__).parent / "older_definition.yaml"
 RIGHTS = TREE / "k8s/dev/operator-rbac.yaml"
 SAMPLES = TREE / "k8s/samples"
 TARGET = "purser-user-worker"
@@ -236,6 +237,26 @@ class PlacementView:
             "SELECT shard, epoch FROM placement.shards WHERE pool = $1", self.pool
         )
         return dict(rows)
+
+
+def target_manifest(name: str = TARGET) -> JsonObject:
+    """A StatefulSet whose pods nobody runs."""
+    labels = {"app": name}
+    container = {"name": "worker", "image": "none"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": name},
+        "spec": {
+            "podManagementPolicy": "Parallel",
+            "serviceName": name,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [container], "nodeSelector": {"purser.dev/no": "such"}},
+            },
+        },
+    }
 
 
 async def make_shards(database: Database, pool: str, count: int) -> None:
