@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.cluster.api import JsonObject, KubernetesApi, resource_path
+from tests.cluster.api import ApiError, JsonObject, KubernetesApi, resource_path
 from tests.cluster.operators import TARGET
 from tests.cluster.waiting import WITHIN_SECONDS, eventually
 
@@ -33,6 +33,20 @@ class Subject:
             "spec": {"scaleTargetRef": {"name": TARGET}, **spec},
         }
         return await self._api.create(path, body)
+
+    async def create_past_the_rules(self, **spec: Any) -> None:
+        """Make what an older definition lets pass, once the server goes by it."""
+
+        async def is_made() -> bool:
+            try:
+                await self.create(**spec)
+            except ApiError as refusal:
+                if refusal.reason != "Invalid":
+                    raise
+                return False
+            return True
+
+        await eventually(is_made)
 
     async def read(self) -> JsonObject:
         """The object."""

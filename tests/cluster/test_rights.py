@@ -6,15 +6,13 @@ fail. The tests know no rule by heart: whoever changes the rules and the operato
 change them.
 """
 
-import asyncio
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 import yaml
-from tests.cluster.api import KubernetesApi, resource_path
-from tests.cluster.audit import per_minute_at_rest, requests_of
+from tests.cluster.api import resource_path
+from tests.cluster.audit import requests_of
 from tests.cluster.backlogs import end_jobs, put_jobs
 from tests.cluster.conftest import Kubectl
 from tests.cluster.control_plane import ControlPlane
@@ -25,7 +23,6 @@ from tests.cluster.operators import (
     OperatorFactory,
     PlayedWorkers,
     make_shards,
-    target_manifest,
 )
 from tests.cluster.rights import Comparison, Grant, compare, grants_of
 from tests.cluster.subject import Subject
@@ -36,12 +33,6 @@ ACCOUNT = "purser-operator"
 RBAC = "rbac.authorization.k8s.io/v1"
 EVERYWHERE = "purser-operator-everywhere"
 """The ClusterRole of an operator that serves all namespaces."""
-
-REQUESTS_AT_REST_PER_MINUTE_MAX = 10.0
-"""With two UserShards, without renewals of the Lease."""
-REST_SECONDS = 60.0
-SETTLING_SECONDS = 15.0
-"""Above the longest that figures of a past change wait for their place in a status."""
 
 EXACT = Comparison([], [], [])
 
@@ -133,7 +124,7 @@ class Tour:
         """A target that is not there; an object that cannot be meant and got past older rules."""
         self._kubectl("apply", "-f", str(OLDER_DEFINITION))
         broken = Subject(self._subject.api, self._subject.namespace, "broken")
-        await broken.create(workers={"minReplicas": 9, "maxReplicas": 3})
+        await broken.create_past_the_rules(workers={"minReplicas": 9, "maxReplicas": 3})
         self._kubectl("apply", "-f", str(DEFINITION))
         lost = Subject(self._subject.api, self._subject.namespace, "lost")
         await lost.create(scaleTargetRef={"name": "nowhere"})
@@ -174,34 +165,6 @@ async def test_an_operator_of_all_namespaces_needs_the_same_rules_in_a_cluster_r
     await tour.take(database, redis_url)
 
     assert EXACT == compare_with_the_log(control_plane, subject.namespace, serving_everywhere)
-
-
-async def test_at_rest_two_user_shards_cost_few_requests(
-    operators: OperatorFactory,
-    workers: PlayedWorkers,
-    subject: Subject,
-    api: KubernetesApi,
-    control_plane: ControlPlane,
-    database: Database,
-) -> None:
-    """A minute in which nothing happens; the Lease's renewals apart, which the election needs."""
-    namespace = subject.namespace
-    await api.create(resource_path("apps/v1", "statefulsets", namespace), target_manifest("second"))
-    second = Subject(api, namespace, "second")
-    await make_shards(database, workers.pool, 4)
-    operators.start()
-    await subject.create()
-    await second.create(scaleTargetRef={"name": "second"})
-    await subject.until_condition("Ready", "True", "ShardsServed")
-    await second.until_asked(2)
-    await asyncio.sleep(SETTLING_SECONDS)
-
-    since = time.time()
-    await asyncio.sleep(REST_SECONDS)
-    made = requests_of(control_plane.logs, namespace, ACCOUNT)
-    rates = per_minute_at_rest(made, since, since + REST_SECONDS)
-
-    assert sum(rates.values()) <= REQUESTS_AT_REST_PER_MINUTE_MAX, rates
 
 
 def role_of_the_file() -> dict[str, Any]:
