@@ -56,6 +56,18 @@ class Subject:
         """Change the spec; None removes."""
         return await self._api.merge(self._path, {"spec": spec})
 
+    async def change(self, body: JsonObject) -> JsonObject:
+        """Merge anything into it; None removes."""
+        return await self.api.merge(self._path, body)
+
+    async def write_status(self, status: JsonObject) -> JsonObject:
+        """Merge into its status, as an operator does."""
+        return await self.write_through_status({"status": status})
+
+    async def write_through_status(self, body: JsonObject) -> JsonObject:
+        """Merge anything into it by way of the status subresource."""
+        return await self.api.merge(f"{self._path}/status", body)
+
     async def delete(self) -> None:
         """Delete it."""
         await self._api.delete(self._path)
