@@ -58,7 +58,7 @@ class Subject:
 
     async def change(self, body: JsonObject) -> JsonObject:
         """Merge anything into it; None removes."""
-        return await self.api.merge(self._path, body)
+        return await self._api.merge(self._path, body)
 
     async def write_status(self, status: JsonObject) -> JsonObject:
         """Merge into its status, as an operator does."""
@@ -66,7 +66,7 @@ class Subject:
 
     async def write_through_status(self, body: JsonObject) -> JsonObject:
         """Merge anything into it by way of the status subresource."""
-        return await self.api.merge(f"{self._path}/status", body)
+        return await self._api.merge(f"{self._path}/status", body)
 
     async def delete(self) -> None:
         """Delete it."""

@@ -123,10 +123,10 @@ class Tour:
     async def _meet_what_is_wrong(self) -> None:
         """A target that is not there; an object that cannot be meant and got past older rules."""
         self._kubectl("apply", "-f", str(OLDER_DEFINITION))
-        broken = Subject(self._subject.api, self._subject.namespace, "broken")
+        broken = self._subject.named("broken")
         await broken.create_past_the_rules(workers={"minReplicas": 9, "maxReplicas": 3})
         self._kubectl("apply", "-f", str(DEFINITION))
-        lost = Subject(self._subject.api, self._subject.namespace, "lost")
+        lost = self._subject.named("lost")
         await lost.create(scaleTargetRef={"name": "nowhere"})
         await lost.until_condition("Degraded", "True", "ScaleTargetNotFound")
         await broken.until_condition("Degraded", "True", "InvalidSpec")
@@ -140,14 +140,15 @@ async def test_the_operator_uses_each_of_its_rights_and_needs_no_other(
     subject: Subject,
     kubectl: Kubectl,
     control_plane: ControlPlane,
+    namespace: str,
     database: Database,
     redis_url: str,
 ) -> None:
     """In its own namespace, under the file's Role."""
     await Tour(operators, workers, subject, kubectl).take(database, redis_url)
 
-    granted = list(grants_of(role_of_the_file(), subject.namespace))
-    assert EXACT == compare_with_the_log(control_plane, subject.namespace, granted)
+    granted = list(grants_of(role_of_the_file(), namespace))
+    assert EXACT == compare_with_the_log(control_plane, namespace, granted)
 
 
 async def test_an_operator_of_all_namespaces_needs_the_same_rules_in_a_cluster_role(
@@ -157,6 +158,7 @@ async def test_an_operator_of_all_namespaces_needs_the_same_rules_in_a_cluster_r
     subject: Subject,
     kubectl: Kubectl,
     control_plane: ControlPlane,
+    namespace: str,
     database: Database,
     redis_url: str,
 ) -> None:
@@ -164,7 +166,7 @@ async def test_an_operator_of_all_namespaces_needs_the_same_rules_in_a_cluster_r
     tour = Tour(operators, workers, subject, kubectl, watch_namespaces="*")
     await tour.take(database, redis_url)
 
-    assert EXACT == compare_with_the_log(control_plane, subject.namespace, serving_everywhere)
+    assert EXACT == compare_with_the_log(control_plane, namespace, serving_everywhere)
 
 
 def role_of_the_file() -> dict[str, Any]:

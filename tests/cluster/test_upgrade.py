@@ -99,11 +99,11 @@ async def test_an_object_that_breaks_newer_rules_is_told_so_and_the_others_are_s
 ) -> None:
     """It stays, says what is wrong with it, and is served once that is mended."""
     await make_shards(database, workers.pool, 4)
-    broken = Subject(subject.api, subject.namespace, "broken")
+    broken = subject.named("broken")
     nowhere = {"name": "nowhere"}
     bad_workers = {"minReplicas": 9, "maxReplicas": 3}
     await broken.create_past_the_rules(scaleTargetRef=nowhere, workers=bad_workers)
-    nameless = Subject(subject.api, subject.namespace, "nameless")
+    nameless = subject.named("nameless")
     await nameless.create_past_the_rules(scaleTargetRef={"name": None})
     await subject.create(**OLD_SPEC)
     await upgrade(kubectl, subject)
