@@ -1,7 +1,7 @@
 """`python -m shard_operator` serves; `… migrate` brings the schema `placement` up to date and ends.
 
-Not `kopf run`: settings, the Lease and the end of the process belong to `main`, and kopf is a guest
-in it.
+`… describe` shows who owns what. Not `kopf run`: settings, the Lease and the end of the process
+belong to `main`, and kopf is a guest in it.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import sys
 
 from chassis import command_line
 from chassis.settings import load
+from shard_operator import describing
 
 
 async def _serve(stop: asyncio.Event) -> None:
@@ -18,7 +19,16 @@ async def _serve(stop: asyncio.Event) -> None:
     await run(load(Settings, "OPERATOR"), stop)
 
 
+def _add_verbs(verbs: command_line.Verbs) -> None:
+    describing.add_verb(verbs)
+
+
 if __name__ == "__main__":
     command_line.run(
-        sys.argv[1:], package="shard_operator", prefix="OPERATOR", serve=_serve, room="placement"
+        sys.argv[1:],
+        package="shard_operator",
+        prefix="OPERATOR",
+        serve=_serve,
+        room="placement",
+        add_verbs=_add_verbs,
     )

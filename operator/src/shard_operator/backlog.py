@@ -12,14 +12,15 @@ work.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from chassis import streams
 from chassis.errors import TryAgain
 from chassis.redis import translating
+from chassis.streams import depth
 from chassis.telemetry import get_logger
 from kernel.names import jobs_stream
 from kernel.sharding import ShardKey
@@ -30,6 +31,16 @@ STREAMS_PER_ROUND_TRIP = 1000
 
 MEASURE_TIMEOUT_SECONDS = 3.0
 """A measurement that takes longer than a poll is of no use to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardWork:
+    """The work of one shard: jobs waiting or running, how many ever ended there, the age of the
+    oldest (None: there is none)."""
+
+    jobs: int
+    finished: int
+    oldest_seconds: float | None
 
 
 class StreamBacklog:
@@ -49,36 +60,59 @@ class StreamBacklog:
             return None
 
     async def _measure(self, pool: str, shards: Sequence[int]) -> Backlog:
-        names = {jobs_stream(ShardKey(pool, shard)): shard for shard in shards}
-        depths: dict[int, int] = {}
-        finished: dict[int, int] = {}
-        oldest: list[int] = []
-        for chunk in _chunks(list(names)):
-            counts = await streams.depth(self._redis, chunk)
-            busy = [name for name, count in zip(chunk, counts, strict=True) if count]
-            for name, stream in zip(busy, await self._inspect(busy), strict=True):
-                if stream is None:  # emptied and removed since it was counted
-                    continue
-                if length := int(stream["length"]):
-                    depths[names[name]] = length
-                    finished[names[name]] = int(stream["entries-added"]) - length
-                    oldest.append(_milliseconds(stream["first-entry"][0]))
-        age = None
-        if oldest:
-            with translating():
-                seconds, microseconds = await self._redis.time()
-            age = max(0.0, seconds + microseconds / 1e6 - min(oldest) / 1e3)
-        return Backlog(depths=depths, finished=finished, oldest_seconds=age)
+        work = await measure_shards(self._redis, pool, shards)
+        busy = {shard: found for shard, found in work.items() if found.jobs}
+        return Backlog(
+            depths={shard: found.jobs for shard, found in busy.items()},
+            finished={shard: found.finished for shard, found in busy.items()},
+            oldest_seconds=max(
+                (f.oldest_seconds for f in busy.values() if f.oldest_seconds is not None),
+                default=None,
+            ),
+        )
 
-    async def _inspect(self, names: Sequence[str]) -> list[dict[str, Any] | None]:
-        if not names:
-            return []
-        pipeline = self._redis.pipeline(transaction=False)
-        for name in names:
-            pipeline.xinfo_stream(name)
-        with translating():
-            answers = await pipeline.execute(raise_on_error=False)
-        return [_stream_or_none(answer) for answer in answers]
+
+async def measure_shards(
+    redis: Redis, pool: str, shards: Sequence[int], *, idle_too: bool = False
+) -> dict[int, ShardWork]:
+    """Measure each shard with work; with `idle_too` also those without whose stream is there.
+
+    Raises TryAgain or a RedisError: what is known of some shards is not an answer.
+    """
+    names = {jobs_stream(ShardKey(pool, shard)): shard for shard in shards}
+    streams: dict[int, dict[str, Any]] = {}
+    for chunk in _chunks(list(names)):
+        counts = await depth(redis, chunk)
+        asked = [name for name, count in zip(chunk, counts, strict=True) if count or idle_too]
+        for name, stream in zip(asked, await _inspect(redis, asked), strict=True):
+            if stream is not None:  # else it was emptied and removed since it was counted
+                streams[names[name]] = stream
+    if not streams:
+        return {}
+    with translating():
+        seconds, microseconds = await redis.time()
+    now = seconds + microseconds / 1e6
+    return {shard: _read(stream, now) for shard, stream in streams.items()}
+
+
+def _read(stream: dict[str, Any], now: float) -> ShardWork:
+    jobs, first = int(stream["length"]), stream["first-entry"]
+    return ShardWork(
+        jobs=jobs,
+        finished=int(stream["entries-added"]) - jobs,
+        oldest_seconds=max(0.0, now - _milliseconds(first[0]) / 1e3) if first else None,
+    )
+
+
+async def _inspect(redis: Redis, names: Sequence[str]) -> list[dict[str, Any] | None]:
+    if not names:
+        return []
+    pipeline = redis.pipeline(transaction=False)
+    for name in names:
+        pipeline.xinfo_stream(name)
+    with translating():
+        answers = await pipeline.execute(raise_on_error=False)
+    return [_stream_or_none(answer) for answer in answers]
 
 
 def _stream_or_none(answer: object) -> dict[str, Any] | None:

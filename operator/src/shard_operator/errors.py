@@ -6,6 +6,7 @@
     │   ├── PlacementAway    PostgreSQL did not answer
     │   └── ApiAway          the Kubernetes API did not answer, or asked for patience
     ├── ApiRefused           the Kubernetes API said no: a right or an object is missing
+    ├── PoolUnknown          tell the person who named it which ones there are
     └── LeadershipLost       end this process: another one may be acting already
 
 The reconcile loop is the door where all of them become a condition and a log line; none of them
@@ -13,6 +14,8 @@ ends the process but `LeadershipLost`.
 """
 
 # ruff: noqa: N818 (errors are named after what the caller should do)
+
+from collections.abc import Sequence
 
 
 class OperatorError(Exception):
@@ -53,6 +56,16 @@ class ApiRefused(OperatorError):
         self.status = status
         self.reason = reason
         self.message = message
+
+
+class PoolUnknown(OperatorError):
+    """Neither PostgreSQL nor the Kubernetes API knows the pool; `known` are those there are."""
+
+    def __init__(self, known: Sequence[str], problems: Sequence[str]) -> None:
+        super().__init__("there is no such pool")
+        self.known = known
+        self.problems = problems
+        """A sentence for each part that could not be asked: what is not known may be there."""
 
 
 class LeadershipLost(OperatorError):

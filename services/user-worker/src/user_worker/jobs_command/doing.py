@@ -3,12 +3,12 @@
 import argparse
 import asyncio
 import os
-import sys
 from collections.abc import Mapping
 
 from chassis.errors import BadSettings
 from chassis.grpc_client import open_channel
 from chassis.settings import load
+from chassis.terminal import complain, tell
 from purser.gateway.v1 import gateway_pb2
 from user_worker.clients import SetAsideJobs
 from user_worker.errors import DependencyDown, JobUnknown, RequestRefused
@@ -43,11 +43,7 @@ def do(parsed: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> i
         return _fail(f"The gateway at {address} does not answer: {outage.reason}", EXIT_FAILED)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    try:
-        print(text, flush=True)  # noqa: T201 (for the person who typed it)
-    except BrokenPipeError:
-        # Whoever read has enough; Python must not try again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    tell(text)
     return status
 
 
@@ -78,5 +74,5 @@ def _list_request(parsed: argparse.Namespace, pool: str) -> gateway_pb2.ListSetA
 
 
 def _fail(sentence: str, status: int) -> int:
-    print(sentence, file=sys.stderr)  # noqa: T201
+    complain(sentence)
     return status

@@ -1,7 +1,6 @@
 """What a person reads of jobs that were set aside.
 
-Errors and what was typed may hold any character; what could steer a terminal, or turn a line
-around, is written as an escape.
+Errors and what was typed may hold any character: see `chassis.terminal`.
 """
 
 import json
@@ -12,6 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from chassis.terminal import age, printable, table
 from purser.gateway.v1 import gateway_pb2, job_pb2
 
 ERROR_CHARACTERS_MAX = 80
@@ -32,7 +32,7 @@ def page(answer: gateway_pb2.ListSetAsideJobsResponse, *, as_json: bool) -> str:
     if not answer.jobs:
         return "No job was set aside."
     head = ("AGE", "SHARD", "USER", "WHAT", "REPLAY", "JOB", "ERROR")
-    lines = _table([head, *(_row(job) for job in answer.jobs)])
+    lines = table([head, *(_row(job) for job in answer.jobs)])
     if answer.next_page_token:
         lines.append(f"more: list --page {answer.next_page_token}")
     return "\n".join(lines)
@@ -43,7 +43,7 @@ def one(answer: gateway_pb2.ReadSetAsideJobResponse, *, as_json: bool) -> str:
     if as_json:
         return _json(answer)
     job = answer.job
-    error = _printable(job.error, keep_lines=True).replace("\n", "\n" + " " * 11)
+    error = printable(job.error, keep_lines=True).replace("\n", "\n" + " " * 11)
     pairs = [
         ("job", job.job_id),
         ("set aside", f"{_moment(job.set_aside_at)} ({_age(job.set_aside_at)} ago)"),
@@ -78,7 +78,7 @@ def _json(message: Message) -> str:
 
 
 def _row(job: gateway_pb2.SetAsideJob) -> tuple[str, ...]:
-    error = _printable(job.error)
+    error = printable(job.error)
     if len(error) > ERROR_CHARACTERS_MAX:
         error = error[: ERROR_CHARACTERS_MAX - 1] + "…"
     return (
@@ -90,11 +90,6 @@ def _row(job: gateway_pb2.SetAsideJob) -> tuple[str, ...]:
         job.job_id,
         error,
     )
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _what(job: gateway_pb2.SetAsideJob) -> str:
@@ -121,33 +116,19 @@ def _typed(answer: gateway_pb2.ReadSetAsideJobResponse) -> Iterable[tuple[str, s
     job: job_pb2.Job = answer.input
     match job.WhichOneof("input"):
         case "command":
-            yield "typed", _printable(f"/{job.command.name} {job.command.arguments}".rstrip())
+            yield "typed", printable(f"/{job.command.name} {job.command.arguments}".rstrip())
         case "text":
-            yield "typed", _printable(job.text.text)
+            yield "typed", printable(job.text.text)
         case "press":
-            yield "pressed", _printable(job.press.data)
-            yield "under", _printable(job.press.message_key)
+            yield "pressed", printable(job.press.data)
+            yield "under", printable(job.press.message_key)
         case _:
             yield "typed", "nothing"
 
 
 def _age(moment: Timestamp) -> str:
-    seconds = max(0, int(time.time()) - moment.seconds)
-    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= length:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"
+    return age(time.time() - moment.seconds)
 
 
 def _moment(moment: Timestamp) -> str:
     return f"{moment.ToDatetime():%Y-%m-%d %H:%M:%S}Z"
-
-
-def _printable(text: str, *, keep_lines: bool = False) -> str:
-    """Escape what is not to be printed; new lines too, unless they are kept."""
-    return "".join(
-        character
-        if character.isprintable() or (keep_lines and character == "\n")
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
