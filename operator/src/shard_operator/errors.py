@@ -7,6 +7,8 @@
     │   └── ApiAway          the Kubernetes API did not answer, or asked for patience
     ├── ApiRefused           the Kubernetes API said no: a right or an object is missing
     ├── PoolUnknown          tell the person who named it which ones there are
+    ├── MalformedTrace       tell them the line
+    ├── ArgumentsClash       tell them which of their arguments do not fit together
     └── LeadershipLost       end this process: another one may be acting already
 
 The reconcile loop is the door where all of them become a condition and a log line; none of them
@@ -66,6 +68,14 @@ class PoolUnknown(OperatorError):
         self.known = known
         self.problems = problems
         """A sentence for each part that could not be asked: what is not known may be there."""
+
+
+class MalformedTrace(OperatorError):
+    """The file is not a trace; the message is a sentence with the line."""
+
+
+class ArgumentsClash(OperatorError):
+    """The arguments do not fit together; the message is a sentence for who typed them."""
 
 
 class LeadershipLost(OperatorError):

@@ -1,0 +1,121 @@
+"""What is typed after `simulate`: flags over a file over the defaults; mistakes are sentences."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chassis import command_line
+from shard_operator import simulating
+
+Simulate = Callable[..., int]
+
+BACKLOG = "time_seconds,backlog\n0,900\n600,0\n"
+ARRIVALS = "time_seconds,arrivals,finished,workers\n0,,,2\n10,900,300,2\n60,0,600,2\n"
+MANIFEST = """\
+apiVersion: v1
+kind: ConfigMap
+---
+apiVersion: purser.dev/v1alpha1
+kind: UserShard
+metadata: {name: main}
+spec:
+  scaleTargetRef: {name: purser-user-worker}
+  workers: {minReplicas: 3, maxReplicas: 7}
+"""
+
+
+@pytest.fixture
+def simulate(tmp_path: Path) -> Simulate:
+    """Run the verb on a trace; the exit status."""
+
+    async def serve(_stop: object) -> None:
+        raise AssertionError("the verb must not serve")
+
+    def run(text: str | None, *arguments: str) -> int:
+        file = tmp_path / "trace.csv"
+        if text is not None:
+            file.write_text(text)
+        with pytest.raises(SystemExit) as ended:
+            command_line.run(
+                ["simulate", str(file), *arguments],
+                package="shard_operator",
+                prefix="OPERATOR",
+                serve=serve,
+                add_verbs=simulating.add_verbs,
+            )
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    return run
+
+
+def test_the_spec_is_the_default_or_a_files_or_what_flags_say(
+    simulate: Simulate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Flags win, one field at a time."""
+    manifest = tmp_path / "main.yaml"
+    manifest.write_text(MANIFEST)
+    told = []
+    for more in ([], ["--usershard", str(manifest)]):
+        for flags in ([], ["--max-replicas", "4"]):
+            assert 0 == simulate(BACKLOG, *more, *flags)
+            told.append(capsys.readouterr().out)
+
+    counts = [text.split("workers:")[1].split(",")[0].strip() for text in told]
+    assert ["2 to 9", "2 to 4", "3 to 7", "3 to 4"] == counts
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "status", "words"),
+    [
+        (None, [], 1, "trace.csv: No such file or directory."),
+        ("rubbish\n", [], 2, "trace.csv: line 1: 'rubbish' is no column"),
+        (BACKLOG, ["-p", "x.gif"], 2, "must end in .svg or .png, not be x.gif"),
+        (BACKLOG, ["--min-replicas", "30"], 2, "minReplicas must not exceed"),
+        (BACKLOG, ["--loop", "closed"], 2, "needs a column arrivals"),
+        (ARRIVALS, ["--loop", "open"], 2, "needs a column backlog"),
+        (ARRIVALS, [], 2, "needs --worker-rate"),
+        (ARRIVALS, [], 2, "In this trace a worker did up to 15."),
+        (BACKLOG, ["--usershard", "none.yaml"], 1, "none.yaml: No such file"),
+        (BACKLOG, ["-p", "/nonexistent/x.svg"], 1, "/nonexistent/x.svg: No such file"),
+        (BACKLOG, ["--shards", "0"], 2, "a whole number from 1"),
+        (BACKLOG, ["--job-seconds", "nan"], 2, "a number above 0"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_a_status(
+    simulate: Simulate,
+    capsys: pytest.CaptureFixture[str],
+    text: str | None,
+    arguments: list[str],
+    status: int,
+    words: str,
+) -> None:
+    """Never a stack trace."""
+    assert status == simulate(text, *arguments)
+    errors = capsys.readouterr().err
+    assert words in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("a: [", "is no YAML"), ("kind: Pod", "holds no UserShard")]
+)
+def test_a_file_without_a_user_shard_is_refused(
+    simulate: Simulate, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    """With its name."""
+    manifest = tmp_path / "other.yaml"
+    manifest.write_text(text)
+
+    assert 2 == simulate(BACKLOG, "--usershard", str(manifest))
+    assert words in capsys.readouterr().err
+
+
+def test_a_trace_with_arrivals_closes_the_loop(
+    simulate: Simulate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The picture is beside it."""
+    assert 0 == simulate(ARRIVALS, "--worker-rate", "20")
+    assert "900 accepted, 900 ended, 0 left" in capsys.readouterr().out
+    assert (tmp_path / "trace.svg").exists()
