@@ -19,11 +19,12 @@ import aiohttp
 from shard_operator import metrics
 from shard_operator.errors import ApiAway, ApiRefused
 from shard_operator.login import log_in
+from shard_operator.workloads import OPERATOR_WRITER
 
 JsonObject = dict[str, Any]
 """One Kubernetes object, or a part of one, as it is on the wire."""
 
-FIELD_MANAGER = "purser-operator"
+FIELD_MANAGER = OPERATOR_WRITER
 """The name managedFields shows for what the operator wrote."""
 
 REQUEST_TIMEOUT_SECONDS = 5.0

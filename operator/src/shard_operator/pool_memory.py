@@ -11,7 +11,7 @@ from shard_operator.conditions import Overdue
 from shard_operator.planning import ShardPlacement
 from shard_operator.scaling import ScalingHistory
 from shard_operator.usershard import UserShard, UserShardStatus
-from shard_operator.workloads import WorkersObserved
+from shard_operator.workloads import OPERATOR_WRITER, WorkersObserved
 
 CONTEST_HOLD_SECONDS = 300.0
 """How long another writer's count is left alone: long enough that two controllers do not saw."""
@@ -48,12 +48,15 @@ class PoolMemory:
         return user_shard.status
 
     def note_count(self, workers: WorkersObserved | None, now: float) -> bool:
-        """Compare the count with the one last seen or written; whether somebody else wrote one."""
+        """Compare the count with the one last seen or written; whether somebody else wrote one.
+
+        Another operator is nobody else: one that lost the Lease may have had a last word.
+        """
         before = self.counted
         self.counted = (workers.uid, workers.asked) if workers else None
         if workers is None or before is None or before[0] != workers.uid:
             return False
-        if before[1] == workers.asked:
+        if before[1] == workers.asked or workers.writer == OPERATOR_WRITER:
             return False
         self._contested_until = now + CONTEST_HOLD_SECONDS
         self._contest = (

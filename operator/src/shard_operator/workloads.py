@@ -12,6 +12,9 @@ from shard_operator.planning import Change, ShardPlacement
 from shard_operator.scaling import Backlog
 from shard_operator.usershard import ScaleTarget, UserShard, UserShardStatus
 
+OPERATOR_WRITER = "purser-operator"
+"""The name under which operators write, whichever of them it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class PodTrouble:

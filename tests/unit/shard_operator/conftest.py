@@ -27,6 +27,7 @@ class World:
     refuses: str = ""
     """Why the count may not be read ("read") or written ("write")."""
     troubles: tuple[PodTrouble, ...] = ()
+    writer: str = "kubectl"
     ownerless_seconds: dict[int, float] = field(default_factory=dict)
     lease_seconds: float = 3.0
     now: float = 1000.0
@@ -69,7 +70,7 @@ class World:
             "uid",
             "app=worker",
             troubles=self.troubles,
-            writer="kubectl",
+            writer=self.writer,
         )
 
     async def scale(self, namespace: str, target: ScaleTarget, replicas: int) -> None:

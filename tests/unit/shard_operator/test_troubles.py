@@ -10,7 +10,7 @@ from shard_operator.planning import ShardPlacement
 from shard_operator.pool_memory import OVERDUE_AFTER_SECONDS
 from shard_operator.scaling import Backlog
 from shard_operator.usershard import UserShard, UserShardStatus, find_taken
-from shard_operator.workloads import PodTrouble
+from shard_operator.workloads import OPERATOR_WRITER, PodTrouble
 
 
 def condition(status: UserShardStatus, kind: str) -> tuple[str, str]:
@@ -94,6 +94,19 @@ async def test_the_other_writer_of_the_count_is_named(settled: Any, user_shard: 
     last = await controller.reconcile(user_shard)
 
     assert "kubectl wrote 7 replicas where there were 2" in message(last.status, "Degraded")
+
+
+async def test_the_last_word_of_another_operator_is_no_contest(
+    settled: Any, user_shard: UserShard
+) -> None:
+    """It lost the Lease in the middle of a round; the count is decided again at once."""
+    controller = settled.controller()
+    await controller.reconcile(user_shard)
+    settled.asked, settled.writer = 7, OPERATOR_WRITER
+
+    last = await controller.reconcile(user_shard)
+
+    assert condition(last.status, "ScalingActive") == ("True", "BacklogMeasured")
 
 
 async def test_of_two_user_shards_the_older_has_the_target(
