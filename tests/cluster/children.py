@@ -59,6 +59,7 @@ class Child:
         parent_end_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
         self.name = name
+        self.command = command
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(

@@ -12,24 +12,17 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.api import JsonObject, resource_path
-from tests.cluster.audit import audit_flags
-from tests.cluster.binaries import component_path
 from tests.cluster.blocking import CALL_TIMEOUT_SECONDS, answers, call
-from tests.cluster.certificates import Authority, signing_key, write_private
-from tests.cluster.children import Child, free_port
+from tests.cluster.breaking import Breakable
+from tests.cluster.components import POLL_PERIOD_SECONDS, Components, default_account
 from tests.cluster.errors import StartFailed
 from tests.cluster.kubeconfig import read_kubeconfig, write_kubeconfig
-
-START_TIMEOUT_SECONDS = 60.0
-"""A start takes ten seconds on two free cores; a machine that is busy building is given time."""
-
-POLL_PERIOD_SECONDS = 0.1
 
 TOKEN_LIFETIME_SECONDS = 24 * 3600
 """Of the tokens minted for ServiceAccounts: longer than any test run."""
@@ -46,6 +39,8 @@ class ControlPlane:
     """Scratch space that goes when the cluster goes; component logs are in `logs` below it."""
     external: bool
     """It was not started here: PURSER_TEST_KUBECONFIG names it, and it brings its own nodes."""
+    breakable: Breakable | None = None
+    """How to break it. Only for a test that has the control plane for itself."""
 
     @property
     def logs(self) -> Path:
@@ -61,7 +56,7 @@ class ControlPlane:
         ServiceAccount.
         """
         deadline = time.monotonic() + CALL_TIMEOUT_SECONDS
-        while not answers(self.kubeconfig, _default_account(namespace)):
+        while not answers(self.kubeconfig, default_account(namespace)):
             if time.monotonic() > deadline:
                 raise StartFailed(f"no default ServiceAccount came up in {namespace}")
             time.sleep(POLL_PERIOD_SECONDS)
@@ -104,8 +99,9 @@ def running_control_plane() -> Iterator[ControlPlane]:
             return
         if kept := os.environ.get("PURSER_TEST_CLUSTER_LOGS"):
             stack.callback(shutil.copytree, logs, kept, dirs_exist_ok=True)
-        kubeconfig = _start(folder, stack)
-        yield ControlPlane(kubeconfig, folder, external=False)
+        components = _start(folder, stack)
+        breakable = Breakable(components)
+        yield ControlPlane(components.admin, folder, external=False, breakable=breakable)
 
 
 def _sweep() -> None:
@@ -116,125 +112,13 @@ def _sweep() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(folder: Path, stack: ExitStack) -> Path:
-    components = _Components(folder, stack)
+def _start(folder: Path, stack: ExitStack) -> Components:
+    components = Components(folder, stack)
     components.start_etcd()
     components.start_apiserver()
     components.wait_for("kube-apiserver", lambda: answers(components.admin, "/readyz"))
     components.start_controllers()
     components.wait_for(
-        "kube-controller-manager", lambda: answers(components.admin, _default_account("default"))
+        "kube-controller-manager", lambda: answers(components.admin, default_account("default"))
     )
-    return components.admin
-
-
-class _Components:
-    """The processes of one control plane, and the files that introduce them to each other."""
-
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._folder = folder
-        self._stack = stack
-        self._children: list[Child] = []
-        self._authority = Authority()
-        self._etcd = f"http://127.0.0.1:{free_port()}"
-        self._port = free_port()
-        self._ca = folder / "ca.crt"
-        write_private(self._ca, self._authority.certificate)
-        self._account_key = folder / "service-accounts.key"
-        write_private(self._account_key, signing_key())
-        # system:masters is the one group RBAC lets do anything.
-        self.admin = self._kubeconfig("admin", "admin", "system:masters")
-
-    def start_etcd(self) -> None:
-        peer = f"http://127.0.0.1:{free_port()}"
-        self._start(
-            "etcd",
-            f"--data-dir={self._folder / 'etcd'}",
-            f"--listen-client-urls={self._etcd}",
-            f"--advertise-client-urls={self._etcd}",
-            f"--listen-peer-urls={peer}",
-            f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=default={peer}",
-            "--log-level=warn",
-            # What is stored here need not survive the machine.
-            "--unsafe-no-fsync",
-        )
-
-    def start_apiserver(self) -> None:
-        certificate, key = self._authority.server("kube-apiserver").write(
-            self._folder, "kube-apiserver"
-        )
-        self._start(
-            "kube-apiserver",
-            f"--etcd-servers={self._etcd}",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={self._port}",
-            f"--tls-cert-file={certificate}",
-            f"--tls-private-key-file={key}",
-            f"--cert-dir={self._folder}",
-            f"--client-ca-file={self._ca}",
-            "--authorization-mode=RBAC",
-            "--service-cluster-ip-range=10.250.0.0/16",
-            "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-signing-key-file={self._account_key}",
-            f"--service-account-key-file={self._account_key}",
-            # Nobody reaches the API by the `kubernetes` Service here, and a loopback endpoint would
-            # be refused for it.
-            "--endpoint-reconciler-type=none",
-            "--advertise-address=127.0.0.1",
-            "--profiling=false",
-            *audit_flags(self._folder, self._folder / "logs"),
-        )
-
-    def start_controllers(self) -> None:
-        manager = self._kubeconfig(
-            "kube-controller-manager", "system:kube-controller-manager", "system:masters"
-        )
-        self._start(
-            "kube-controller-manager",
-            f"--kubeconfig={manager}",
-            "--secure-port=0",
-            "--leader-elect=false",
-            f"--service-account-private-key-file={self._account_key}",
-            f"--root-ca-file={self._ca}",
-            "--profiling=false",
-        )
-        scheduler = self._kubeconfig("kube-scheduler", "system:kube-scheduler")
-        self._start(
-            "kube-scheduler",
-            f"--kubeconfig={scheduler}",
-            "--secure-port=0",
-            "--leader-elect=false",
-            "--profiling=false",
-        )
-
-    def wait_for(self, name: str, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while not condition():
-            for child in self._children:
-                if not child.running:
-                    raise StartFailed(f"{child.name} ended:\n{child.log_tail()}")
-            if time.monotonic() > deadline:
-                child = next(child for child in self._children if child.name == name)
-                raise StartFailed(
-                    f"{name} was not ready in {START_TIMEOUT_SECONDS:.0f} s:\n{child.log_tail()}"
-                )
-            time.sleep(POLL_PERIOD_SECONDS)
-
-    def _kubeconfig(self, name: str, user: str, *groups: str) -> Path:
-        return write_kubeconfig(
-            self._folder / f"{name}.kubeconfig",
-            f"https://127.0.0.1:{self._port}",
-            self._authority.certificate,
-            self._authority.client(user, *groups),
-        )
-
-    def _start(self, name: str, *arguments: str) -> None:
-        log = self._folder / "logs" / f"{name}.log"
-        child = Child(name, [component_path(name), *arguments], log)
-        self._stack.callback(child.stop)
-        self._children.append(child)
-
-
-def _default_account(namespace: str) -> str:
-    return resource_path("v1", "serviceaccounts", namespace, "default")
+    return components

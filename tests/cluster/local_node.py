@@ -11,7 +11,8 @@ from urllib.error import HTTPError
 
 from tests.cluster.api import resource_path
 from tests.cluster.children import Child
-from tests.cluster.control_plane import POLL_PERIOD_SECONDS, START_TIMEOUT_SECONDS, ControlPlane
+from tests.cluster.components import POLL_PERIOD_SECONDS, START_TIMEOUT_SECONDS
+from tests.cluster.control_plane import ControlPlane
 from tests.cluster.errors import StartFailed
 
 NODE_NAME = "pod-runner"

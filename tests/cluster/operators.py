@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import asyncpg
-from tests.cluster.api import JsonObject, KubernetesApi, resource_path
+from tests.cluster.api import ApiError, JsonObject, KubernetesApi, resource_path
 from tests.cluster.children import dying_with_parent
 from tests.cluster.waiting import eventually
 
@@ -35,6 +36,8 @@ RIGHTS = TREE / "k8s/dev/operator-rbac.yaml"
 SAMPLES = TREE / "k8s/samples"
 TARGET = "purser-user-worker"
 STOP_SECONDS = 20.0
+ASK_SECONDS_MAX = 1.0
+"""For a question to the API server between two heartbeats, whose lease is 5 s."""
 
 
 @dataclass
@@ -125,6 +128,8 @@ class PlayedWorkers:
     database: Any
     runs: dict[str, uuid.UUID] = field(default_factory=dict)
     owned: dict[tuple[str, int], int] = field(default_factory=dict)
+    count: int = 0
+    """The workers that the StatefulSet asked for when it was last seen."""
     removed_with_shards: list[str] = field(default_factory=list)
     """Workers whose pods went while they still owned something: scale-in must never do that."""
 
@@ -151,16 +156,21 @@ class PlayedWorkers:
 
     async def _follow_count(self) -> None:
         path = resource_path("apps/v1", "statefulsets", self.namespace, TARGET)
-        count = (await self.api.get(path))["spec"]["replicas"]
-        asked = [f"{TARGET}-{ordinal}" for ordinal in range(count)]
+        # Pods that run go on without the API server.
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, ApiError):
+            async with asyncio.timeout(ASK_SECONDS_MAX):
+                self.count = (await self.api.get(path))["spec"]["replicas"]
+        asked = [f"{TARGET}-{ordinal}" for ordinal in range(self.count)]
         for name in asked:
             if name not in self.runs:
                 self.runs[name] = uuid.uuid4()
                 await self._ask("register_worker($1, $2, $3, 5)", name)
             await self._ask("heartbeat($1, $2, $3, 5)", name)
         for name in [name for name in self.runs if name not in asked]:
-            if any(owner == name for owner, _ in self.owned):
+            if taken_along := [key for key in self.owned if key[0] == name]:
                 self.removed_with_shards.append(name)
+                for key in taken_along:
+                    del self.owned[key]
             await self._ask("deregister_worker($1, $2, $3)", name)
             del self.runs[name]
 

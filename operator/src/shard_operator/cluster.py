@@ -18,6 +18,7 @@ from chassis.telemetry import get_logger
 from shard_operator.api import FIELD_MANAGER, JsonObject, KubernetesApi, resource_path
 from shard_operator.cluster_view import ClusterView
 from shard_operator.errors import ApiAway, ApiRefused, OperatorError
+from shard_operator.event_budget import EventBudget
 from shard_operator.stateful_sets import observe, version_of
 from shard_operator.usershard import (
     GROUP,
@@ -90,6 +91,7 @@ class KubernetesReporter:
     def __init__(self, api: KubernetesApi, identity: str) -> None:
         self._api = api
         self._identity = identity
+        self._budget = EventBudget()
         self._log = get_logger(__name__)
 
     async def write_status(self, user_shard: Named, status: UserShardStatus) -> int | None:
@@ -112,7 +114,9 @@ class KubernetesReporter:
     async def record_event(
         self, user_shard: UserShard, reason: str, message: str, *, warning: bool = False
     ) -> None:
-        """Post an Event that `kubectl describe` shows. Never raises."""
+        """Post an Event that `kubectl describe` shows, if the budget has room. Never raises."""
+        if not self._budget.take((user_shard.namespace, user_shard.name, reason)):
+            return
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event: JsonObject = {
             "apiVersion": "v1",

@@ -127,7 +127,9 @@ class Leadership:
                     await self._renew()
             except TimeoutError:
                 raise LeadershipLost("the Lease could not be renewed in time") from None
-            except TryLater as error:
+            except (TryLater, ApiRefused) as error:
+                # A refusal is no loss: an API server that starts refuses whom it will know in a
+                # moment (403), and a token may have to be read again (401).
                 self._log.warning("renewal_failed", problem=str(error))
 
     async def release(self) -> None:

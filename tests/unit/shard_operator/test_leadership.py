@@ -22,6 +22,7 @@ class LeaseInMemory:
 
     record: LeaseRecord | None = None
     away: bool = False
+    refusing: bool = False
     writes: int = 0
 
     async def read(self) -> LeaseRecord | None:
@@ -51,6 +52,8 @@ class LeaseInMemory:
     def _answer(self) -> None:
         if self.away:
             raise ApiAway("connection refused")
+        if self.refusing:
+            raise ApiRefused(403, "Forbidden", "")
 
 
 @dataclass
@@ -140,6 +143,29 @@ async def test_a_holder_that_cannot_renew_gives_up_at_its_deadline() -> None:
     assert not keeping.done()
     clock.now += 10.1
 
+    with pytest.raises(LeadershipLost):
+        await asyncio.wait_for(keeping, 1)
+
+
+async def test_a_holder_that_is_refused_for_a_moment_goes_on() -> None:
+    """An API server that has just started knows nobody's rights yet; past the deadline it is over
+    all the same.
+    """
+    store, clock = LeaseInMemory(), Clock()
+    a = candidate(store, "a", clock)
+    await is_acquired(a)
+    keeping = asyncio.create_task(a.keep())
+
+    store.refusing = True
+    await asyncio.sleep(0.02)
+    store.refusing, before = False, store.writes
+    await asyncio.sleep(0.02)
+    assert store.writes > before
+    assert a.is_leading
+
+    store.refusing = True
+    await asyncio.sleep(0.02)
+    clock.now += 10.1
     with pytest.raises(LeadershipLost):
         await asyncio.wait_for(keeping, 1)
 

@@ -1,0 +1,150 @@
+"""The processes of one control plane: what each is started with, and how they come to know each
+other.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.cluster.api import resource_path
+from tests.cluster.audit import audit_flags
+from tests.cluster.binaries import component_path
+from tests.cluster.certificates import Authority, signing_key, write_private
+from tests.cluster.children import Child, free_port
+from tests.cluster.errors import StartFailed
+from tests.cluster.kubeconfig import write_kubeconfig
+
+START_TIMEOUT_SECONDS = 60.0
+"""A start takes ten seconds on two free cores; a machine that is busy building is given time."""
+
+POLL_PERIOD_SECONDS = 0.1
+
+
+class Components:
+    """The processes of one control plane, and the files that introduce them to each other."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._children: dict[str, Child] = {}
+        self._authority = Authority()
+        self.etcd = f"http://127.0.0.1:{free_port()}"
+        self._port = free_port()
+        self._ca = folder / "ca.crt"
+        write_private(self._ca, self._authority.certificate)
+        self._account_key = folder / "service-accounts.key"
+        write_private(self._account_key, signing_key())
+        # system:masters is the one group RBAC lets do anything.
+        self.admin = self._kubeconfig("admin", "admin", "system:masters")
+
+    def start_etcd(self) -> None:
+        """Where everything is kept."""
+        peer = f"http://127.0.0.1:{free_port()}"
+        self._start(
+            "etcd",
+            f"--data-dir={self._folder / 'etcd'}",
+            f"--listen-client-urls={self.etcd}",
+            f"--advertise-client-urls={self.etcd}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--log-level=warn",
+            # What is stored here need not survive the machine.
+            "--unsafe-no-fsync",
+        )
+
+    def start_apiserver(self) -> None:
+        """The API."""
+        certificate, key = self._authority.server("kube-apiserver").write(
+            self._folder, "kube-apiserver"
+        )
+        self._start(
+            "kube-apiserver",
+            f"--etcd-servers={self.etcd}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self._port}",
+            f"--tls-cert-file={certificate}",
+            f"--tls-private-key-file={key}",
+            f"--cert-dir={self._folder}",
+            f"--client-ca-file={self._ca}",
+            "--authorization-mode=RBAC",
+            "--service-cluster-ip-range=10.250.0.0/16",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-signing-key-file={self._account_key}",
+            f"--service-account-key-file={self._account_key}",
+            # Nobody reaches the API by the `kubernetes` Service here, and a loopback endpoint would
+            # be refused for it.
+            "--endpoint-reconciler-type=none",
+            "--advertise-address=127.0.0.1",
+            "--profiling=false",
+            *audit_flags(self._folder, self._folder / "logs"),
+        )
+
+    def start_controllers(self) -> None:
+        """What makes pods of StatefulSets, and what binds them to nodes."""
+        manager = self._kubeconfig(
+            "kube-controller-manager", "system:kube-controller-manager", "system:masters"
+        )
+        self._start(
+            "kube-controller-manager",
+            f"--kubeconfig={manager}",
+            "--secure-port=0",
+            "--leader-elect=false",
+            f"--service-account-private-key-file={self._account_key}",
+            f"--root-ca-file={self._ca}",
+            "--profiling=false",
+        )
+        scheduler = self._kubeconfig("kube-scheduler", "system:kube-scheduler")
+        self._start(
+            "kube-scheduler",
+            f"--kubeconfig={scheduler}",
+            "--secure-port=0",
+            "--leader-elect=false",
+            "--profiling=false",
+        )
+
+    def wait_for(self, name: str, condition: Callable[[], bool]) -> None:
+        """Wait until a component is what it should be. Raises StartFailed."""
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while not condition():
+            for child in self._children.values():
+                if not child.running:
+                    raise StartFailed(f"{child.name} ended:\n{child.log_tail()}")
+            if time.monotonic() > deadline:
+                child = self._children[name]
+                raise StartFailed(
+                    f"{name} was not ready in {START_TIMEOUT_SECONDS:.0f} s:\n{child.log_tail()}"
+                )
+            time.sleep(POLL_PERIOD_SECONDS)
+
+    def _kubeconfig(self, name: str, user: str, *groups: str) -> Path:
+        return write_kubeconfig(
+            self._folder / f"{name}.kubeconfig",
+            f"https://127.0.0.1:{self._port}",
+            self._authority.certificate,
+            self._authority.client(user, *groups),
+        )
+
+    def child(self, name: str) -> Child:
+        """The running process of a component."""
+        return self._children[name]
+
+    def start_again(self, name: str) -> None:
+        """Start a component that ended, as it was started before."""
+        ended = self._children[name]
+        self._launch(name, ended.command, ended.log)
+
+    def _start(self, name: str, *arguments: str) -> None:
+        log = self._folder / "logs" / f"{name}.log"
+        self._launch(name, [component_path(name), *arguments], log)
+
+    def _launch(self, name: str, command: Sequence[str | Path], log: Path) -> None:
+        child = Child(name, command, log)
+        self._stack.callback(child.stop)
+        self._children[name] = child
+
+
+def default_account(namespace: str) -> str:
+    """The address of the ServiceAccount without which no pod can be created."""
+    return resource_path("v1", "serviceaccounts", namespace, "default")
