@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from tests.load import (
@@ -20,6 +21,7 @@ from tests.load import (
     bench_pictures,
     bench_planning,
     bench_quotes,
+    bench_scaling,
     bench_start,
     bench_trades,
     bench_triggers,
@@ -35,6 +37,7 @@ PARTS: dict[str, Part] = {
     "quotes": bench_quotes.bench,
     "pictures": bench_pictures.bench,
     "planning": bench_planning.bench,
+    "scaling": bench_scaling.bench,
     "fence": bench_fence.bench,
     "moving": bench_moving.bench,
     "notices": bench_notices.bench,
@@ -52,6 +55,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=200, help="how many users (200)")
     parser.add_argument("--gateways", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--picture", type=Path, help="scaling: draw other targets, too, as SVG")
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
