@@ -15,6 +15,7 @@ import pytest
 import yaml
 from redis.asyncio import Redis
 from tests.cluster.api import KubernetesApi
+from tests.cluster.binaries import component_path
 from tests.cluster.conftest import Kubectl
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.operators import (
@@ -98,8 +99,10 @@ class Person:
     """Somebody with a shell, the operator's settings in it, and a kubeconfig."""
 
     def __init__(self, kubeconfig: Path, namespace: str, settings: dict[str, str]) -> None:
+        # kubectl finds the plugin where the package put it, and the plugin finds kubectl.
+        programs = [Path(sys.executable).parent, component_path("kubectl").parent]
         self._environment = {
-            "PATH": os.environ["PATH"],
+            "PATH": os.pathsep.join([*map(str, programs), "/usr/bin", "/bin"]),
             "HOME": "/nonexistent",
             "KUBECONFIG": str(kubeconfig),
             "OPERATOR_NAMESPACE": namespace,
@@ -113,7 +116,13 @@ class Person:
 
     def run(self, *arguments: str) -> str:
         """Run any program; what it printed."""
-        finished = subprocess.run(
+        finished = self.attempt(*arguments)
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout
+
+    def attempt(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run any program, whatever comes of it."""
+        return subprocess.run(
             arguments,
             env=self._environment,
             capture_output=True,
@@ -121,8 +130,6 @@ class Person:
             timeout=60,
             check=False,
         )
-        assert finished.returncode == 0, finished.stderr
-        return finished.stdout
 
 
 @pytest.fixture
@@ -177,3 +184,56 @@ class TestDescribe:
         assert pool["declared"] is not None
         assert pool["target"] is not None
         assert seen["lease"]["holder"]
+
+
+class TestKubectl:
+    """The plugin, started by kubectl itself."""
+
+    def test_kubectl_finds_it(self, control_plane: ControlPlane) -> None:
+        """Under the name it is called by."""
+        person = Person(control_plane.kubeconfig, "default", {})
+
+        assert "kubectl-purser" in person.run("kubectl", "plugin", "list")
+        assert "usage: kubectl purser" in person.run("kubectl", "purser", "--help")
+
+    async def test_it_describes_from_outside(
+        self,
+        served: str,
+        control_plane: ControlPlane,
+        settings: dict[str, str],
+        tmp_path: Path,
+    ) -> None:
+        """With the settings in the environment; the context is kubectl's, or the one that is
+        named, and so is the namespace."""
+        person = Person(control_plane.kubeconfig, "elsewhere", settings)
+        page = person.run("kubectl", "purser", "describe", "main", "-n", served)
+        assert f"POOL {served}.main" in page
+        assert f"UserShard   {served}/main" in page
+
+        config = yaml.safe_load(control_plane.kubeconfig.read_text())
+        (context,) = config["contexts"]
+        named = {**context, "name": "named"}
+        named["context"] = {**context["context"], "namespace": served}
+        nowhere = {**context, "context": {**context["context"], "user": "nobody"}}
+        config |= {"contexts": [nowhere, named], "current-context": context["name"]}
+        file = tmp_path / "two.kubeconfig"
+        file.write_text(yaml.safe_dump(config))
+        person = Person(Path("/nonexistent"), "", settings)
+        page = person.run(
+            *("kubectl", "purser", "--kubeconfig", str(file), "describe", "--context", "named"),
+            *("main", "-o", "json"),
+        )
+        seen = json.loads(page)
+        assert f"{served}.main" == seen["pools"][0]["name"]
+        assert [] == seen["problems"]
+        assert seen["lease"] is not None
+
+    def test_without_settings_it_asks_the_operators_pod(
+        self, control_plane: ControlPlane, namespace: str
+    ) -> None:
+        """By `kubectl exec`, here of a deployment there is not."""
+        person = Person(control_plane.kubeconfig, namespace, {})
+        finished = person.attempt("kubectl", "purser", "describe", "main", "-n", namespace)
+
+        assert 1 == finished.returncode
+        assert 'deployments.apps "purser-operator" not found' in finished.stderr
