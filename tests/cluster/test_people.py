@@ -98,12 +98,14 @@ async def served(
 class Person:
     """Somebody with a shell, the operator's settings in it, and a kubeconfig."""
 
-    def __init__(self, kubeconfig: Path, namespace: str, settings: dict[str, str]) -> None:
+    def __init__(
+        self, home: Path, kubeconfig: Path, namespace: str, settings: dict[str, str]
+    ) -> None:
         # kubectl finds the plugin where the package put it, and the plugin finds kubectl.
         programs = [Path(sys.executable).parent, component_path("kubectl").parent]
         self._environment = {
             "PATH": os.pathsep.join([*map(str, programs), "/usr/bin", "/bin"]),
-            "HOME": "/nonexistent",
+            "HOME": str(home),
             "KUBECONFIG": str(kubeconfig),
             "OPERATOR_NAMESPACE": namespace,
             "COLUMNS": "100",
@@ -145,10 +147,14 @@ class TestDescribe:
     """Everything three sources know, together."""
 
     async def test_it_shows_the_pool_its_object_and_who_leads(
-        self, served: str, control_plane: ControlPlane, settings: dict[str, str]
+        self,
+        served: str,
+        control_plane: ControlPlane,
+        settings: dict[str, str],
+        tmp_path: Path,
     ) -> None:
         """With an SRE's own credentials the Events are shown, too."""
-        person = Person(control_plane.kubeconfig, served, settings)
+        person = Person(tmp_path, control_plane.kubeconfig, served, settings)
 
         async def is_told() -> bool:
             pool = json.loads(person.describe("main", "-o", "json"))["pools"][0]
@@ -172,11 +178,17 @@ class TestDescribe:
         assert "LEASE" in page
 
     async def test_the_service_account_is_told_what_it_may_not_read(
-        self, served: str, control_plane: ControlPlane, settings: dict[str, str]
+        self,
+        served: str,
+        control_plane: ControlPlane,
+        settings: dict[str, str],
+        tmp_path: Path,
     ) -> None:
         """Events, and nothing else: the rest needs no right the operator has not."""
         kubeconfig = control_plane.kubeconfig_for(served, "purser-operator")
-        seen = json.loads(Person(kubeconfig, served, settings).describe("main", "-o", "json"))
+        seen = json.loads(
+            Person(tmp_path, kubeconfig, served, settings).describe("main", "-o", "json")
+        )
 
         assert [f"These credentials may not read the Events of {served}."] == seen["problems"]
         (pool,) = seen["pools"]
@@ -189,9 +201,9 @@ class TestDescribe:
 class TestKubectl:
     """The plugin, started by kubectl itself."""
 
-    def test_kubectl_finds_it(self, control_plane: ControlPlane) -> None:
+    def test_kubectl_finds_it(self, control_plane: ControlPlane, tmp_path: Path) -> None:
         """Under the name it is called by."""
-        person = Person(control_plane.kubeconfig, "default", {})
+        person = Person(tmp_path, control_plane.kubeconfig, "default", {})
 
         assert "kubectl-purser" in person.run("kubectl", "plugin", "list")
         assert "usage: kubectl purser" in person.run("kubectl", "purser", "--help")
@@ -205,7 +217,7 @@ class TestKubectl:
     ) -> None:
         """With the settings in the environment; the context is kubectl's, or the one that is
         named, and so is the namespace."""
-        person = Person(control_plane.kubeconfig, "elsewhere", settings)
+        person = Person(tmp_path, control_plane.kubeconfig, "elsewhere", settings)
         page = person.run("kubectl", "purser", "describe", "main", "-n", served)
         assert f"POOL {served}.main" in page
         assert f"UserShard   {served}/main" in page
@@ -218,7 +230,7 @@ class TestKubectl:
         config |= {"contexts": [nowhere, named], "current-context": context["name"]}
         file = tmp_path / "two.kubeconfig"
         file.write_text(yaml.safe_dump(config))
-        person = Person(Path("/nonexistent"), "", settings)
+        person = Person(tmp_path, Path("/nonexistent"), "", settings)
         page = person.run(
             *("kubectl", "purser", "--kubeconfig", str(file), "describe", "--context", "named"),
             *("main", "-o", "json"),
@@ -229,10 +241,10 @@ class TestKubectl:
         assert seen["lease"] is not None
 
     def test_without_settings_it_asks_the_operators_pod(
-        self, control_plane: ControlPlane, namespace: str
+        self, control_plane: ControlPlane, namespace: str, tmp_path: Path
     ) -> None:
         """By `kubectl exec`, here of a deployment there is not."""
-        person = Person(control_plane.kubeconfig, namespace, {})
+        person = Person(tmp_path, control_plane.kubeconfig, namespace, {})
         finished = person.attempt("kubectl", "purser", "describe", "main", "-n", namespace)
 
         assert 1 == finished.returncode

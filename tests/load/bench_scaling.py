@@ -157,7 +157,7 @@ def _tell(world: World, name: str, outcome: Outcome) -> None:
     tell(
         f"jobs older than {LATE_SECONDS:g} s", _late(outcome), "%",
         **how, jobs=jobs.accepted, slowest_seconds=round(jobs.slowest_seconds, 1),
-        interrupted=jobs.interrupted,
+        interrupted=jobs.interrupted, shards_moved=jobs.moved,
     )  # fmt: skip
 
 

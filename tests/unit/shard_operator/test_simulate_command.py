@@ -26,8 +26,9 @@ spec:
 
 
 @pytest.fixture
-def simulate(tmp_path: Path) -> Simulate:
-    """Run the verb on a trace; the exit status."""
+def simulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Simulate:
+    """Run the verb on a trace, in a folder of the test's own; the exit status."""
+    monkeypatch.chdir(tmp_path)
 
     async def serve(_stop: object) -> None:
         raise AssertionError("the verb must not serve")
@@ -78,7 +79,7 @@ def test_the_spec_is_the_default_or_a_files_or_what_flags_say(
         (ARRIVALS, [], 2, "needs --worker-rate"),
         (ARRIVALS, [], 2, "In this trace a worker did up to 15."),
         (BACKLOG, ["--usershard", "none.yaml"], 1, "none.yaml: No such file"),
-        (BACKLOG, ["-p", "/nonexistent/x.svg"], 1, "/nonexistent/x.svg: No such file"),
+        (BACKLOG, ["-p", "none/x.svg"], 1, "none/x.svg: No such file"),
         (BACKLOG, ["--shards", "0"], 2, "a whole number from 1"),
         (BACKLOG, ["--job-seconds", "nan"], 2, "a number above 0"),
     ],

@@ -38,6 +38,8 @@ class JobsOutcome:
     interrupted: int = 0
     """Were running in a worker that was taken away, and began again elsewhere."""
     left: int = 0
+    moved: int = 0
+    """How often a shard changed hands, which keeps its users waiting for a moment."""
 
 
 @dataclass(slots=True)

@@ -175,6 +175,7 @@ class PoolModel:
             return False
         self._owned[giver] -= 1
         self._owned[receiver] += 1
+        self.jobs.moved += 1
         return True
 
     def _take_away(self, now: float) -> None:

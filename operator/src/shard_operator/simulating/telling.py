@@ -48,7 +48,7 @@ def _jobs(jobs: JobsOutcome, figures: PoolFigures) -> list[tuple[str, str]]:
     return [
         ("jobs", f"{jobs.accepted:,} accepted, {jobs.ended:,} ended, {jobs.left:,} left"),
         ("late", f"{late}, the slowest {jobs.slowest_seconds:.1f} s"),
-        ("interrupted", f"{jobs.interrupted:,}"),
+        ("moves", f"{jobs.moved:,} shards changed hands, {jobs.interrupted:,} jobs interrupted"),
         ("model", model),
     ]
 
