@@ -14,6 +14,7 @@ from tests.cluster.api import KubernetesApi, resource_path
 from tests.cluster.binaries import component_path
 from tests.cluster.control_plane import ControlPlane, running_control_plane
 from tests.cluster.errors import BinariesMissing
+from tests.cluster.figures import FIGURES_FILE, Figures
 from tests.cluster.local_node import running_node
 from tests.cluster.operators import (
     DEFINITION,
@@ -30,6 +31,8 @@ from devbox.database import Database
 KUBECTL_TIMEOUT_SECONDS = 60.0
 
 Kubectl = Callable[..., str]
+
+FIGURES = pytest.StashKey[Figures]()
 
 
 @pytest.fixture(scope="session")
@@ -141,3 +144,19 @@ async def workers(
 def subject(defined: None, api: KubernetesApi, namespace: str) -> Subject:
     """The UserShard `main`, not made yet."""
     return Subject(api, namespace)
+
+
+@pytest.fixture(scope="session")
+def figures(pytestconfig: pytest.Config) -> Figures:
+    """What this session measures; told at its end."""
+    return pytestconfig.stash.setdefault(FIGURES, Figures(FIGURES_FILE))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """The figures, after everything else."""
+    if (measured := config.stash.get(FIGURES, None)) is not None and measured.lines:
+        terminalreporter.section(f"figures ({FIGURES_FILE})")
+        for line in measured.lines:
+            terminalreporter.write_line(line)
