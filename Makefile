@@ -59,6 +59,10 @@ controlplane: $(STAMP) ## build the control plane of the tests: once, some six m
 test-cluster: controlplane ## pass the tests against a real Kubernetes control plane; T=... narrows
 	@$(BIN)/python -m pytest $(if $(T),$(T),tests/cluster)
 
+.PHONY: cluster
+cluster: controlplane ## start Purser on a Kubernetes control plane and say what to try with kubectl; PORT=... moves the chat page
+	@exec $(BIN)/python -m tests.cluster.playground $(if $(PORT),--port $(PORT))
+
 .PHONY: check
 check: $(STAMP) ## read the code: format, lint, protos, import contracts, types (fastest first)
 	$(call quiet,format,$(BIN)/ruff format --check .)

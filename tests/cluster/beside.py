@@ -45,6 +45,15 @@ class Beside:
     _simulator_url: str
     _http: aiohttp.ClientSession
 
+    @property
+    def chat_url(self) -> str:
+        """Where people write, in a browser."""
+        return self._simulator_url
+
+    def pid_of(self, service: str) -> int:
+        """The process of a service."""
+        return self._processes[service].pid
+
     @contextmanager
     def hanging(self, service: str) -> Iterator[None]:
         """The service neither answers nor ends for as long as the context lasts (SIGSTOP)."""
@@ -73,10 +82,10 @@ class Beside:
 
 @asynccontextmanager
 async def standing_beside(
-    folder: Path, database: Database, redis_url: str, pool: str
+    folder: Path, database: Database, redis_url: str, pool: str, chat_port: int = 0
 ) -> AsyncIterator[Beside]:
-    """Start them, wait until each serves; end them with the context."""
-    world = _make_world(folder, database, redis_url, pool)
+    """Start them, wait until each serves; end them with the context. `chat_port` 0: any free."""
+    world = _make_world(folder, database, redis_url, pool, chat_port)
     plans = [plan_simulator(world), *plan_stores(world), plan_gateway(world, 0)]
     logs = folder / "beside"
     logs.mkdir()
@@ -96,12 +105,14 @@ async def standing_beside(
             await stop_program(process, (signal.SIGTERM, STOP_SECONDS))
 
 
-def _make_world(folder: Path, database: Database, redis_url: str, pool: str) -> World:
+def _make_world(
+    folder: Path, database: Database, redis_url: str, pool: str, chat_port: int
+) -> World:
     simulator, pricing, wallet, ledger, gateway = choose_ports(5)
     return World(
         settings=RunSettings(),
         ports=Ports(
-            simulator=simulator,
+            simulator=chat_port or simulator,
             database=0,
             redis=0,
             gateways=(gateway,),

@@ -12,6 +12,7 @@ import pytest
 from tests.cluster.api import ApiError, JsonObject, KubernetesApi, resource_path
 from tests.cluster.control_plane import ControlPlane, running_control_plane
 from tests.cluster.errors import StartFailed
+from tests.cluster.processes import processes_about
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,7 +75,7 @@ def test_a_failed_start_says_why_and_leaves_nothing(
         pass
 
     assert [] == list(tmp_path.glob("purser-*"))
-    assert [] == _processes_about(tmp_path)
+    assert [] == processes_about(tmp_path)
 
 
 @pytest.mark.usefixtures("control_plane")
@@ -88,23 +89,10 @@ def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
     ) as run:
         assert run.stdout is not None
         assert b"Kubernetes is ready" in run.stdout.readline()
-        assert len(_processes_about(tmp_path)) > 4
+        assert len(processes_about(tmp_path)) > 4
         run.send_signal(signal.SIGKILL)
 
     deadline = time.monotonic() + 10
-    while _processes_about(tmp_path) and time.monotonic() < deadline:
+    while processes_about(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert [] == _processes_about(tmp_path)
-
-
-def _processes_about(folder: Path) -> list[str]:
-    """The command lines that name a folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_text()
-        except OSError:  # it ended meanwhile
-            continue
-        if str(folder) in command:
-            found.append(command.replace("\0", " "))
-    return found
+    assert [] == processes_about(tmp_path)
