@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,11 @@ NOWHERE = "127.0.0.1:1"
 
 
 async def describe(
-    *arguments: str, database_url: str, redis_url: str = "", columns: int = 100
+    *arguments: str,
+    database_url: str,
+    redis_url: str = "",
+    columns: int = 100,
+    kubeconfig: str = "",
 ) -> tuple[int, str, str]:
     """Run it as a person does, with no cluster in reach; status, stdout, stderr."""
     process = await asyncio.create_subprocess_exec(
@@ -33,6 +38,7 @@ async def describe(
             "PATH": os.environ["PATH"],
             "HOME": "/nonexistent",
             "COLUMNS": str(columns),
+            "KUBECONFIG": kubeconfig,
             "OPERATOR_DATABASE_URL": database_url,
             "OPERATOR_REDIS_URL": redis_url,
         },
@@ -159,3 +165,28 @@ async def test_it_needs_no_right_beyond_reading(settled: None, database: Databas
 
     assert 0 == status
     assert "SHARDS" in output
+
+
+async def test_a_role_that_may_not_read_is_told_so(settled: None, database: Database) -> None:
+    """A refusal of PostgreSQL is a sentence as well."""
+    status, output, errors = await describe(database_url=database.url("purser_ledger"))
+
+    assert (1, "") == (status, output)
+    assert "it refused (InsufficientPrivilegeError, SQLSTATE 42501)" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("text", ["a: [", "current-context: x", "[]"])
+async def test_a_kubeconfig_that_cannot_be_read_hides_nothing_else(
+    settled: None, database: Database, tmp_path: Path, text: str
+) -> None:
+    """The rest is shown, and no stack trace."""
+    kubeconfig = tmp_path / "config"
+    kubeconfig.write_text(text)
+    status, output, errors = await describe(
+        "main", database_url=database.url("purser_operator"), kubeconfig=str(kubeconfig)
+    )
+
+    assert (0, "") == (status, errors)
+    assert "! The Kubernetes API cannot be asked" in output
+    assert "POOL default.main" in output

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,9 @@ async def test_a_recording_tells_what_came_and_what_ended(
         await lines_in(file, 5)
         await redis.flushall()
         await lines_in(file, 8)
-    recording.terminate()
-    await recording.communicate()
+    recording.send_signal(signal.SIGINT)
+    assert (b"", b"") == await recording.communicate()
+    assert 0 == recording.returncode
     trace = parse_trace(file.read_text().splitlines(keepends=True))
 
     begin = trace.rows[0]
@@ -131,3 +133,22 @@ async def test_a_recording_overwrites_nothing(
     assert 1 == recording.returncode
     assert b"File exists" in errors
     assert "a day's work" == file.read_text()
+
+
+async def test_a_reader_that_has_enough_ends_it(
+    stage: Any, database: Database, redis_url: str
+) -> None:
+    """`record main | head` leaves no trace of a broken pipe."""
+    await stage.make_shards(1)
+    recording = await start(
+        *("record", "main", "--period", "0.1"),
+        database_url=database.url("purser_operator"),
+        redis_url=redis_url,
+    )
+    assert (await recording.stdout.readline()).startswith(b"time_seconds,")
+    recording._transport.get_pipe_transport(1).close()
+    async with asyncio.timeout(20):
+        errors = await recording.stderr.read()
+        await recording.wait()
+
+    assert (0, b"") == (recording.returncode, errors)

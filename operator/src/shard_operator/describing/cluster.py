@@ -37,10 +37,13 @@ class ClusterReader:
         """Log in; a reader that knows nothing when that fails."""
         try:
             return cls(await stack.enter_async_context(KubernetesApi()))
-        except (ApiAway, ApiRefused, OSError, ValueError) as error:
-            reader = cls(None)
-            reader._note_away(str(error))
-            return reader
+        except (ApiAway, ApiRefused) as error:
+            why = str(error)
+        except Exception as error:  # noqa: BLE001 (a kubeconfig can be wrong in any way there is)
+            why = f"the credentials cannot be read: {type(error).__name__}"
+        reader = cls(None)
+        reader._note_away(why)
+        return reader
 
     async def list_declared(self, namespaces: Iterable[str]) -> dict[str, Declared]:
         """The UserShards of these namespaces by the name of their pool."""

@@ -1,11 +1,12 @@
 """Placement as `describe` reads it: every pool, worker and shard, with ages by the database's
 clock."""
 
+import asyncpg
 import msgspec
 
 from chassis.errors import TryAgain
 from chassis.postgres import Pool as Connections
-from chassis.postgres import transaction
+from chassis.postgres import describe, transaction
 from shard_operator.describing.picture import Policy, Shard, Worker
 from shard_operator.errors import PlacementAway
 
@@ -73,3 +74,6 @@ class PlacementReader:
                 return [dict(row) for row in await connection.fetch(query, *values)]
         except TryAgain as error:
             raise PlacementAway(str(error)) from error
+        except asyncpg.PostgresError as error:
+            # Not migrated, or not the role for it: for who looks both are PostgreSQL's refusal.
+            raise PlacementAway(f"it refused ({describe(error)})") from error

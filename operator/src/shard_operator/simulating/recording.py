@@ -15,14 +15,15 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TextIO
 
+import asyncpg
 import msgspec
 import uvloop
 
 from chassis.errors import BadSettings, CannotStart, TryAgain
-from chassis.postgres import PostgresSettings, open_pool
+from chassis.postgres import PostgresSettings, describe, open_pool
 from chassis.redis import Redis, RedisError, RedisSettings, open_redis
 from chassis.settings import load
-from chassis.terminal import complain
+from chassis.terminal import complain, stop_telling
 from shard_operator.backlog import MEASURE_TIMEOUT_SECONDS, ShardWork, measure_shards
 from shard_operator.errors import PlacementAway
 from shard_operator.postgres import PostgresPlacement
@@ -81,6 +82,11 @@ def record(parsed: argparse.Namespace, environ: Mapping[str, str] = os.environ) 
         complain(str(error))
     except PlacementAway as error:
         complain(f"PostgreSQL does not tell the shards: {error}.")
+    except asyncpg.PostgresError as error:
+        complain(f"PostgreSQL refuses to tell the shards ({describe(error)}).")
+    except BrokenPipeError:
+        stop_telling()
+        return EXIT_DONE
     except OSError as error:
         complain(f"{error.filename}: {error.strerror}.")
     except KeyboardInterrupt:

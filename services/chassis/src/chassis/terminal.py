@@ -19,8 +19,12 @@ def tell(text: str) -> None:
     try:
         print(text, flush=True)  # noqa: T201 (for the person who typed it)
     except BrokenPipeError:
-        # Python must not try again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stop_telling()
+
+
+def stop_telling() -> None:
+    """Whoever read has enough: Python must not try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(sentence: str) -> None:
