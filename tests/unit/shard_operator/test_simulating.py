@@ -103,8 +103,8 @@ class TestOpenLoop:
 
     def test_completions_that_were_not_recorded_are_not_missed(self) -> None:
         """Else every recording without them would end in CompletionsStopped."""
-        rows = [Row(float(second), backlog=600 + second) for second in range(0, 90, 3)]
-        outcome = replay_open(trace_of(*rows), PurserScaler(SPEC), 2, 40, 15.0)
+        rows = [Row(float(second), backlog=150 + 20 * second) for second in range(0, 90, 3)]
+        outcome = replay_open(trace_of(*rows), PurserScaler(SPEC), 2, 100, 15.0)
 
         assert "CompletionsStopped" not in outcome.limited_seconds
 
@@ -168,6 +168,14 @@ class TestClosedLoop:
         assert 1000 == pytest.approx(outcome.jobs.left, abs=20)
         assert 50 == pytest.approx(outcome.jobs.slowest_seconds, abs=2)
         assert outcome.jobs.late > 1000
+
+    def test_nobody_saves_strength_while_there_is_nothing_to_do(self) -> None:
+        """After a quiet minute 200 jobs take two workers of ten a second ten seconds."""
+        rows = [Row(float(n), arrivals=200 if n == 61 else 0) for n in range(80)]
+        outcome = replay_closed(trace_of(*rows), Scripted([2], 4), FIGURES, 2)
+
+        assert outcome.jobs is not None
+        assert 9.5 == pytest.approx(outcome.jobs.slowest_seconds, abs=1)
 
     @pytest.mark.parametrize("moves_max", [None, 4])
     def test_a_worker_serves_after_its_start(self, moves_max: int | None) -> None:

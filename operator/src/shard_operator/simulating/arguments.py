@@ -85,6 +85,11 @@ def _add_simulate(verbs: Verbs) -> None:
         parser.add_argument(
             flag, type=_count, metavar="N", dest=f"{part}.{name}", help=f"spec.{part}.{name}"
         )
+    _add_pool_flags(parser)
+    parser.add_argument("--all", action="store_true", help="list every step")
+
+
+def _add_pool_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loop", choices=("open", "closed"), help="open, where there is a backlog")
     parser.add_argument(
         "--worker-rate",
@@ -115,7 +120,6 @@ def _add_simulate(verbs: Verbs) -> None:
     parser.add_argument(
         "--replicas", type=_count, metavar="N", help="workers at the beginning (the trace's first)"
     )
-    parser.add_argument("--all", action="store_true", help="list every step")
 
 
 def _add_record(verbs: Verbs) -> None:
