@@ -115,9 +115,9 @@ async def run_chaos(
         market = PriceWatch(run, SYMBOLS, history)
         crowd = Crowd(telegram, users, market.prices, load.seed)
         striker = Striker(run, telegram, placement, history, say)
-        await stack.enter_async_context(_beside(telegram.follow(users)))
-        await stack.enter_async_context(_beside(placement.watch()))
-        await stack.enter_async_context(_beside(market.watch()))
+        await stack.enter_async_context(beside(telegram.follow(users)))
+        await stack.enter_async_context(beside(placement.watch()))
+        await stack.enter_async_context(beside(market.watch()))
         await crowd.sign_up()
         await crowd.live_by_rules()
         say(f"{load.users} users have signed up; {crowd.deeds.rules} plans and copies go on")
@@ -130,7 +130,7 @@ async def run_chaos(
             group.create_task(crowd.act(load.rate, duration(schedule)))
         # Plans would go on for ever.
         await crowd.panic()
-        settled_seconds, books = await _settle(run)
+        settled_seconds, books = await settle(run)
         # What Telegram took a moment ago is seen by the next poll of the chats.
         await asyncio.sleep(CHATS_CATCH_UP_SECONDS)
         records = list(history.records)
@@ -150,7 +150,7 @@ async def run_chaos(
 
 
 @contextlib.asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> Any:
+async def beside(work: Coroutine[Any, Any, None]) -> Any:
     """Do something beside the body; should it fail, so does the run."""
     async with asyncio.TaskGroup() as group:
         task = group.create_task(work)
@@ -158,7 +158,7 @@ async def _beside(work: Coroutine[Any, Any, None]) -> Any:
         task.cancel()
 
 
-async def _settle(run: LiveRun) -> tuple[float | None, Books]:
+async def settle(run: LiveRun) -> tuple[float | None, Books]:
     """Wait until nothing is under way; how long that took, and the books of that very moment."""
     begin = time.monotonic()
     while True:

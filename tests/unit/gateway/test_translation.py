@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain import Ignored, Incoming, Malformed, Membership
-from gateway.translation import clean, translate, utf16_units
+from gateway.translation import translate
+from gateway.utf16 import clean, utf16_units
 from purser.gateway.v1 import job_pb2
 
 USER: dict[str, Any] = {"id": 5, "is_bot": False, "first_name": "Ada", "language_code": "de"}

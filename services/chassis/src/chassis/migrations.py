@@ -24,7 +24,7 @@ from chassis.telemetry import get_logger
 LOCK_TIMEOUT_SECONDS = 60
 """How long to wait while another program migrates."""
 CONNECT_TIMEOUT_SECONDS = 10
-PLACEMENT_NEEDED = 2
+PLACEMENT_NEEDED = 3
 """The number of the migration of `placement` that the rooms are written for. Its files are the
 operator's and come in no other image, so the number stands here."""
 

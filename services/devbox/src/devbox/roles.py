@@ -16,6 +16,7 @@ ROLES = (
     "purser_venue",
     "purser_wallet",
     "purser_ledger",
+    "purser_user_mover",
 )
 
 

@@ -11,7 +11,8 @@ from enum import Enum, IntEnum
 from typing import TypeAlias
 from uuid import UUID
 
-from kernel.sharding import Claim
+from gateway.admission_rules import FirstContact
+from kernel.sharding import Claim, ShardKey
 from purser.gateway.v1 import job_pb2, reply_pb2
 
 URGENT_COMMANDS = frozenset({"panic"})
@@ -34,11 +35,23 @@ class Incoming:
     """Telegram's id of the press to answer; empty when nothing was pressed."""
     pressed_message_id: int = 0
     """The Telegram message under which was pressed; 0 when unknown."""
+    is_premium: bool = False
+    """Whether Telegram says that the user has Telegram Premium."""
 
     @property
     def is_urgent(self) -> bool:
         """Whether it has room where nothing else has."""
         return self.draft.command.name in URGENT_COMMANDS
+
+    @property
+    def contact(self) -> FirstContact:
+        """What it says of its user, should he be a newcomer."""
+        command = self.draft.command
+        return FirstContact(
+            start=command.arguments if command.name == "start" else "",
+            is_premium=self.is_premium,
+            language_code=self.draft.language_code,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +253,22 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolPolicy:
-    """What the pool's control loop last said about admission."""
+class Whereabouts:
+    """Where a user is."""
 
+    user_id: UUID
+    telegram_id: int
+    key: ShardKey
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRoom:
+    """Where users can be moved to."""
+
+    key: ShardKey
+    users: int
+    """How many of them, when it was looked at."""
     users_per_shard: int
-    accept_new_users: bool
 
 
 @dataclass(frozen=True, slots=True)

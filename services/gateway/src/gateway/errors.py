@@ -4,6 +4,8 @@ chassis.errors       CallerMistake, NotFound, StaleClaim, TryAgain, LimitReached
 CannotStart
 └── WrongToken       set the token that @BotFather shows, start again
 RowsRefused          halve the batch: the database takes no such data from at least one row
+MoveOvertaken        look where the users are and where there is room, and move anew
+RoomsDisagree        nothing was moved: a person must find out why a room knows a user elsewhere
 TelegramFailure      a call of the Bot API did not succeed
 ├── RetryLater       the same call may succeed after `delay_seconds` (None: our own backoff)
 ├── TokenRefused     nothing works until a person sets the right token
@@ -29,6 +31,14 @@ class WrongToken(CannotStart):
 
 class RowsRefused(Exception):  # noqa: N818 (named after what happened to the rows)
     """At least one row of a batch holds what the database cannot keep."""
+
+
+class MoveOvertaken(Exception):  # noqa: N818
+    """What a move was planned from stands no more; nothing was changed."""
+
+
+class RoomsDisagree(Exception):  # noqa: N818
+    """A room knows a user in another shard than the directory does; nothing was changed."""
 
 
 class TelegramFailure(Exception):  # noqa: N818

@@ -20,6 +20,7 @@ from chassis.process import ready_line
 from chassis.rate_limit import TokenBucket
 from chassis.redis import open_redis
 from chassis.streams import append_many
+from gateway.admission_rules import parse_rules
 from gateway.application import (
     Acceptance,
     Append,
@@ -95,7 +96,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(telegram.close)
         await _check_token(telegram)
         directory = _directory(settings, pool)
-        await directory.ensure_spare_shard()
+        await directory.ensure_spare_shards()
         inbox = Inbox(pool, bot_id, Places(bot_id, directory, _backlog_limits(settings)))
         stream_key = await read_stream_key(pool)
         pusher = StreamPusher(
@@ -262,6 +263,7 @@ def _directory(settings: Settings, pool: Pool) -> Directory:
         AdmissionLimits(
             admission.users_max, admission.sign_ups_per_minute_max, admission.users_per_shard
         ),
+        parse_rules(admission.admission_rules),
     )
 
 

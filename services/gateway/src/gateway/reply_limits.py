@@ -9,7 +9,7 @@ import html
 import re
 from collections.abc import Iterator, Sequence
 
-from gateway.translation import utf16_units
+from gateway.utf16 import utf16_units
 from purser.gateway.v1 import reply_pb2
 
 REPLIES_MAX = 16

@@ -11,6 +11,7 @@ from chassis.postgres import PostgresSettings
 from chassis.redis import RedisSettings
 from chassis.settings import Secret
 from chassis.telemetry import TelemetrySettings
+from gateway.admission_rules import parse_rules
 from kernel.malformed import Malformed
 from kernel.sharding import check_pool
 
@@ -74,13 +75,21 @@ class AdmissionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Who is let in."""
 
     pool: str = "default.main"
-    """The pool newcomers are admitted to: "<namespace>.<name>" of its UserShard."""
+    """The pool newcomers are admitted to: "<namespace>.<name>" of its UserShard. Of several pools:
+    the one of those whom no rule fits, or whose rules' pools take nobody."""
+
+    admission_rules: tuple[str, ...] = ()
+    """Who is admitted to another pool, comma separated, the first rule that fits first:
+    `default.fast:start=vip, default.fast:premium, default.german:language=de`. See
+    `gateway.admission_rules`. A pool whose UserShard does not accept new users, that nobody has
+    declared, or that has met a limit below, is passed over."""
 
     users_max: Count = 100_000
-    """Of the pool. A mistake or an attack must not fill the database; raise it as you grow."""
+    """Of each pool. A mistake or an attack must not fill the database; raise it as you grow."""
 
     sign_ups_per_minute_max: Count = 600
-    """Over all gateways. Far above an advertisement's rush, far below what would hurt."""
+    """Of each pool, over all gateways. Far above an advertisement's rush, far below what would
+    hurt."""
 
     users_per_shard: Annotated[int, Meta(ge=1, le=1000)] = 50
     """Until a control loop has written the pool's policy to the database."""
@@ -263,6 +272,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long what is over is kept."""
 
 
+class UsersSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `python -m gateway users` needs, read from `GATEWAY_USERS_…`."""
+
+    postgres: PostgresSettings
+    """The database, as the role `purser_user_mover`: no service's role can move a user."""
+
+    bot_id: Annotated[int, Meta(ge=1)] | None = None
+    """Whose users they are: the number before the colon of the bot's token. Unset: the only bot
+    whose users are in the database."""
+
+    users_at_once_max: Annotated[int, Meta(ge=1, le=1000)] = 50
+    """Moved by one transaction: a shard's worth. Both shards wait for it, some milliseconds and
+    two tenths of one per user; half as many are tried when it takes too long."""
+
+    move_tries_max: Count = 30
+    """A shard's locks are free within a second unless its database suffers; then a person should
+    look."""
+
+    move_pause_seconds: Seconds = 0.2
+    """After a try that moved nobody, doubling up to the next one."""
+
+    move_pause_seconds_max: Seconds = 2.0
+    """The longest such pause."""
+
+    owners_wait_seconds: Seconds = 5.0
+    """How long to wait after a move until the shards have owners again: usually some hundredths of
+    a second, three seconds where an operator and the former owner are away."""
+
+    move_rest_seconds: Seconds = 1.0
+    """Between two moves of many: what was interrupted is worked before the next one interrupts."""
+
+
 def check(settings: Settings) -> Settings:
     """Return the settings if they fit together; raise BadSettings with a sentence per problem."""
     problems = []
@@ -277,6 +318,10 @@ def check(settings: Settings) -> Settings:
         check_pool(settings.admission.pool)
     except Malformed as error:
         problems.append(f"GATEWAY_POOL: {error}.")
+    try:
+        parse_rules(settings.admission.admission_rules)
+    except Malformed as error:
+        problems.append(f"GATEWAY_ADMISSION_RULES: {error}.")
     if problems:
         raise BadSettings(*problems)
     return settings

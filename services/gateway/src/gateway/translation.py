@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from gateway.domain import Ignored, Incoming, Malformed, Membership, Translated
 from gateway.telegram_models import Message, Update, User
+from gateway.utf16 import clean, utf16_units
 from purser.gateway.v1 import job_pb2
 
 ALLOWED_UPDATES = ("message", "edited_message", "callback_query", "my_chat_member")
@@ -26,7 +27,7 @@ DISPLAY_NAME_CHARACTERS_MAX = 64
 LANGUAGE_CODE_CHARACTERS_MAX = 35
 BIGINT_MAX = 2**63 - 1
 
-_USER = ("id", "is_bot", "first_name", "last_name", "language_code")
+_USER = ("id", "is_bot", "first_name", "last_name", "language_code", "is_premium")
 _CHAT = ("id", "type")
 _MESSAGE = ("message_id", "date", "text")
 _PRESS = ("id", "chat_instance", "data")
@@ -213,7 +214,9 @@ def _incoming(
 ) -> Translated:
     if not 0 < sender.id <= BIGINT_MAX:
         return Malformed("from.id: out of range", update_id)
-    return Incoming(update_id, sender.id, draft, press_id, message_id)
+    return Incoming(
+        update_id, sender.id, draft, press_id, message_id, is_premium=sender.is_premium is True
+    )
 
 
 def sender_of(raw: object) -> int | None:
@@ -222,17 +225,3 @@ def sender_of(raw: object) -> int | None:
     senders = [part.get("from") for part in parts if isinstance(part, dict)]
     ids = [sender.get("id") for sender in senders if isinstance(sender, dict)]
     return next((i for i in ids if type(i) is int and 0 < i <= BIGINT_MAX), None)
-
-
-def clean(text: str) -> str:
-    """Replace lone surrogates, which no encoding can carry."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-def utf16_units(text: str) -> int:
-    """Count as Telegram does: characters beyond U+FFFF count twice."""
-    return len(text) + sum(character > "\uffff" for character in text)

@@ -7,12 +7,14 @@ from gateway.postgres.housekeeping import Housekeeping
 from gateway.postgres.inbox import Inbox
 from gateway.postgres.lateness import Lateness, LatenessLimits
 from gateway.postgres.leases import Leases
+from gateway.postgres.moves import Moves
 from gateway.postgres.outbox import Outbox
 from gateway.postgres.places import Places
 from gateway.postgres.pollers import Pollers
 from gateway.postgres.set_aside import SetAsideJobs
 from gateway.postgres.stream_key import read_stream_key
 from gateway.postgres.undone import UndoneJobs
+from gateway.postgres.users import UserRow, Users, only_bot
 
 __all__ = (
     "AdmissionLimits",
@@ -24,10 +26,14 @@ __all__ = (
     "Lateness",
     "LatenessLimits",
     "Leases",
+    "Moves",
     "Outbox",
     "Places",
     "Pollers",
     "SetAsideJobs",
     "UndoneJobs",
+    "UserRow",
+    "Users",
+    "only_bot",
     "read_stream_key",
 )

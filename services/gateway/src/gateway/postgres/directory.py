@@ -1,41 +1,31 @@
-"""Who lives in which shard: admission under the pool's advisory lock.
+"""Who lives in which shard: admission under the advisory locks of the pools that may be concerned.
 
-Admission happens in the transaction that accepts a newcomer's first update. The lock makes
-newcomers of one pool queue, so that no shard is ever overfilled; each statement after it has a
-snapshot from after it. Whoever waits for the lock may hold rows of other users, so nobody who has
-it may wait for a row: meeting a newcomer somebody else has admitted meanwhile raises `Raced`, and
-the whole transaction begins again.
+Admission happens in the transaction that accepts a newcomer's first update. The locks make
+newcomers of one pool queue (`shard_rooms`). Whoever waits for a lock may hold rows of other users,
+so nobody who has one may wait for a row: meeting a newcomer somebody else has admitted meanwhile
+raises `Raced`, and the whole transaction begins again.
+
+An invited newcomer goes to the pool of the invitation, whatever the rules say and whether or not it
+takes newcomers: a person has decided. All others go to the first of their pools that takes them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from chassis.postgres import Connection, Pool, retry_transaction
-from gateway.domain import PoolPolicy, plan_admissions
+from gateway.admission_rules import NOTHING_KNOWN, AdmissionRule, FirstContact, pools_for
+from gateway.postgres.shard_rooms import PoolState, find_rooms, lock_pools
 from kernel.identifiers import new_uuid7
 
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('gateway/' || $1, 5927))"
-
-_STATE = """
-SELECT p.users_per_shard, p.accept_new_users,
-       (SELECT coalesce(max(shard), -1) FROM gateway.shards WHERE pool = $1) AS newest_shard,
-       (SELECT coalesce(sum(users), 0) FROM gateway.shards WHERE pool = $1) AS users,
-       (SELECT count(*) FROM gateway.users
-        WHERE created_at > clock_timestamp() - interval '1 minute' AND pool = $1) AS recent
-FROM (SELECT) AS always LEFT JOIN placement.pools p ON p.pool = $1
+_INVITED = """
+SELECT telegram_id, pool FROM gateway.invitations
+WHERE bot_id = $1 AND telegram_id = ANY ($2::bigint[])
 """
 
-_ROOMS = """
-SELECT shard, users FROM gateway.shards WHERE pool = $1 AND users < $2 ORDER BY shard LIMIT $3
-"""
-
-_MAKE_SHARDS = """
-WITH made AS (
-    INSERT INTO gateway.shards (pool, shard) SELECT $1, unnest($2::integer[]) ON CONFLICT DO NOTHING
-)
-SELECT placement.ensure_shard($1, s) FROM unnest($2::integer[]) AS s
+_USE_INVITATIONS = """
+DELETE FROM gateway.invitations WHERE bot_id = $1 AND telegram_id = ANY ($2::bigint[])
 """
 
 _FILL_SHARDS = """
@@ -70,7 +60,7 @@ class Raced(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """What bounds admission besides the pool's own policy."""
+    """What bounds admission to each pool besides its own policy."""
 
     users_max: int
     sign_ups_per_minute_max: int
@@ -91,6 +81,8 @@ class UserBatch:
     urgent: int = 0
     is_cut: bool = False
     """Whether there were more jobs than may wait: the rest is refused."""
+    contact: FirstContact = NOTHING_KNOWN
+    """What the first of its updates says, by which a newcomer's pool is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +97,40 @@ class Place:
     at: datetime
 
 
+@dataclass(slots=True)
+class _Door:
+    """A locked pool, and whom it lets in."""
+
+    state: PoolState
+    room: int
+    """How many more newcomers it takes."""
+    newcomers: list[UserBatch] = field(default_factory=list)
+
+
 class Directory:
-    """Admits newcomers to one pool."""
+    """Admits newcomers to pools."""
 
-    def __init__(self, pool: Pool, pool_name: str, limits: AdmissionLimits) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        default_pool: str,
+        limits: AdmissionLimits,
+        rules: Sequence[AdmissionRule] = (),
+    ) -> None:
         self._pool = pool
-        self._pool_name = pool_name
+        self._default_pool = default_pool
         self._limits = limits
+        self._rules = rules
 
-    async def ensure_spare_shard(self) -> None:
-        """See to it that an empty shard waits, so that a worker owns it before its first user
-        comes.
+    async def ensure_spare_shards(self) -> None:
+        """See to it that in each pool a newcomer may come to an empty shard waits, so that a worker
+        owns it before its first user comes.
         """
+        pools = {self._default_pool, *(rule.pool for rule in self._rules)}
 
         async def work(connection: Connection) -> None:
-            await self._plan(connection, 0)
+            for state in (await self._lock(connection, pools)).values():
+                await find_rooms(connection, state, 0)
 
         await retry_transaction(self._pool, work)
 
@@ -130,15 +141,60 @@ class Directory:
 
         Raises Raced when one of them is known by now.
         """
-        shards = await self._plan(connection, len(newcomers))
-        admitted = newcomers[: len(shards)]
-        if not admitted:
-            return []
-        await connection.execute(_FILL_SHARDS, self._pool_name, shards)
+        invited = await self._invited(connection, bot_id, newcomers)
+        wishes = {
+            newcomer.telegram_id: pools_for(newcomer.contact, self._rules, self._default_pool)
+            for newcomer in newcomers
+        }
+        pools = {*invited.values(), *(pool for wish in wishes.values() for pool in wish)}
+        states = await self._lock(connection, pools)
+        doors = {pool: self._door(state) for pool, state in states.items()}
+        for newcomer in newcomers:
+            pool = invited.get(newcomer.telegram_id)
+            if pool is None:
+                pool = next((p for p in wishes[newcomer.telegram_id] if doors[p].room > 0), None)
+            if pool is not None:
+                doors[pool].room -= 1
+                doors[pool].newcomers.append(newcomer)
+        places = [
+            place
+            for door in doors.values()
+            if door.newcomers
+            for place in await self._let_in(connection, bot_id, door)
+        ]
+        if used := invited.keys() & {place.telegram_id for place in places}:
+            await connection.execute(_USE_INVITATIONS, bot_id, list(used))
+        return places
+
+    @staticmethod
+    async def _invited(
+        connection: Connection, bot_id: int, newcomers: Sequence[UserBatch]
+    ) -> Mapping[int, str]:
+        """Read who is invited to which pool."""
+        rows = await connection.fetch(_INVITED, bot_id, [n.telegram_id for n in newcomers])
+        return {row["telegram_id"]: row["pool"] for row in rows}
+
+    async def _lock(self, connection: Connection, pools: set[str]) -> dict[str, PoolState]:
+        return await lock_pools(connection, pools, self._limits.users_per_shard)
+
+    def _door(self, state: PoolState) -> _Door:
+        # A pool that a rule names and nobody has declared is a mistake, or a UserShard that is to
+        # come: nobody would work its shards. The default pool serves before its policy is written.
+        accepts = state.pool == self._default_pool if state.accepts is None else state.accepts
+        room = min(
+            self._limits.users_max - state.users,
+            self._limits.sign_ups_per_minute_max - state.recent,
+        )
+        return _Door(state, room if accepts else 0)
+
+    async def _let_in(self, connection: Connection, bot_id: int, door: _Door) -> list[Place]:
+        pool, admitted = door.state.pool, door.newcomers
+        shards = list(await find_rooms(connection, door.state, len(admitted)))
+        await connection.execute(_FILL_SHARDS, pool, shards)
         rows = await connection.fetch(
             _ADMIT,
             bot_id,
-            self._pool_name,
+            pool,
             [new_uuid7() for _ in admitted],
             [newcomer.telegram_id for newcomer in admitted],
             shards,
@@ -150,32 +206,3 @@ class Directory:
         if len(rows) < len(admitted):
             raise Raced
         return [Place(*row.values()) for row in rows]
-
-    async def _plan(self, connection: Connection, newcomers: int) -> list[int]:
-        """Lock the pool, decide, make the shards that are missing; a shard per newcomer let in."""
-        await connection.execute(_LOCK, self._pool_name)
-        state = await connection.fetchrow(_STATE, self._pool_name)
-        assert state is not None  # noqa: S101 (LEFT JOIN of one row)
-        policy = PoolPolicy(
-            users_per_shard=state["users_per_shard"] or self._limits.users_per_shard,
-            accept_new_users=state["accept_new_users"] is not False,
-        )
-        room = min(
-            self._limits.users_max - int(state["users"]),
-            self._limits.sign_ups_per_minute_max - state["recent"],
-        )
-        if not policy.accept_new_users:
-            room = 0
-        newcomers = max(0, min(newcomers, room))
-        rooms = await connection.fetch(
-            _ROOMS, self._pool_name, policy.users_per_shard, newcomers + 1
-        )
-        plan = plan_admissions(
-            [(row["shard"], row["users"]) for row in rooms],
-            state["newest_shard"],
-            newcomers,
-            policy.users_per_shard,
-        )
-        if plan.make:
-            await connection.execute(_MAKE_SHARDS, self._pool_name, list(plan.make))
-        return list(plan.shards)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from chassis.postgres import Connection, Pool, retry_transaction, transaction
 from gateway.domain import Lane, Mark, OutboxRow, RowKey
-from gateway.translation import clean
+from gateway.utf16 import clean
 from purser.gateway.v1 import reply_pb2
 
 FAILURE_CHARACTERS_MAX = 1_000

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import asyncpg
 
 from chassis.postgres import Connection
+from gateway.admission_rules import NOTHING_KNOWN
 from gateway.domain import Incoming, Membership
 from gateway.postgres.backlog import BacklogLimits, ShardBacklogs
 from gateway.postgres.directory import Directory, Place, UserBatch
@@ -183,6 +184,7 @@ def _by_user(updates: Iterable[Incoming | Membership]) -> dict[int, UserBatch]:
                 language_code=update.draft.language_code,
                 display_name=update.draft.display_name,
                 urgent=urgent + update.is_urgent,
+                contact=before.contact if before and jobs + urgent else update.contact,
             )
         else:
             users[update.telegram_id] = UserBatch(
@@ -192,5 +194,6 @@ def _by_user(updates: Iterable[Incoming | Membership]) -> dict[int, UserBatch]:
                 language_code=before.language_code if before else None,
                 display_name=before.display_name if before else None,
                 urgent=urgent,
+                contact=before.contact if before else NOTHING_KNOWN,
             )
     return users

@@ -6,8 +6,9 @@ rows are inserted in the order of their ids, so that two batches with the same i
 other in one direction; who waited inserts nothing, and its next statement sees the other's rows
 (READ COMMITTED takes a new snapshot per statement).
 
-The shard of a user, and of an order, is that of the claim that came first; another shard's claim,
-valid as it may be, is answered ShardMismatch. A tombstone knows no user: it belongs to the shard.
+The shard of a user is that of the claim that came first, until the user is moved; an order is its
+user's. Another shard's claim, valid as it may be, is answered ShardMismatch. A tombstone knows no
+user: it belongs to the shard.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -34,9 +35,11 @@ from pricing.paper_venue.domain import (
 from pricing.paper_venue.errors import AnotherOrder
 
 _FIND = """
-    SELECT order_id, pool, shard, state, refusal, fingerprint_version, fingerprint,
-           spend_asset_id, receive_asset_id, spent, received, fee, price
-    FROM venue.orders WHERE order_id = ANY ($1::uuid[])
+    SELECT o.order_id, coalesce(u.pool, o.pool) AS pool, coalesce(u.shard, o.shard) AS shard,
+           o.state, o.refusal, o.fingerprint_version, o.fingerprint,
+           o.spend_asset_id, o.receive_asset_id, o.spent, o.received, o.fee, o.price
+    FROM venue.orders o LEFT JOIN venue.users u USING (user_id)
+    WHERE o.order_id = ANY ($1::uuid[])
 """
 _HOMES = "SELECT user_id, pool, shard FROM venue.users WHERE user_id = ANY ($1::uuid[])"
 _REGISTER = """

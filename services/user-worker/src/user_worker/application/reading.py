@@ -9,7 +9,9 @@ dropped and there is room again, and once in a while, so that no entry is left b
 
 `InboxReader` asks the gateway for the undone jobs of all shards: with the users' cursors after a
 claim, every second, and soon after a gap was seen. Were Redis gone for good, users would wait a
-second longer and notice nothing else.
+second longer and notice nothing else. Then it asks about jobs of strangers, users whom only a
+stream has named: what was in the stream of a shard, or was on its way there, when its user was
+moved to another one is left over, and is removed.
 
 `EntryClearer` takes the entries of ended jobs off the streams, many at a time. What it fails to
 remove is met again on the next reading from the start and is removed then.
@@ -27,7 +29,7 @@ from user_worker import metrics
 from user_worker.application.outages import note_answer, note_outage
 from user_worker.application.shards import STREAM_START, OwnedShard, Shards
 from user_worker.domain.pauses import Pauses
-from user_worker.errors import DependencyDown, TooMuch
+from user_worker.errors import ClaimLost, DependencyDown, JobUnknown, TooMuch
 from user_worker.ports import Inbox, JobStream
 
 NEWCOMERS_WAIT_SECONDS = 0.02
@@ -35,6 +37,10 @@ NEWCOMERS_WAIT_SECONDS = 0.02
 
 CLAIMS_PER_FETCH_MAX = 256
 """The gateway's bound on one FetchJobs."""
+
+STRANGERS_PER_ROUND_MAX = 20
+"""Jobs of one shard the gateway is asked about, one by one, in a round: a user who moves leaves
+behind what waits of his, forty jobs at most."""
 
 _log = get_logger(__name__)
 
@@ -163,6 +169,7 @@ class InboxReader:
             shards = self._shards.readable()
             await self._fetch([s for s in shards if not s.queue.is_primed], include_cursors=True)
             await self._fetch([s for s in shards if s.queue.is_primed], include_cursors=False)
+            await self._ask_about_strangers()
 
     async def _fetch(self, shards: Sequence[OwnedShard], *, include_cursors: bool) -> None:
         claims = [shard.claim for shard in shards]
@@ -174,6 +181,22 @@ class InboxReader:
                 note_outage(outage, "fetch")
                 return
             note_answer("gateway", "fetch")
+
+    async def _ask_about_strangers(self) -> None:
+        # An entry follows its job into the inbox, so whatever it names has been there.
+        for claim, job in self._shards.strangers(STRANGERS_PER_ROUND_MAX):
+            try:
+                await self._inbox.read_job(claim, job.job_id)
+            except JobUnknown:
+                self._shards.judge_stranger(claim, job, is_known=False)
+            except ClaimLost:
+                self._shards.lost(claim)
+                return
+            except DependencyDown as outage:
+                note_outage(outage, "read-job")
+                return
+            else:
+                self._shards.judge_stranger(claim, job, is_known=True)
 
     async def _ask(self, claims: Sequence[Claim], jobs_max: int, include_cursors: bool) -> None:
         """Ask; if the answer is too large, ask for half the shards, or half the jobs of one."""

@@ -145,7 +145,7 @@ class Shards:
             ),
             RememberedPreferences(self._preferences),
         )
-        self._beside.begin(claim, partial(self._lost, claim))
+        self._beside.begin(claim, partial(self.lost, claim))
         metrics.OWNED_SHARDS.set(len(self._shards))
         _log.info("shard_opened", shard=str(claim))
         self.opened.set()
@@ -247,6 +247,30 @@ class Shards:
         self._clear_entries(shard.claim.key, ended)
         self._pump(shard)
 
+    def strangers(self, jobs_max: int) -> list[tuple[Claim, Job]]:
+        """Give jobs of users whom only the streams have named, at most so many of each shard."""
+        return [
+            (shard.claim, job)
+            for shard in self._shards.values()
+            for job in shard.queue.strangers(jobs_max)
+        ]
+
+    def judge_stranger(self, claim: Claim, job: Job, *, is_known: bool) -> None:
+        """Take notice of whether the inbox knows a stranger's job."""
+        shard = self._shards.get(claim.key)
+        if shard is None or shard.claim != claim:
+            return
+        if is_known:
+            shard.queue.let_in(job)
+        else:
+            self._clear_entries(claim.key, shard.queue.turn_away(job))
+
+    def lost(self, claim: Claim) -> None:
+        """Take notice that a store knows a newer claim."""
+        shard = self._shards.get(claim.key)
+        if shard is not None and shard.claim == claim:
+            self.drop(claim.key, "a store knows a newer claim")
+
     def _pump(self, shard: OwnedShard) -> None:
         while not shard.draining.is_set() and (job := shard.queue.take_ready()) is not None:
             task = asyncio.create_task(self._run(shard, job))
@@ -266,7 +290,7 @@ class Shards:
                 )
             )
         except ClaimLost:
-            self._lost(shard.claim)
+            self.lost(shard.claim)
             return
         except Exception:  # noqa: BLE001 (a mistake of ours must not stop the user's line)
             _log.exception("job_lost_its_way", job_id=str(job.job_id))
@@ -283,11 +307,6 @@ class Shards:
             self._pump(shard)
             if shard.queue.has_gap_of(job.user_id):
                 self.inbox_wanted.set()
-
-    def _lost(self, claim: Claim) -> None:
-        shard = self._shards.get(claim.key)
-        if shard is not None and shard.claim == claim:
-            self.drop(claim.key, "a store knows a newer claim")
 
     def _stop(self, shard: OwnedShard) -> None:
         shard.draining.set()

@@ -11,7 +11,9 @@ when its `user_seq` is the user's next one, so that
 - the inbox's first undone job of a user moves the next number forward, never back.
 
 Until the inbox has told where each user stands (`prime`), nothing runs. A user not named there
-begins at 1.
+begins at 1, having come since. Or he was moved to another shard, and what the stream says of him is
+left over: then his first job never comes. Such lines are `strangers`, until the inbox was asked
+about their jobs: one it does not know goes (`turn_away`), any other makes the user known.
 
 Copies of waiting jobs are bounded per user and, in bytes, per shard. Each user's next job is always
 kept, so a flood of one user takes memory neither from the others nor for ever; what does not fit is
@@ -26,6 +28,7 @@ import enum
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from uuid import UUID
 
 from kernel.sharding import ShardKey
@@ -59,6 +62,8 @@ class _Line:
     waiting: dict[int, Job] = field(default_factory=dict)
     running: Job | None = None
     in_turn: bool = False
+    is_known: bool = False
+    """Whether the inbox has named the user since the claim."""
     left_out: int = 0
     """The highest number a copy was dropped of."""
 
@@ -132,11 +137,35 @@ class ShardQueue:
             self.offer(job)
         return ended
 
+    def strangers(self, jobs_max: int) -> list[Job]:
+        """Give waiting jobs that cannot run and are of users only the stream has named."""
+        if not self.is_primed:
+            return []
+        lines = (line for line in self._lines.values() if not line.is_known and line.has_gap)
+        return list(islice((job for line in lines for job in line.waiting.values()), jobs_max))
+
+    def turn_away(self, job: Job) -> list[bytes]:
+        """The inbox does not know a stranger's job. Gives back its stream entries."""
+        line = self._lines.get(job.user_id)
+        if line is None or line.waiting.get(job.user_seq) != job:
+            return []
+        entries = self._discard(line, job.user_seq)
+        if not line.waiting and not line.is_known and line.running is None:
+            del self._lines[job.user_id]
+        return entries
+
+    def let_in(self, job: Job) -> None:
+        """The inbox knows a stranger's job: its user is of this shard."""
+        if job.user_id in self._lines:
+            self._lines[job.user_id].is_known = True
+
     def take_ready(self) -> Job | None:
         """Start the next job whose turn it is, or None. It counts as running until it is ended."""
         while self.is_primed and self._turns:
             user_id = self._turns.popleft()
-            line = self._lines[user_id]
+            line = self._lines.get(user_id)
+            if line is None:
+                continue
             line.in_turn = False
             if line.is_ready:
                 job = line.waiting.pop(line.next_seq)
@@ -233,6 +262,7 @@ class ShardQueue:
 
     def _advance(self, user_id: UUID, next_seq: int) -> list[bytes]:
         line = self._lines.setdefault(user_id, _Line())
+        line.is_known = True
         line.next_seq = max(line.next_seq, next_seq)
         ended = [
             entry_id
