@@ -158,7 +158,9 @@ async def beside(work: Coroutine[Any, Any, None]) -> Any:
         task.cancel()
 
 
-async def settle(run: LiveRun) -> tuple[float | None, Books]:
+async def settle(
+    run: LiveRun, seconds_max: float = SETTLE_SECONDS_MAX
+) -> tuple[float | None, Books]:
     """Wait until nothing is under way; how long that took, and the books of that very moment."""
     begin = time.monotonic()
     while True:
@@ -169,7 +171,7 @@ async def settle(run: LiveRun) -> tuple[float | None, Books]:
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
                     row = await connection.fetchrow(_UNSETTLED)
                     is_settled = row is not None and not any(row.values())
-                    if is_settled or passed > SETTLE_SECONDS_MAX:
+                    if is_settled or passed > seconds_max:
                         return passed if is_settled else None, await read_books(connection)
             finally:
                 connection.terminate()

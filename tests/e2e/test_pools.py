@@ -10,7 +10,7 @@ the table that its next step must write, and killed there. The books are judged 
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from tests.chaos.run import (
     FIRST_USER,
     MARKET,
     PLANS,
+    SETTLE_SECONDS_MAX,
     beside,
     settle,
 )
+from tests.chaos.sabotage import sabotage
 from tests.chaos.telegram import Telegram
 from tests.chaos.watching import PlacementWatch, PriceWatch
 from tests.e2e.live_run import LiveRun, running
@@ -32,14 +34,15 @@ from tests.e2e.two_pools import (
     FAST,
     MOVER,
     STANDARD,
-    assert_nothing_is_elsewhere,
+    left_in_streams,
     moved,
     mover,
     open_second_pool,
+    what_is_elsewhere,
     working_second_pool,
 )
 from tests.history.books import Books, Step
-from tests.history.checker import judge
+from tests.history.checker import Violation, judge
 from tests.history.records import HistoryFile
 
 pytestmark = pytest.mark.timeout(240)
@@ -60,6 +63,7 @@ STEPS = (
 TRADES_FEWEST = 10
 ACTING_SECONDS = 30.0
 STEP_SECONDS = 20.0
+ANSWER_SECONDS = 8.0
 PATIENT = (
     f"ALTER ROLE {MOVER} SET lock_timeout = '20s'",
     f"ALTER ROLE {MOVER} SET transaction_timeout = '20s'",
@@ -71,12 +75,37 @@ HASTY = (
 )
 """As the migration has it."""
 
+SHORT_ACTING_SECONDS = 10.0
+SABOTAGED_SETTLE_SECONDS_MAX = 20.0
+SABOTAGE = {
+    "the epochs stay": """
+        CREATE OR REPLACE FUNCTION placement.revoke_shards(p_pools text[], p_shards integer[])
+        RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER AS '
+            UPDATE placement.shards SET revoked_in = pg_current_xact_id()
+            WHERE (pool, shard) IN (SELECT * FROM unnest(p_pools, p_shards))';
+    """,
+    "orders and all that waits stay behind": """
+        CREATE OR REPLACE FUNCTION worker.move_users(
+            p_users uuid[], p_from_pool text, p_from_shard integer, p_to_pool text,
+            p_to_shard integer
+        ) RETURNS uuid[] LANGUAGE sql VOLATILE SECURITY DEFINER AS 'SELECT ''{}''::uuid[]';
+    """,
+    "the books stay behind": """
+        CREATE OR REPLACE FUNCTION ledger.move_users(
+            p_users uuid[], p_from_pool text, p_from_shard integer, p_to_pool text,
+            p_to_shard integer
+        ) RETURNS integer LANGUAGE sql VOLATILE SECURITY DEFINER AS 'SELECT 0';
+    """,
+}
+"""Parts of a move, left out."""
+
 _WAITS = """
 SELECT EXISTS (SELECT FROM pg_stat_activity a JOIN pg_locks l USING (pid)
     WHERE a.usename = $1 AND NOT l.granted AND l.relation = $2::text::regclass)
 """
 _IS_THERE = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE usename = $1)"
 _POOL = "SELECT pool FROM gateway.users WHERE telegram_id = $1"
+_ALL_IN = "SELECT bool_and(pool = $1) FROM gateway.users"
 _WHERE = """
 SELECT u.telegram_id AS user, a.at, a.shard
 FROM wallet.audit_log a JOIN gateway.users u USING (user_id) ORDER BY a.entry_id
@@ -85,34 +114,95 @@ FROM wallet.audit_log a JOIN gateway.users u USING (user_id) ORDER BY a.entry_id
 
 async def test_users_are_moved_while_they_trade(tmp_path: Path) -> None:
     """Every promise of the checker, and each user is in one pool in every room."""
-    users = range(FIRST_USER, FIRST_USER + USERS)
-    async with _crowded(tmp_path, users) as (run, crowd, history):
-        acting = asyncio.create_task(crowd.act(ACTS_PER_SECOND, ACTING_SECONDS))
-        for place, table in enumerate(STEPS):
-            await _kill_at(run, users[place], table)
-        while not acting.done():
-            await _there_and_back(run, users)
-        await acting
-        status, said = await moved(run, "--from", STANDARD, "--pool", FAST)
-        assert f"Done: {USERS} moved" in said
-        assert status == 0
-        await crowd.panic()
-        settled_seconds, books = await settle(run)
-        await asyncio.sleep(CHATS_CATCH_UP_SECONDS)
-        async with _connected(run) as connection:
-            await assert_nothing_is_elsewhere(connection)
-            steps = await _steps_where_they_were_taken(connection, books)
-            where = await connection.fetch("SELECT DISTINCT pool FROM gateway.users")
-        records = list(history.records)
-    assert settled_seconds is not None
-    assert judge(records, dataclasses.replace(books, steps=steps)) == []
-    assert [FAST] == [row["pool"] for row in where]
-    assert len(books.trades) >= TRADES_FEWEST
+    outcome = await _play(tmp_path, STEPS, ACTING_SECONDS)
+    assert outcome.violations == []
+    assert outcome.elsewhere == {}
+    assert outcome.jobs_left_in_streams == 0
+    assert outcome.settled_seconds is not None
+    assert outcome.trades >= TRADES_FEWEST
+    assert outcome.is_spoken_to_as_wished
     assert "Traceback" not in (tmp_path / "fast-worker.log").read_text()
 
 
+@pytest.mark.parametrize("sabotaged", SABOTAGE.values(), ids=SABOTAGE)
+async def test_a_move_that_lacks_something_is_found(sabotaged: str, tmp_path: Path) -> None:
+    """The same run without the part; it need not even settle."""
+    outcome = await _play(tmp_path, (), SHORT_ACTING_SECONDS, sabotaged)
+    is_well = outcome.is_spoken_to_as_wished and not outcome.violations
+    assert not is_well or outcome.elsewhere
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    violations: list[Violation]
+    elsewhere: dict[str, list[str]]
+    """What is not where its user is."""
+    jobs_left_in_streams: int
+    settled_seconds: float | None
+    trades: int
+    is_spoken_to_as_wished: bool
+    """Whether an owner knows what a user chose while he was in another pool."""
+
+
+async def _play(
+    folder: Path, steps: Sequence[str], acting_seconds: float, sabotaged: str = ""
+) -> Outcome:
+    """Let a crowd trade, move it about, and at last all of it into the second pool."""
+    users = range(FIRST_USER, FIRST_USER + USERS)
+    async with _crowded(folder, users) as (run, telegram, crowd, history):
+        if sabotaged:
+            await sabotage(run, sabotaged)
+        acting = asyncio.create_task(crowd.act(ACTS_PER_SECOND, acting_seconds))
+        for place, table in enumerate(steps):
+            await _kill_at(run, users[place], table)
+        while not acting.done():
+            await moved(run, "--from", STANDARD, "--pool", FAST)
+            await moved(run, "--from", FAST, "--pool", STANDARD)
+        await acting
+        is_spoken_to_as_wished = await _chooses_in_the_other_pool(run, telegram, users[-1])
+        await moved(run, "--from", STANDARD, "--pool", FAST)
+        await crowd.panic()
+        patience = SETTLE_SECONDS_MAX if not sabotaged else SABOTAGED_SETTLE_SECONDS_MAX
+        settled_seconds, books = await settle(run, patience)
+        await asyncio.sleep(CHATS_CATCH_UP_SECONDS)
+        async with _connected(run) as connection:
+            elsewhere = await what_is_elsewhere(connection)
+            steps_taken = await _steps_where_they_were_taken(connection, books)
+            assert await connection.fetchval(_ALL_IN, FAST)
+        left = await left_in_streams(run)
+        records = list(history.records)
+    violations = judge(records, dataclasses.replace(books, steps=steps_taken))
+    return Outcome(
+        violations, elsewhere, left, settled_seconds, len(books.trades), is_spoken_to_as_wished
+    )
+
+
+async def _chooses_in_the_other_pool(run: LiveRun, telegram: Telegram, user: int) -> bool:
+    """Have a user choose his language in the second pool; say whether the first one, which spoke
+    to him before, speaks it when he is back.
+    """
+    assert await _says(telegram, user, "/language en", "I speak English now.")
+    await moved(run, str(user), "--pool", FAST)
+    assert await _says(telegram, user, "/language de", "Ich spreche jetzt Deutsch.")
+    await moved(run, str(user), "--pool", STANDARD)
+    return await _says(telegram, user, "/language", "Welche Sprache")
+
+
+async def _says(telegram: Telegram, user: int, text: str, words: str) -> bool:
+    """Whether the bot answers a text with some words, whatever else it has to tell."""
+    said = await telegram.say(user, text)
+    heard = await telegram.until(
+        user, lambda h: h.message_id > said.message_id and words in h.text, ANSWER_SECONDS
+    )
+    return heard is not None
+
+
 @contextlib.asynccontextmanager
-async def _crowded(folder: Path, users: range) -> AsyncIterator[tuple[LiveRun, Crowd, HistoryFile]]:
+async def _crowded(
+    folder: Path, users: range
+) -> AsyncIterator[tuple[LiveRun, Telegram, Crowd, HistoryFile]]:
     """Everything runs, with two pools, and a crowd has begun to live in the first one."""
     async with contextlib.AsyncExitStack() as stack:
         environ = MARKET | PLANS | {"DEVBOX_USERS_PER_SHARD": "5"}
@@ -131,7 +221,7 @@ async def _crowded(folder: Path, users: range) -> AsyncIterator[tuple[LiveRun, C
         await crowd.sign_up()
         await crowd.live_by_rules()
         await crowd.place_resting(1)
-        yield run, crowd, history
+        yield run, telegram, crowd, history
 
 
 async def _kill_at(run: LiveRun, user: int, table: str) -> None:
@@ -157,21 +247,13 @@ async def _kill_at(run: LiveRun, user: int, table: str) -> None:
             while await watching.fetchval(_IS_THERE, MOVER):  # noqa: ASYNC110 (another process)
                 await asyncio.sleep(0.01)
         assert before == await connection.fetchval(_POOL, user)
-        await assert_nothing_is_elsewhere(connection)
+        assert await what_is_elsewhere(connection) == {}
         for setting in HASTY:
             await connection.execute(setting)
         status, said = await moved(run, str(user), "--pool", other)
         assert status == 0, said
         assert other == await connection.fetchval(_POOL, user)
-        await assert_nothing_is_elsewhere(connection)
-
-
-async def _there_and_back(run: LiveRun, users: range) -> None:
-    """Move everybody, one transaction after another, to where they are not."""
-    for source, target in ((STANDARD, FAST), (FAST, STANDARD)):
-        await moved(run, "--from", source, "--pool", target, "--limit", str(len(users)))
-        async with _connected(run) as connection:
-            await assert_nothing_is_elsewhere(connection)
+        assert await what_is_elsewhere(connection) == {}
 
 
 async def _steps_where_they_were_taken(connection: Any, books: Books) -> list[Step]:

@@ -78,6 +78,19 @@ BEGIN
     WHERE (s.pool, s.shard) IN ((p_from_pool, p_from_shard), (p_to_pool, p_to_shard));
 END $$;
 
+-- A user's shard changes in a transaction that has taken both shards from their owners, whoever asks.
+CREATE FUNCTION gateway.check_move() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT placement.are_revoked(ARRAY[OLD.pool, NEW.pool], ARRAY[OLD.shard, NEW.shard]) THEN
+        RAISE EXCEPTION 'a user is moved with all that is theirs' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER users_are_moved_whole BEFORE UPDATE OF pool, shard ON gateway.users
+    FOR EACH ROW WHEN ((OLD.pool, OLD.shard) IS DISTINCT FROM (NEW.pool, NEW.shard))
+    EXECUTE FUNCTION gateway.check_move();
+
 CREATE TABLE gateway.invitations (
     bot_id bigint NOT NULL,
     telegram_id bigint NOT NULL CHECK (telegram_id > 0),

@@ -2,7 +2,27 @@
 --
 -- All that can still change, or go, is its shard's owner's to change, so it goes along. What has become history of money
 -- (confirmed drafts, ended orders, what triggered them, their steps) stays as it was written, however much there is of it:
--- it is read by its user and changed by nobody. So are events that were told and marks of copies, which go by their age.
+-- it is read by its user and changed by nobody. So do events that were told and marks of copies, which go by their age.
+
+CREATE TABLE worker.moved_users (
+    user_id uuid PRIMARY KEY,
+    pool text NOT NULL CHECK (length(pool) BETWEEN 3 AND 317),
+    shard integer NOT NULL CHECK (shard >= 0),
+    moved_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE worker.moved_users IS 'Where users are who were moved, by which their history is theirs: it names the shard it was made in. Who never moved has no row.';
+GRANT SELECT ON worker.moved_users TO purser_worker;
+
+-- Whether a row of a user, made in one shard, is another one's business: where the user is now. For history; what can still
+-- change names the shard itself.
+CREATE FUNCTION worker.is_at_home(
+    p_user uuid, p_row_pool text, p_row_shard integer, p_pool text, p_shard integer
+) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(
+        (SELECT m.pool = p_pool AND m.shard = p_shard FROM worker.moved_users m WHERE m.user_id = p_user),
+        p_row_pool = p_pool AND p_row_shard = p_shard)
+$$;
 
 -- An end stays an end, but what has ended may change its shard until it goes by its age. Only a move changes a shard, and
 -- then nothing else: the owner's role has no right to it where it matters.
@@ -35,6 +55,8 @@ DECLARE
     v_orders uuid[];
 BEGIN
     PERFORM placement.revoke_shards(ARRAY[p_from_pool, p_to_pool], ARRAY[p_from_shard, p_to_shard]);
+    INSERT INTO worker.moved_users (user_id, pool, shard) SELECT u, p_to_pool, p_to_shard FROM unnest(p_users) AS t (u)
+    ON CONFLICT (user_id) DO UPDATE SET pool = excluded.pool, shard = excluded.shard, moved_at = clock_timestamp();
     PERFORM worker.uncount_attempts(p_from_pool, p_from_shard);
     PERFORM worker.uncount_attempts(p_to_pool, p_to_shard);
     WITH moved AS (

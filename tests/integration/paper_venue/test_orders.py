@@ -248,6 +248,39 @@ async def test_a_valid_claim_of_another_shard_cannot_order_for_a_user(
     assert await rows(database, TABLES) == [(1, 1)]
 
 
+async def test_orders_go_with_their_user_to_another_shard(
+    serve: Serve, claim_shard: ClaimShard, quotes: StatedQuotes, database: Database
+) -> None:
+    """The new shard gets the first outcome, of a tombstone too; the old one gets nothing more."""
+    home, _ = await claim_shard(0), await claim_shard(1)
+    order_id, given_up, user_id = uuid4(), uuid4(), str(uuid4())
+    async with serve() as venue:
+        first = await submit(venue, buy(home, order_id, user_id=user_id))
+        await tombstone(venue, home, given_up)
+        await rows(
+            database,
+            f"SELECT venue.move_users('{{{user_id}}}', '{{{order_id},{given_up}}}',"
+            " 'default.main', 0, 'default.main', 1)",
+        )
+        old, new = await claim_shard(0), await claim_shard(1)
+        quotes.prices["BTC"] = "40000"
+        again = await submit(venue, buy(new, order_id, user_id=user_id))
+        told = await tombstone(venue, new, order_id)
+        still = await submit(venue, buy(new, given_up, user_id=user_id))
+        errors = [
+            await refused(venue, buy(old, order_id, user_id=user_id)),
+            await refused(venue, buy(old, user_id=user_id)),
+            await refused(venue, buy(old, given_up, user_id=str(uuid4()))),
+            await refused(venue, buy(home, user_id=user_id)),
+        ]
+
+    assert first == again
+    assert first == told
+    assert ORDER_STATE_TOMBSTONED == still.state
+    assert ["SHARD_MISMATCH"] * 3 + ["STALE_EPOCH"] == [reason_of(error) for error in errors]
+    assert await rows(database, TABLES) == [(1, 2)]
+
+
 async def test_two_shards_that_bring_a_new_user_at_once_make_one_home(
     serve: Serve, claim_shard: ClaimShard, database: Database
 ) -> None:

@@ -186,3 +186,30 @@ async def test_a_job_that_owners_died_of_is_set_aside(
         return not await world.owner.fetchval("SELECT count(*) FROM worker.attempts")
 
     await until(is_forgiven)
+
+
+async def test_what_a_user_left_behind_in_a_stream_is_removed(
+    world: World, start_worker: StartWorker
+) -> None:
+    """Entries of a shard that the user was moved out of, and one that arrives late: they are jobs
+    of another shard by now, where each runs once.
+    """
+    await world.ensure_shards(0, 1, desired=ME)
+    user, neighbour = uuid4(), uuid4()
+    left = [await world.gateway.accept(user, 0) for _ in range(3)]
+    await world.gateway.accept(neighbour, 0)
+    for job in left:
+        job.shard = 1
+    start_worker(ME)
+    await until(lambda: all_answered(world))
+    late = await world.gateway.accept(user, 0)
+    late.shard = 1
+
+    await until(lambda: all_answered(world))
+    await until(lambda: world.is_clear(0))
+    assert [1, 2, 3, 4] == world.gateway.order_of(user)
+    assert {1} == {
+        d.request.claim.shard
+        for d in world.gateway.delivered.values()
+        if d.job.user_id == str(user)
+    }

@@ -536,3 +536,52 @@ async def _assert_agrees(room: Room, market: Market, order: Order, lives: int) -
     assert 1 == await room.owner.fetchval(
         "SELECT count(*) FROM worker.events WHERE order_id = $1", order.order_id
     )
+
+
+MOVE = "SELECT worker.move_users($1, 'default.main', 0, 'default.main', 1)"
+
+
+async def test_orders_go_on_in_the_shard_their_user_is_moved_to(room: Room) -> None:
+    """From the very state they were in; the old shard has none of them any more."""
+    claim, _ = await room.claim_shard(0), await room.claim_shard(1)
+    user_id = uuid4()
+    order = await room.accepted(claim, user_id)
+    await room.orders.record(claim, order, HELD, nobody_waits=True)
+    assert [order.order_id] == await room.owner.fetchval(MOVE, [user_id])
+    old, new = await room.claim_shard(0), await room.claim_shard(1)
+
+    with pytest.raises(ClaimLost):
+        await room.orders.record(claim, order, NO_FUNDS, nobody_waits=True)
+    assert [] == await room.orders.under_way([old], 10)
+    (found,) = await room.orders.under_way([new], 10)
+    assert OrderState.HELD is found.seen.order.state
+    given_up = Record(OrderState.GIVEN_UP, "venue", "tombstoned", refused=Refused.TOO_LATE)
+    stays = await room.orders.record(old, found.seen.order, given_up, nobody_waits=True)
+    assert OrderState.HELD is stays.order.state
+    goes = await room.orders.record(new, found.seen.order, given_up, nobody_waits=True)
+    assert OrderState.GIVEN_UP is goes.order.state
+
+
+async def test_history_is_its_users_wherever_he_is(room: Room) -> None:
+    """A button pressed again, or an end that is still to be told, finds it from the new shard, and
+    no longer from the old one.
+    """
+    claim, _ = await room.claim_shard(0), await room.claim_shard(1)
+    user_id, neighbour = uuid4(), uuid4()
+    order = await room.accepted(claim, user_id)
+    others = await room.accepted(claim, neighbour)
+    for each in (order, others):
+        await room.orders.record(claim, each, NO_FUNDS, nobody_waits=False)
+    await room.owner.execute(MOVE, [user_id])
+    old, new = await room.claim_shard(0), await room.claim_shard(1)
+
+    assert await room.orders.accept(old, user_id, order.order_id, "de") is None
+    again = await room.orders.accept(new, user_id, order.order_id, "de")
+    assert isinstance(again, Seen)
+    assert OrderState.REJECTED is again.order.state
+    await room.orders.tell_of(old, user_id, order.order_id)
+    await room.orders.tell_of(new, neighbour, others.order_id)
+    assert 0 == await room.count("events")
+    await room.orders.tell_of(new, user_id, order.order_id)
+    (event,) = await room.events.unrelayed([old, new], 10)
+    assert new == event.claim

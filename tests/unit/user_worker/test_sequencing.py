@@ -202,6 +202,52 @@ def test_invented_users_take_bounded_memory() -> None:
     assert Verdict.DROPPED is shard.offer(job(ANN, 1))
 
 
+def test_what_is_left_over_of_a_user_who_moved_goes_when_the_inbox_does_not_know_it() -> None:
+    """His first job never comes, and his entries are to be removed."""
+    shard = queue()
+    left = [job(ANN, 7), job(ANN, 8)]
+    for number, each in enumerate(left):
+        shard.offer(each, f"{number}-0".encode())
+    assert shard.strangers(10) == []
+
+    shard.prime({BEN: 4})
+    assert left == shard.strangers(10)
+    assert left[:1] == shard.strangers(1)
+    assert [b"0-0"] == shard.turn_away(left[0])
+    assert [] == shard.turn_away(left[0])
+    assert [b"1-0"] == shard.turn_away(left[1])
+    assert [] == shard.strangers(10)
+    assert 0 == shard.waiting_jobs
+    assert not shard.has_gap
+
+
+def test_a_user_whom_the_inbox_has_named_is_no_stranger() -> None:
+    """By a cursor, among its undone jobs, or when it was asked about one of his."""
+    shard = queue()
+    shard.prime({ANN: 2})
+    shard.offer(job(ANN, 5), b"1-0")
+    assert [] == shard.strangers(10)
+
+    third = UUID(int=3)
+    shard.observe_inbox([job(BEN, 4)])
+    shard.offer(job(BEN, 6), b"2-0")
+    shard.offer(unsure := job(third, 3), b"3-0")
+    assert [unsure] == shard.strangers(10)
+    shard.let_in(unsure)
+    assert [] == shard.strangers(10)
+    assert shard.has_gap_of(third)
+
+
+def test_a_newcomer_who_can_run_is_no_stranger() -> None:
+    """Who came since the claim begins at 1, and nobody has to be asked."""
+    shard = primed()
+    shard.offer(first := job(ANN, 1), b"1-0")
+    shard.offer(job(ANN, 2), b"2-0")
+    assert [] == shard.strangers(10)
+    assert first == shard.take_ready()
+    assert [] == shard.strangers(10)
+
+
 class AnyInterleaving(RuleBasedStateMachine):
     """Streams that lose, repeat, reorder and invent; inbox answers that come late and cut short."""
 
@@ -252,6 +298,14 @@ class AnyInterleaving(RuleBasedStateMachine):
     @rule(user=users, seq=st.integers(1, 12))
     def invent(self, user: UUID, seq: int) -> None:
         self.queue.offer(job(user, seq), b"9-9")
+
+    @rule(jobs_max=st.integers(1, 5))
+    def ask_about_strangers(self, jobs_max: int) -> None:
+        for stranger in self.queue.strangers(jobs_max):
+            if stranger in self.undone():
+                self.queue.let_in(stranger)
+            else:
+                self.queue.turn_away(stranger)
 
     @rule(jobs_max=st.integers(1, 5))
     def ask(self, jobs_max: int) -> None:

@@ -17,15 +17,13 @@ from user_worker.trading_ports import Seen, Underway
 
 _LOOK = f"{SELECT_ORDER} WHERE o.order_id = $1"
 
-# What has ended is read wherever that was: its user may have moved since.
+# A confirmed draft stays where it was when its user moves.
 _TAKE_DRAFT = f"""
 {SELECT_DRAFT} WHERE d.draft_id = $1 AND d.user_id = $2
-    AND ((d.pool, d.shard) = ($3, $4) OR EXISTS (
-        SELECT FROM worker.orders o WHERE o.order_id = d.draft_id
-            AND ((o.pool, o.shard) = ($3, $4) OR o.ended_at IS NOT NULL)))
+    AND worker.is_at_home(d.user_id, d.pool, d.shard, $3, $4)
     AND NOT EXISTS (SELECT FROM worker.resting_orders r WHERE r.order_id = d.draft_id)
 FOR UPDATE OF d
-"""  # noqa: S608 (columns of ours)
+"""
 _UNDER_WAY_COUNTS = """
 SELECT count(*) AS shard, count(*) FILTER (WHERE user_id = $3) AS user FROM (
     SELECT user_id FROM worker.orders WHERE pool = $1 AND shard = $2 AND ended_at IS NULL) AS open
@@ -60,12 +58,13 @@ _TELL_LATER = """
 UPDATE worker.orders SET tell_later = true
 WHERE order_id = $1 AND pool = $2 AND shard = $3 AND ended_at IS NULL
 """
-# After _TELL_LATER, in a statement of its own: it sees an end that the former waited for. The end
-# may have come in another shard, before its user moved.
+# After _TELL_LATER, in a statement of its own: it sees an end that the former waited for. An order
+# that has ended stays where it was when its user moves.
 _TELL_NOW = """
 INSERT INTO worker.events (event_id, order_id, pool, shard)
 SELECT $4, order_id, $2, $3 FROM worker.orders
-WHERE order_id = $1 AND user_id = $5 AND ended_at IS NOT NULL
+WHERE order_id = $1 AND worker.is_at_home(user_id, pool, shard, $2, $3) AND user_id = $5
+    AND ended_at IS NOT NULL
 ON CONFLICT (order_id) DO NOTHING
 """
 # Oldest first within each shard, so that no shard hides another's.

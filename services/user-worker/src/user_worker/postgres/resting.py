@@ -27,8 +27,8 @@ _OF_JOB = f"{SELECT_RESTING} WHERE d.job_id = $1 AND d.user_id = $2"
 _READ = f"{SELECT_RESTING} WHERE d.draft_id = $1 AND d.user_id = $2"
 # The resting order's row alone stands for both: a trigger takes it before it touches the draft's.
 # In a statement of its own: the next one sees what whoever held it has changed. One that triggered
-# stays where it did and is read from there when its user has moved.
-_TAKEN = f"{_READ} AND ((r.pool, r.shard) = ($3, $4) OR r.state = 'triggered')"
+# stays where it did when its user moves.
+_TAKEN = f"{_READ} AND worker.is_at_home(r.user_id, r.pool, r.shard, $3, $4)"
 _LOCK = """
 SELECT FROM worker.resting_orders
 WHERE order_id = $1 AND user_id = $2 AND pool = $3 AND shard = $4 FOR UPDATE

@@ -1,0 +1,28 @@
+"""Two pools in a real database, its owner, and somebody who may move users."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from tests.integration.moving.household import open_pools
+
+from chassis.postgres import Pool, PostgresSettings, open_pool
+from chassis.settings import Secret
+from devbox.database import Database
+
+
+@pytest.fixture
+async def sql(database: Database) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
+    """The owner of the database, in which both pools are open."""
+    async with asyncpg.create_pool(database.owner_url, min_size=1, max_size=6) as sql:
+        await open_pools(sql)
+        yield sql
+
+
+@pytest.fixture
+async def mover(database: Database) -> AsyncIterator[Pool]:
+    """The role that moves users."""
+    settings = PostgresSettings(database_url=Secret(database.url("purser_user_mover")))
+    pool = await open_pool(settings, "mover")
+    yield pool
+    await pool.close()
