@@ -146,7 +146,7 @@ async def test_when_no_pool_takes_them_strangers_are_turned_away(house: House) -
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_limits_hold_for_each_pool(house: House, at_once: bool) -> None:  # noqa: FBT001
+async def test_limits_hold_for_each_pool(house: House, at_once: bool) -> None:
     """Who finds one full goes to the next, whether they come one by one or in one batch."""
     await declare(house, MAIN, FAST, GERMAN)
     gateway = await house.open_webhook(

@@ -11,6 +11,7 @@ from shard_operator.conditions import say_invalid
 from shard_operator.errors import InvalidUserShard
 from shard_operator.usershard import (
     ScaleTarget,
+    UserShard,
     UserShardSpec,
     UserShardStatus,
     WorkerStatus,
@@ -142,14 +143,30 @@ def test_the_definitions_fields_and_bounds_are_the_codes() -> None:
     compare(generated, schema()["properties"]["spec"])
 
 
-@pytest.mark.parametrize("sample", sorted((TREE / "k8s/samples").glob("usershard-*.yaml")))
-def test_a_sample_says_what_it_means(sample: Path) -> None:
-    """Both are the same pool: one leaves to the defaults what the other spells out."""
-    parsed = parse_user_shard(
-        {**yaml.safe_load(sample.read_text()), "metadata": {"namespace": "default", "name": "main"}}
-    )
+@pytest.mark.parametrize("sample", ["minimal", "full", "two-pools"])
+def test_a_sample_says_what_it_means(sample: str) -> None:
+    """All have the same first pool: what one leaves to the defaults another spells out."""
+    first, *_ = samples(f"usershard-{sample}.yaml")
+    assert first.name == "main"
+    assert first.spec == UserShardSpec(scale_target_ref=ScaleTarget(name="purser-user-worker"))
 
-    assert parsed.spec == UserShardSpec(scale_target_ref=ScaleTarget(name="purser-user-worker"))
+
+def test_two_pools_share_nothing_but_the_namespace() -> None:
+    """Each has workers of its own, and the fast tier's wait less."""
+    standard, fast = samples("usershard-two-pools.yaml")
+    assert {"default.main", "default.fast"} == {standard.pool, fast.pool}
+    assert standard.spec.scale_target_ref != fast.spec.scale_target_ref
+    for aim in ("target_backlog_per_replica", "target_oldest_job_seconds"):
+        assert getattr(fast.spec.scaling, aim) < getattr(standard.spec.scaling, aim)
+
+
+def samples(name: str) -> list[UserShard]:
+    """The UserShards of a sample, as if applied in `default`."""
+    bodies = yaml.safe_load_all((TREE / "k8s/samples" / name).read_text())
+    return [
+        parse_user_shard({**body, "metadata": {**body["metadata"], "namespace": "default"}})
+        for body in bodies
+    ]
 
 
 def test_an_unreadable_object_is_told_why_on_itself() -> None:
