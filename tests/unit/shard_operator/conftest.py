@@ -4,13 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from shard_operator.controller import Controller
 from shard_operator.errors import ApiRefused, PlacementAway
 from shard_operator.planning import Change, ShardPlacement
 from shard_operator.scaling import Backlog
-from shard_operator.usershard import ScaleTarget, UserShard, UserShardSpec, UserShardStatus
+from shard_operator.usershard import (
+    ScaleTarget,
+    ScalingPolicy,
+    UserShard,
+    UserShardSpec,
+    UserShardStatus,
+)
 from shard_operator.workloads import PlacementObserved, PodTrouble, WorkerLease, WorkersObserved
 
 
@@ -158,3 +165,11 @@ def user_shard() -> UserShard:
     """The minimal UserShard."""
     spec = UserShardSpec(scale_target_ref=ScaleTarget(name="purser-user-worker"))
     return UserShard(namespace="default", name="main", uid="u-1", generation=3, spec=spec)
+
+
+@pytest.fixture
+def unbraked(user_shard: UserShard) -> UserShard:
+    """The same, whose count may fall as far as the backlog lets it at once."""
+    scaling = ScalingPolicy(scale_down_stabilization_seconds=0)
+    spec = msgspec.structs.replace(user_shard.spec, scaling=scaling)
+    return msgspec.structs.replace(user_shard, spec=spec)

@@ -63,21 +63,21 @@ async def test_a_backlog_scales_out_at_once_and_tells_why(
 
 
 async def test_scaling_in_empties_the_workers_that_go_before_it_shrinks(
-    world: Any, user_shard: UserShard
+    world: Any, unbraked: UserShard
 ) -> None:
     """No shard is owned by a worker beyond the count at the moment the count is written."""
     world.with_shards(12).asked = 4
     world.alive = 4
     controller = world.controller()
-    await controller.reconcile(user_shard)
+    await controller.reconcile(unbraked)
     world.converge()
-    await controller.reconcile(user_shard)
+    await controller.reconcile(unbraked)
 
     world.now += 121
     for _ in range(12):
         before = len(world.scaled)
         owned = {shard.owner for shard in world.shards.values()}
-        await controller.reconcile(user_shard)
+        await controller.reconcile(unbraked)
         for count in world.scaled[before:]:
             assert owned <= {world.name(n) for n in range(count)}
         world.converge()
@@ -162,19 +162,19 @@ async def test_a_missing_target_is_a_condition_and_shards_stay_served(
     assert all(shard.desired for shard in world.shards.values())
 
 
-async def test_another_writer_of_the_count_is_not_fought(world: Any, user_shard: UserShard) -> None:
+async def test_another_writer_of_the_count_is_not_fought(world: Any, unbraked: UserShard) -> None:
     """Somebody scales the StatefulSet: it is left so for five minutes, then decided again."""
     world.with_shards(10).backlog = busy(300, 10)
     controller = world.controller()
-    await controller.reconcile(user_shard)
+    await controller.reconcile(unbraked)
     assert world.scaled == [3]
 
     world.asked = 9
     world.backlog = busy(300, 10, ended=1)
-    contested = await controller.reconcile(user_shard)
+    contested = await controller.reconcile(unbraked)
     world.now += CONTEST_HOLD_SECONDS + 1
     world.alive = 9
-    after = await controller.reconcile(user_shard)
+    after = await controller.reconcile(unbraked)
 
     assert condition(contested.status, "Degraded") == ("True", "ScaleTargetContested")
     assert condition(after.status, "ScalingActive") == ("True", "BacklogMeasured")

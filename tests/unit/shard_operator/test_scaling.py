@@ -115,39 +115,69 @@ def test_shrinking_waits_for_the_whole_window(backlog: Backlog, peak: int, elaps
     assert decision.replicas >= peak
 
 
-def test_after_the_window_it_shrinks() -> None:
-    """120 s after the last job two workers are enough."""
-    _, history = decide(spec_of(), 9, work(900), now=0)
-    _, history = decide(spec_of(), 9, work(0), history, now=60)
+def test_after_the_window_it_shrinks_by_a_tenth() -> None:
+    """120 s after the last job of twenty workers' worth two may go, and two more 120 s later."""
+    _, history = decide(spec_of(), 20, work(2000), now=0)
+    _, history = decide(spec_of(), 20, work(0), history, now=60)
 
-    decision, _ = decide(spec_of(), 9, work(0), history, now=121)
+    first, history = decide(spec_of(), 20, work(0), history, now=121)
+    held, history = decide(spec_of(), 18, work(0), history, now=124)
+    waiting, history = decide(spec_of(), 18, work(0), history, now=240)
+    second, _ = decide(spec_of(), 18, work(0), history, now=242)
 
-    assert (decision.replicas, decision.limited.reason) == (2, "TooFewReplicas")
+    counts = [decision.replicas for decision in (first, held, waiting, second)]
+    assert [18, 18, 18, 17] == counts
+    assert (True, "ScaleDownLimit") == (first.limited.holds, first.limited.reason)
+    assert "2 would do; at most 10% of the workers, at least one, go in" in first.limited.message
+    assert "2 would do" in held.limited.message
+    assert "keeps 18: to 17 in 117 s" in held.limited.message
+
+
+@given(st.integers(2, 20), st.integers(2, 20), halves)
+def test_a_window_never_loses_more_than_a_tenth_or_one(
+    asked: int, needed: int, seconds: float
+) -> None:
+    """Whatever the backlog says, however often it is looked at."""
+    history, count = ScalingHistory(), asked
+    for look in range(5):
+        decision, history = decide(
+            spec_of(), count, work(100 * needed), history, now=look * min(seconds, 24.0)
+        )
+        count = decision.replicas
+
+    assert count >= min(needed, asked - max(1, asked // 10))
+
+
+def test_without_a_window_nothing_brakes() -> None:
+    """Who sets 0 means it."""
+    decision, _ = decide(spec_of(window=0), 20, work(0))
+
+    assert (2, "TooFewReplicas") == (decision.replicas, decision.limited.reason)
 
 
 def test_what_the_window_holds_says_to_what_it_falls_and_when() -> None:
-    """Nine jobs' worth until 0 s, five until 30 s: the window of the former is over first."""
-    _, history = decide(spec_of(), 9, work(900), now=0)
-    _, history = decide(spec_of(), 9, work(500), history, now=30)
+    """30 jobs' worth of workers until 0 s, 28 until 30 s: the window of the former is over
+    first."""
+    spec = spec_of(high=40)
+    _, history = decide(spec, 30, work(3000), now=0)
+    _, history = decide(spec, 30, work(2800), history, now=30)
 
-    held, history = decide(spec_of(), 9, work(150), history, now=60.5)
-    later, history = decide(spec_of(), held.replicas, work(150), history, now=119)
-    fallen, history = decide(spec_of(), later.replicas, work(150), history, now=120)
-    over, _ = decide(spec_of(), fallen.replicas, work(150), history, now=150)
+    held, history = decide(spec, 30, work(150), history, now=60.5)
+    later, history = decide(spec, held.replicas, work(150), history, now=119)
+    fallen, _ = decide(spec, later.replicas, work(150), history, now=120)
 
     assert (held.replicas, held.limited.holds, held.limited.reason) == (
-        9,
+        30,
         True,
         "ScaleDownStabilized",
     )
     assert held.limited.message == (
-        "2 would do, scaleDownStabilizationSeconds (120) keeps 9: to 5 in 60 s and to 2 in 90 s,"
+        "2 would do, scaleDownStabilizationSeconds (120) keeps 30: to 28 in 60 s and to 27 in 90 s,"
         " unless the backlog asks for more until then"
     )
-    assert "to 5 in 1 s and to 2 in 31 s" in later.limited.message
-    assert fallen.replicas == 5
-    assert "keeps 5: to 2 in 30 s, unless" in fallen.limited.message
-    assert (over.replicas, over.limited.reason) == (2, "DesiredWithinRange")
+    assert "to 28 in 1 s and to 27 in 31 s" in later.limited.message
+    assert fallen.replicas == 28
+    assert "keeps 28: to 27 in 30 s, unless" in fallen.limited.message
 
 
 @given(

@@ -65,19 +65,19 @@ class TestOpenLoop:
     """The scaler is shown what was recorded."""
 
     def test_each_step_has_its_time_and_its_reason(self) -> None:
-        """600 jobs ask for six workers at once, and for two once the window is over."""
+        """600 jobs ask for six workers at once; once a window is over one may go, and so on."""
         rows = [
             *(Row(float(second), backlog=600, oldest_seconds=1.0) for second in range(0, 30, 3)),
             *(Row(float(second), backlog=0) for second in range(30, 300, 3)),
         ]
         outcome = replay_open(trace_of(*rows), PurserScaler(SPEC), 2, 40, 15.0)
 
-        assert [(0.0, 2, 6), (147.0, 6, 2)] == [
+        assert [(0.0, 2, 6), (147.0, 6, 5), (267.0, 5, 4)] == [
             (step.seconds, step.before, step.after) for step in outcome.steps
         ]
         assert outcome.steps[0].why.startswith("600 jobs in 40 shards, the oldest 1.0 s old")
-        assert pytest.approx(6 * 147 + 2 * 150) == outcome.replica_seconds
-        assert {"ScaleDownStabilized", "TooFewReplicas"} == outcome.limited_seconds.keys()
+        assert pytest.approx(6 * 147 + 5 * 120 + 4 * 30) == outcome.replica_seconds
+        assert {"ScaleDownStabilized", "ScaleDownLimit"} == outcome.limited_seconds.keys()
 
     def test_what_is_unknown_never_scales(self) -> None:
         """An empty cell and a gap in the recording are alike: the count stays."""
@@ -89,7 +89,7 @@ class TestOpenLoop:
         ]
         outcome = replay_open(trace_of(*rows), PurserScaler(SPEC), 2, 40, 15.0)
 
-        assert [(0.0, 6), (603.0, 2)] == [(step.seconds, step.after) for step in outcome.steps]
+        assert [(0.0, 6), (603.0, 5)] == [(step.seconds, step.after) for step in outcome.steps]
         assert {None} == {point.backlog for point in outcome.points[1:-1]}
         assert 600.0 == pytest.approx(outcome.unknown_seconds, abs=3)
 
@@ -243,8 +243,8 @@ class TestClosedLoop:
         assert (40, 0) == (outcome.jobs.accepted, outcome.jobs.late)
 
     def test_a_rush_is_answered_by_the_operators_rule(self) -> None:
-        """More workers come, and go when it is over."""
-        rows = [Row(float(n), arrivals=300 if 10 < n < 60 else 1) for n in range(600)]
+        """More workers come, and go one by one when it is over."""
+        rows = [Row(float(n), arrivals=300 if 10 < n < 60 else 1) for n in range(3600)]
         figures = PoolFigures(rate=20, job_seconds=0.2, start_seconds=5, shards=60, late_seconds=5)
         outcome = replay_closed(trace_of(*rows), PurserScaler(SPEC), figures, 2)
 

@@ -181,16 +181,16 @@ async def test_a_shard_that_is_not_given_up_is_told(settled: Any, user_shard: Us
     assert condition(after.status, "Degraded") == ("False", "AsExpected")
 
 
-async def test_workers_that_will_go_are_told_of_once(world: Any, user_shard: UserShard) -> None:
+async def test_workers_that_will_go_are_told_of_once(world: Any, unbraked: UserShard) -> None:
     """The way in takes several rounds, each of which empties some."""
     world.with_shards(12).asked = world.alive = 4
     controller = world.controller()
-    await controller.reconcile(user_shard)
+    await controller.reconcile(unbraked)
     world.converge()
-    await controller.reconcile(user_shard)
+    await controller.reconcile(unbraked)
     world.now += 121
     for _ in range(12):
-        await controller.reconcile(user_shard)
+        await controller.reconcile(unbraked)
         world.converge()
 
     assert world.asked == 2
