@@ -131,12 +131,15 @@ def _say_ready(situation: Situation) -> Verdict | None:
     unserved = [n for n in ownerless if waited.get(n, math.inf) >= SERVED_WITHIN_SECONDS]
     if unserved:
         first = ", ".join(map(str, unserved[:5])) + (", …" if len(unserved) > 5 else "")
-        what = f"{len(unserved)} of {len(placement.shards)} shards have no living owner: {first}"
+        what = (
+            f"shards without a living owner: {len(unserved)} of {len(placement.shards)} ({first})"
+        )
         return Verdict(False, "ShardsWithoutOwner", what)
-    served = f"all {len(placement.shards)} shards have a living owner"
+    served = f"{len(placement.shards) - len(ownerless)} of {len(placement.shards)}"
+    what = f"every shard has a living owner ({served})"
     if ownerless:
-        served += f", or ({len(ownerless)}) get one within moments"
-    return Verdict(True, "ShardsServed", served)
+        what = f"shards with a living owner: {served}; the others change hands"
+    return Verdict(True, "ShardsServed", what)
 
 
 def _say_progressing(situation: Situation) -> Verdict | None:

@@ -223,7 +223,7 @@ class Controller:
         if plan.assignment is not None and plan.assignment.changes:
             await self._apply_assignment(user_shard, plan.assignment)
         if seen.workers is not None and plan.decision is not None:
-            await self._tell_draining(user_shard, seen.workers, plan.decision, memory)
+            await self._tell_draining(user_shard, seen.workers, plan, memory)
             if plan.scale_to is not None:
                 plan = await self._scale(user_shard, seen.workers, plan, memory)
         now = self._monotonic()
@@ -251,16 +251,16 @@ class Controller:
         self,
         user_shard: UserShard,
         workers: WorkersObserved,
-        decision: ScalingDecision,
+        plan: PoolPlan,
         memory: PoolMemory,
     ) -> None:
-        going = decision.replicas if decision.replicas < workers.asked else None
-        if going is not None and going != memory.draining_to:
-            self._log.info(
-                "draining", pool=user_shard.pool, asked=workers.asked, wanted=decision.replicas
-            )
-            await self._tell(user_shard, tell_draining(workers.asked, decision))
-        memory.draining_to = going
+        """Once for each count that has to wait for workers to be emptied."""
+        wanted = plan.decision.replicas if plan.decision else workers.asked
+        waits = wanted < workers.asked and plan.scale_to != wanted
+        if plan.decision and waits and wanted != memory.draining_to:
+            self._log.info("draining", pool=user_shard.pool, asked=workers.asked, wanted=wanted)
+            await self._tell(user_shard, tell_draining(workers.asked, plan.decision))
+        memory.draining_to = wanted if waits else None
 
     async def _scale(
         self,

@@ -37,8 +37,8 @@ def tell_draining(asked: int, decision: ScalingDecision) -> Told:
 def tell_rebalanced(assignment: AssignmentPlan, written: int) -> Told:
     """Desired owners were written."""
     what = (
-        f"{written} shards assigned, {assignment.moves} of them moved,"
-        f" {assignment.deferred} moves wait"
+        f"shards assigned: {written}, of them moved from a worker that serves them:"
+        f" {assignment.moves}, still to move: {assignment.deferred}"
     )
     return Told("Rebalanced", what)
 

@@ -48,6 +48,12 @@ class World:
         self.shards = {n: ShardPlacement(n, None, None) for n in range(count)}
         return self
 
+    def settled(self, shards: int) -> "World":
+        """Make shards, each of them at the worker whose turn it is."""
+        owners = [self.name(n % self.alive) for n in range(shards)]
+        self.shards = {n: ShardPlacement(n, owner, owner) for n, owner in enumerate(owners)}
+        return self
+
     def converge(self) -> None:
         """Let every living desired owner claim, and every pod asked for come up and no other."""
         if self.asked is not None:

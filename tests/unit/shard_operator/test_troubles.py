@@ -31,10 +31,7 @@ def reasons(world: Any) -> list[str]:
 @pytest.fixture
 def settled(world: Any) -> Any:
     """Two workers that own two shards each."""
-    world.with_shards(4)
-    for n in range(4):
-        world.shards[n] = ShardPlacement(n, world.name(n % 2), world.name(n % 2))
-    return world
+    return world.settled(4)
 
 
 async def test_postgresql_away_is_degraded_and_told_once(
@@ -183,12 +180,8 @@ async def test_a_shard_that_is_not_given_up_is_told(settled: Any, user_shard: Us
 
 async def test_workers_that_will_go_are_told_of_once(world: Any, unbraked: UserShard) -> None:
     """The way in takes several rounds, each of which empties some."""
-    world.with_shards(12).asked = world.alive = 4
-    controller = world.controller()
-    await controller.reconcile(unbraked)
-    world.converge()
-    await controller.reconcile(unbraked)
-    world.now += 121
+    world.alive = world.asked = 4
+    controller = world.settled(12).controller()
     for _ in range(12):
         await controller.reconcile(unbraked)
         world.converge()
