@@ -118,20 +118,17 @@ def plan_assignments(
     for shard in by_holder[None]:
         places[shard.shard] = room.take(shard.owner)
     budget = moves_max - sum(_is_under_way(shard, rank) for shard in shards)
-    deferred = 0
     evacuees = (shard for worker in reversed(gone_soon) for shard in by_holder[worker])
-    for shard in (*evacuees, *_surplus(held, quotas)):
-        is_interruption = shard.owner is not None and not _is_under_way(shard, rank)
-        if is_interruption and budget <= 0:
-            deferred += 1
-            continue
-        budget -= is_interruption
-        places[shard.shard] = room.take(shard.owner)
+    budget, deferred = _place_at_pace(
+        [*evacuees, *_surplus(held, quotas)], rank, room, places, budget
+    )
 
     bound = _bound_of(shards, len(workers))
     scales = _weigh(shards, places, rank)
     if not deferred and not is_updating:
-        even_out(scales, places, _movable(shards, holders, rank), bound, budget)
+        movable = _movable(shards, holders, places, rank)
+        heaviest_shard = max((shard.weight for shard in shards), default=0)
+        even_out(scales, places, movable, bound, heaviest_shard, budget)
 
     load_max = max((scales.counts if is_updating else quotas).values())
     return AssignmentPlan(
@@ -164,6 +161,32 @@ def _is_under_way(shard: ShardPlacement, open_workers: Collection[str]) -> bool:
     return (
         shard.owner is not None and shard.desired != shard.owner and shard.desired in open_workers
     )
+
+
+def _place_at_pace(
+    to_place: Sequence[ShardPlacement],
+    rank: dict[str, int],
+    room: "_Room",
+    places: dict[int, str],
+    budget: int,
+) -> tuple[int, int]:
+    """Give places to shards that must leave their holder, as far as the budget of hand-overs goes;
+    what is left of it, and how many must wait.
+
+    Those under way come first: one that may stay with its owner is no hand-over any more, and
+    leaves its part of the budget to another now, not at the next plan.
+    """
+    deferred = 0
+    for shard in sorted(to_place, key=lambda shard: not _is_under_way(shard, rank)):
+        is_under_way = _is_under_way(shard, rank)
+        is_interruption = shard.owner is not None and not is_under_way
+        if is_interruption and budget <= 0:
+            deferred += 1
+            continue
+        budget -= is_interruption
+        places[shard.shard] = room.take(shard.owner)
+        budget += is_under_way and places[shard.shard] == shard.owner
+    return budget, deferred
 
 
 def _quotas(
@@ -199,18 +222,21 @@ def _weigh(
 
 
 def _movable(
-    shards: Sequence[ShardPlacement], holders: Mapping[int, str | None], rank: dict[str, int]
+    shards: Sequence[ShardPlacement],
+    holders: Mapping[int, str | None],
+    places: Mapping[int, str],
+    rank: dict[str, int],
 ) -> list[Movable]:
-    """What may change places; only an open holder that serves a shard is a home to leave."""
-    return [
-        Movable(
-            shard.shard,
-            shard.weight,
-            holder if shard.owner and (holder := holders[shard.shard]) in rank else None,
-        )
-        for shard in shards
-        if not _is_under_way(shard, rank)
-    ]
+    """What may change places; only an open holder that serves a shard is a home to leave. A shard
+    on its way that may stay with its owner is at home there."""
+    movable = []
+    for shard in shards:
+        stays = places[shard.shard] == shard.owner
+        holder = shard.owner if stays else holders[shard.shard]
+        if stays or not _is_under_way(shard, rank):
+            home = holder if shard.owner and holder in rank else None
+            movable.append(Movable(shard.shard, shard.weight, home))
+    return movable
 
 
 def _surplus(held: dict[str, list[ShardPlacement]], quotas: dict[str, int]) -> list[ShardPlacement]:

@@ -97,6 +97,7 @@ def even_out(
     places: MutableMapping[int, str],
     movable: Sequence[Movable],
     bound: float,
+    heaviest_shard: int,
     pauses_max: int,
 ) -> None:
     """Change `places` (and `scales` with them) so that the heaviest worker comes near `bound`.
@@ -106,7 +107,9 @@ def even_out(
     weights = scales.weights
     if max(weights.values()) <= bound * (1 + BEGIN_ABOVE):
         return
-    gain_min = GAIN_MIN * max((shard.weight for shard in movable), default=0)
+    # Of all shards, not of the movable ones: those on their way now must not make the next plan
+    # think less of a gain than this one does.
+    gain_min = GAIN_MIN * heaviest_shard
     on: dict[str, list[tuple[int, int, Movable]]] = {worker: [] for worker in weights}
     for shard in movable:
         on[places[shard.shard]].append((shard.weight, shard.shard, shard))

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.unit.shard_operator.pools import (
     NAMES,
@@ -98,6 +98,31 @@ def test_the_pace_holds_for_weights_too(
     assert under_way(after) <= max(under_way(shards), moves_max)
 
 
+def placed(*shards: tuple[str | None, str | None, int]) -> list[ShardPlacement]:
+    """Shards by desired owner, owner and weight."""
+    return [ShardPlacement(number, *shard) for number, shard in enumerate(shards)]
+
+
+# One that was on its way may stay, which lets another go; the next plan must not be the first to
+# see it.
+@example(
+    placed(
+        *[(None, "w-0", 10)] * 2, ("w-0", "w-2", 10), *[(None, None, 10)] * 3, (None, "w-0", 10)
+    ),
+    list(NAMES[:4]),
+    1,
+)
+# The heaviest shard is on its way after the first plan: a gain must not seem greater for that.
+@example(
+    placed(
+        (None, None, 10),
+        (None, "w-1", 10),
+        *[(None, None, 10)] * 4,
+        *[(None, "w-1", weight) for weight in (10, 12, 16)],
+    ),
+    list(NAMES[:4]),
+    UNLIMITED,
+)
 @given(placements(weights=users), workers, st.integers(1, 5) | st.just(UNLIMITED))
 def test_planning_again_before_anybody_converged_changes_nothing(
     shards: list[ShardPlacement], workers: list[str], moves_max: int
