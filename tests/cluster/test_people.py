@@ -197,6 +197,27 @@ class TestDescribe:
         assert pool["target"] is not None
         assert seen["lease"]["holder"]
 
+    async def test_what_no_operator_has_served_yet_is_shown_as_that(
+        self,
+        defined: None,
+        api: KubernetesApi,
+        namespace: str,
+        control_plane: ControlPlane,
+        settings: dict[str, str],
+        tmp_path: Path,
+    ) -> None:
+        """The UserShard alone: no pool, no StatefulSet, no Lease, and each is said."""
+        await Subject(api, namespace).create()
+        person = Person(tmp_path, control_plane.kubeconfig, namespace, settings)
+        seen = json.loads(person.describe("main", "-o", "json"))
+
+        assert [
+            f"There is no StatefulSet {namespace}/{TARGET}.",
+            f"There is no Lease {namespace}/purser-operator.",
+        ] == seen["problems"]
+        assert seen["pools"][0]["policy"] is None
+        assert "none in PostgreSQL: no operator has served it yet" in person.describe("main")
+
 
 class TestKubectl:
     """The plugin, started by kubectl itself."""

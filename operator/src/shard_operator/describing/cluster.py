@@ -61,8 +61,9 @@ class ClusterReader:
         namespace, name = declared.namespace, declared.name
         target = None
         if declared.problem is None:
-            target = await self._ask(
-                f"the StatefulSet {declared.target_name}", lambda api: read_target(api, declared)
+            target = await self._ask_for_one(
+                f"StatefulSet {namespace}/{declared.target_name}",
+                lambda api: read_target(api, declared),
             )
         events = await self._ask(
             f"the Events of {namespace}", lambda api: list_events(api, namespace, name)
@@ -71,9 +72,19 @@ class ClusterReader:
 
     async def read_lease(self, namespace: str, name: str) -> Lease | None:
         """The operators' Lease."""
-        return await self._ask(
-            f"the Lease {namespace}/{name}", lambda api: read_lease(api, namespace, name)
+        return await self._ask_for_one(
+            f"Lease {namespace}/{name}", lambda api: read_lease(api, namespace, name)
         )
+
+    async def _ask_for_one(
+        self, what: str, call: Callable[[KubernetesApi], Awaitable[_Answer | None]]
+    ) -> _Answer | None:
+        """Ask for one object; that there is none is a problem, too."""
+        told = len(self.problems)
+        answer = await self._ask(f"the {what}", call)
+        if answer is None and self._api is not None and len(self.problems) == told:
+            self.problems.append(f"There is no {what}.")
+        return answer
 
     async def _ask(
         self, what: str, call: Callable[[KubernetesApi], Awaitable[_Answer]]
