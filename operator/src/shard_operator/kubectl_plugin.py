@@ -36,9 +36,10 @@ DATABASE_VARIABLES = tuple(
 )
 
 DESCRIPTION = """\
-What a UserShard's operator knows and decides. With OPERATOR_DATABASE_URL (and OPERATOR_REDIS_URL)
-in the environment PostgreSQL and Redis are asked from here, through a port-forward say; without it
-describe and record are run in the operator's pod by `kubectl exec`."""
+What a UserShard's operator knows and decides. With OPERATOR_DATABASE_URL (and
+OPERATOR_REDIS_URL) in the environment PostgreSQL and Redis are asked from here,
+through a port-forward say; without it describe and record are run in the
+operator's pod by `kubectl exec`."""
 
 
 def main() -> NoReturn:

@@ -14,18 +14,20 @@ from shard_operator.describing.picture import (
 SHARD_MAX = 2**31 - 1
 
 DESCRIPTION = """\
-Who owns what, under which epoch, since when, and what was decided last. Reads PostgreSQL, Redis and
-the Kubernetes API as the operator's own settings say (OPERATOR_DATABASE_URL, OPERATOR_REDIS_URL,
-OPERATOR_NAMESPACE, the pod's service account or KUBECONFIG) and writes nothing. What is away is
-named; without PostgreSQL there is nothing to show."""
+Who owns what, under which epoch, since when, and what was decided last. Reads
+PostgreSQL, Redis and the Kubernetes API as the operator's own settings say
+(OPERATOR_DATABASE_URL, OPERATOR_REDIS_URL, OPERATOR_NAMESPACE, the pod's
+service account or KUBECONFIG) and writes nothing. What is away is named;
+without PostgreSQL there is nothing to show."""
 
 EPILOG = f"""\
 Shown without --all: {POOLS_SHOWN_MAX} pools, of each {WORKERS_SHOWN_MAX} workers, \
 {SHARDS_SHOWN_MAX} shards and {EVENTS_SHOWN_MAX} events;
-shards nobody serves and those on the move come first, then those with the most work.
+shards nobody serves and those on the move come first, then those with the most
+work.
 
-exit status: 0 shown; 1 PostgreSQL is away; 2 the arguments or the settings are wrong; 3 no such
-pool"""
+exit status: 0 shown; 1 PostgreSQL is away; 2 the arguments or the settings are
+wrong; 3 no such pool"""
 
 
 def add_verb(verbs: Verbs) -> None:

@@ -28,37 +28,42 @@ _SPEC_FLAGS = (
 )
 
 DESCRIPTION = """\
-What the scaler would have done with a recorded backlog: a picture beside the trace, and in words
-each step with its reason. The rule is the operator's own; the spec is the default UserShard's, a
-file's (--usershard), or what single options say on top of either."""
+What the scaler would have done with a recorded backlog: a picture beside the
+trace, and in words each step with its reason. The rule is the operator's own;
+the spec is the default UserShard's, a file's (--usershard), or what single
+options say on top of either."""
 
 TRACE_HELP = (
-    "columns of the trace, by name in its first line; time_seconds and one of backlog and"
-    " arrivals must be there, an empty cell is unknown:\n"
+    "columns of the trace, by name in its first line; time_seconds and one of backlog\n"
+    "and arrivals must be there, an empty cell is unknown:\n"
     + "\n".join(f"  {name:<17} {meaning}" for name, meaning in COLUMNS.items())
     + """
 
-Where to get one: `python -m shard_operator record` writes all columns. From Prometheus, at the step
-of its scrapes, ask for purser_operator_backlog_jobs{pool="…"} as backlog and
-purser_operator_oldest_job_seconds{pool="…"} as oldest_seconds; write NaN as an empty cell.
+Where to get one: `python -m shard_operator record` writes all columns. From
+Prometheus, at the step of its scrapes, ask for
+  purser_operator_backlog_jobs{pool="…"}         as backlog
+  purser_operator_oldest_job_seconds{pool="…"}   as oldest_seconds
+and write NaN as an empty cell.
 
-Open loop (a trace with a backlog) shows the scaler what was recorded. It cannot know what other
-counts would have made of it: that backlog is what it was with the workers of that day. Closed loop
-(a trace with arrivals, and --worker-rate) lets a model of the pool follow each decision; what it
-leaves out is said in simulating/pool_model.py: uneven shards, users that hold one another up, a
-dependency that is the bottleneck. --worker-rate is the highest `finished` per worker and second
-that was ever seen while jobs waited."""
+Open loop (a trace with a backlog) shows the scaler what was recorded. It cannot
+know what other counts would have made of it: that backlog is what it was with
+the workers of that day. Closed loop (a trace with arrivals, and --worker-rate)
+lets a model of the pool follow each decision; it knows nothing of uneven
+shards, of users that hold one another up, of a dependency that is the
+bottleneck. --worker-rate is the highest `finished` per worker and second that
+was ever seen while jobs waited."""
 )
 
 EXIT_STATUS = """\
 
-exit status: 0 done; 1 a file cannot be read or written; 2 the arguments, the UserShard or the trace
-are wrong"""
+exit status: 0 done; 1 a file cannot be read or written; 2 the arguments, the
+UserShard or the trace are wrong"""
 
 RECORD_DESCRIPTION = """\
-Write a trace for `simulate`: one line per period, until it is told to stop or --seconds have
-passed. Reads PostgreSQL (shards, workers) and Redis (their streams) as the operator's own settings
-say, and writes nothing but the file. What could not be read is an empty cell."""
+Write a trace for `simulate`: one line per period, until it is told to stop or
+--seconds have passed. Reads PostgreSQL (shards, workers) and Redis (their
+streams) as the operator's own settings say, and writes nothing but the file.
+What could not be read is an empty cell."""
 
 
 def add_verbs(verbs: Verbs) -> None:

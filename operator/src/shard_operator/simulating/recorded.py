@@ -28,7 +28,7 @@ COLUMNS = {
     "shards_with_work": "shards with at least one job",
     "shards": "shards of the pool",
     "finished": "jobs that ended since the last line",
-    "arrivals": "jobs accepted since the last line; with it the loop can be closed",
+    "arrivals": "jobs accepted since the last line, to close the loop",
     "workers": "workers with a living lease",
 }
 
