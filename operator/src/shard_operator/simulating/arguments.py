@@ -83,7 +83,11 @@ def _add_simulate(verbs: Verbs) -> None:
     parser.set_defaults(do=_simulate)
     parser.add_argument("trace", type=Path, metavar="TRACE", help="the CSV file")
     parser.add_argument(
-        "-p", "--picture", type=Path, metavar="FILE", help=".svg or .png (beside the trace, .svg)"
+        "-p",
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help=".svg, or .png, whose words need a font on this machine (beside the trace, .svg)",
     )
     parser.add_argument("--usershard", type=Path, metavar="YAML", help="take the spec from it")
     for flag, part, name in _SPEC_FLAGS:
