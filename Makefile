@@ -60,7 +60,7 @@ test-cluster: controlplane ## pass the tests against a real Kubernetes control p
 	@$(BIN)/python -m pytest $(if $(T),$(T),tests/cluster)
 
 .PHONY: cluster
-cluster: controlplane ## start Purser on a Kubernetes control plane and say what to try with kubectl; PORT=... moves the chat page
+cluster: $(STAMP) ## start Purser on a Kubernetes control plane, say what to try with kubectl; needs Go once; Ctrl-C stops it all
 	@exec $(BIN)/python -m tests.cluster.playground $(if $(PORT),--port $(PORT))
 
 .PHONY: check

@@ -91,7 +91,7 @@ CASES = (
         {"maxReplicas": 1},
         "spec.workers.minReplicas: Invalid value: "
         '"object": workers.minReplicas (2) must not exceed workers.maxReplicas (1);'
-        " one that is not given is 2, the other 20",
+        " unless given they are 2 and 20",
     ),
     Case(
         "spec: replicas must lie between workers.minReplicas and workers.maxReplicas",
