@@ -172,13 +172,16 @@ class Leadership:
         except ApiRefused as refusal:
             if refusal.status not in (404, 409):
                 raise
-            # A write of ours whose answer was lost raises the version too: look who holds it.
+            # A write of ours whose answer was lost raises the version too, and so does whoever
+            # labels the Lease: look who holds it.
             found = await self._store.read()
             if found is None or found.holder != self._identity:
                 self._held = None
                 holder = found.holder if found else "nobody"
                 raise LeadershipLost(f"the Lease is held by {holder}") from refusal
-            self._held = found
+            # At once: others may write more often than this process renews.
+            sent_at = self._monotonic()
+            self._take(sent_at, await self._store.replace(self._renewal_of(found)))
 
     def _take(self, sent_at: float, record: LeaseRecord) -> bool:
         self._held = record

@@ -23,11 +23,15 @@ class LeaseInMemory:
     record: LeaseRecord | None = None
     away: bool = False
     refusing: bool = False
+    labelled: bool = False
+    """Somebody else changes it whenever the holder sleeps."""
     writes: int = 0
 
     async def read(self) -> LeaseRecord | None:
         """The Lease."""
         self._answer()
+        if self.labelled:
+            asyncio.get_running_loop().call_soon(self._label)
         return self.record
 
     async def create(self, record: LeaseRecord) -> LeaseRecord:
@@ -44,10 +48,16 @@ class LeaseInMemory:
             raise ApiRefused(409, "Conflict", "")
         return self._write(record)
 
+    def _label(self) -> None:
+        if self.record is not None:
+            self.record = replace(self.record, version=f"{self.record.version} labelled")
+
     def _write(self, record: LeaseRecord) -> LeaseRecord:
         self.writes += 1
-        self.record = replace(record, version=str(self.writes))
-        return self.record
+        self.record = written = replace(record, version=str(self.writes))
+        if self.labelled:
+            asyncio.get_running_loop().call_soon(self._label)
+        return written
 
     def _answer(self) -> None:
         if self.away:
@@ -168,6 +178,21 @@ async def test_a_holder_that_is_refused_for_a_moment_goes_on() -> None:
     clock.now += 10.1
     with pytest.raises(LeadershipLost):
         await asyncio.wait_for(keeping, 1)
+
+
+async def test_a_holder_whose_lease_others_change_all_the_time_goes_on() -> None:
+    """Each renewal is refused as outdated: it reads, and writes at once."""
+    store, clock = LeaseInMemory(labelled=True), Clock()
+    a = candidate(store, "a", clock)
+    await is_acquired(a)
+    keeping = asyncio.create_task(a.keep())
+
+    for _ in range(3):
+        clock.now += 9.0
+        await asyncio.sleep(0.02)
+
+    assert a.is_leading
+    keeping.cancel()
 
 
 async def test_a_holder_that_was_replaced_learns_it_at_once() -> None:
