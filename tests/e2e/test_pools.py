@@ -75,8 +75,8 @@ HASTY = (
 )
 """As the migration has it."""
 
-SHORT_ACTING_SECONDS = 10.0
-SABOTAGED_SETTLE_SECONDS_MAX = 20.0
+SHORT_ACTING_SECONDS = 6.0
+SABOTAGED_SETTLE_SECONDS_MAX = 8.0
 SABOTAGE = {
     "the epochs stay": """
         CREATE OR REPLACE FUNCTION placement.revoke_shards(p_pools text[], p_shards integer[])

@@ -1,4 +1,4 @@
-"""What users notice when shards change hands: moved, killed, stopped.
+"""What users notice when shards change hands: moved, taken, killed, stopped.
 
 Two worker processes on a real PostgreSQL (fsync on) and Valkey, with their neighbours in this
 process (`tests.integration.user_worker.world`: gateway, ledger, …; the fence is the database's).
@@ -6,6 +6,8 @@ Users write to every shard all the time; the figure is how long the messages of 
 
 - moved: four shards at a time are assigned to the other worker, as the operator would; rounds in
   which nothing moves come in turns with them, so that the unmoved shards have a quiet figure.
+- taken: two shards at a time are taken from their owners, which claim them anew, as when users are
+  moved from one to the other; what the moving transaction itself takes comes on top.
 - killed: SIGKILL, with a control loop (the operator's own, on these two workers) that assigns anew.
 - stopped: SIGTERM, with the same control loop; also how long the process takes to end.
 """
@@ -19,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,6 +51,7 @@ TARGET = "purser-user-worker"
 WORKERS = (f"{TARGET}-0", f"{TARGET}-1")
 SHARDS = 8
 MOVED_AT_ONCE = 4
+TAKEN_AT_ONCE = 2
 ROUNDS = 24
 ROUND_SECONDS = 1.2
 WRITE_PERIOD_SECONDS = 0.1
@@ -147,7 +150,8 @@ async def bench(_asked: object) -> bool:
             workers = [Worker(world, name) for name in WORKERS]
             try:
                 await _settled(world, workers)
-                await _measure_moves(world)
+                await _measure_moves(world, "that moves", MOVED_AT_ONCE, _swap)
+                await _measure_moves(world, "that is taken from its owner", TAKEN_AT_ONCE, _take)
                 async with _control_loop(database, valkey.url()):
                     await _measure_endings(world, workers, signal.SIGKILL)
                     await _measure_endings(world, workers, signal.SIGTERM)
@@ -183,19 +187,24 @@ async def _writing(world: World) -> AsyncIterator[Writing]:
         await end_tasks({task})
 
 
-async def _measure_moves(world: World) -> None:
+async def _measure_moves(
+    world: World,
+    which: str,
+    at_once: int,
+    change: Callable[[World, Sequence[int]], Awaitable[None]],
+) -> None:
     pauses: list[float] = []
     beside: list[float] = []
     quiet: list[float] = []
     writing = Writing(world)
     for number in range(2 * ROUNDS):
-        moved = [(number // 2 * MOVED_AT_ONCE + n) % SHARDS for n in range(MOVED_AT_ONCE)]
+        moved = [(number // 2 * at_once + n) % SHARDS for n in range(at_once)]
         is_quiet = number % 2 == 0
         task = asyncio.create_task(writing.go_on())
         await asyncio.sleep(ROUND_SECONDS / 4)
         began = time.monotonic()
         if not is_quiet:
-            await _swap(world, moved)
+            await change(world, moved)
         await asyncio.sleep(ROUND_SECONDS)
         await end_tasks({task})
         await writing.all_answered()
@@ -210,19 +219,19 @@ async def _measure_moves(world: World) -> None:
     pauses.sort()
     usual = statistics.median(quiet)
     tell(
-        "longest wait of a message to a shard that moves",
+        f"longest wait of a message to a shard {which}",
         percentile(pauses, 0.5) * 1000,
         "ms",
         p99_ms=round(percentile(pauses, 0.99) * 1000, 1),
         worst_ms=round(pauses[-1] * 1000, 1),
         quiet_p50_ms=round(usual * 1000, 1),
         moves=len(pauses),
-        at_once=MOVED_AT_ONCE,
+        at_once=at_once,
         messages_per_second=round(SHARDS / WRITE_PERIOD_SECONDS),
     )
     ratio, interval = ratio_with_interval(beside, quiet, 0.99)
     tell(
-        "p99 of the unmoved shards against their quiet p99",
+        f"p99 of the others against their quiet p99, beside a shard {which}",
         ratio,
         "times",
         interval_95=[round(bound, 3) for bound in interval],
@@ -240,6 +249,13 @@ async def _swap(world: World, shards: Sequence[int]) -> None:
             " FROM placement.shards s WHERE s.pool = $1 AND s.shard = $2",
             *(POOL, shard, *WORKERS),
         )
+
+
+async def _take(world: World, shards: Sequence[int]) -> None:
+    """Take these shards from their owners, to whom they stay assigned."""
+    await world.owner.execute(
+        "SELECT placement.revoke_shards($1, $2)", [POOL] * len(shards), list(shards)
+    )
 
 
 async def _measure_endings(world: World, workers: list[Worker], number: signal.Signals) -> None:
