@@ -108,7 +108,7 @@ async def test_who_and_what_is_not_there_is_said(house: House) -> None:
         (("move", "99", "--pool", FAST), "99"),
         (("move", "1", "--pool", "default.nowhere"), "default.nowhere"),
         (("move", "--from", MAIN, "--pool", "default.nowhere"), "default.nowhere"),
-        (("admit", "99", "--pool", "default.nowhere"), "default.nowhere"),
+        (("admit", "99", "--pool", "default.nowhere"), "no UserShard has declared"),
     ):
         status, printed, complained = await users(house, *arguments)
         assert (NOT_FOUND, "", 1) == (status, printed, complained.count("\n")), complained

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.admission_rules import FirstContact
 from gateway.domain import Ignored, Incoming, Malformed, Membership
 from gateway.translation import translate
 from gateway.utf16 import clean, utf16_units
@@ -126,6 +127,23 @@ def test_a_press_carries_its_data_its_id_and_its_message() -> None:
     assert isinstance(translated, Incoming)
     assert (translated.press_id, translated.pressed_message_id) == ("77", 9)
     assert job_pb2.PressInput(data="buy", press_id="77") == translated.draft.press
+
+
+@pytest.mark.parametrize(
+    ("said", "is_premium"),
+    [({}, False), ({"is_premium": True}, True), ({"is_premium": False}, False)]
+    + [({"is_premium": odd}, False) for odd in (1, "true", None, {"x": 1})],
+)
+def test_a_first_contact_is_what_telegram_plainly_says(
+    said: dict[str, Any], is_premium: bool
+) -> None:
+    """Of Premium, of what followed /start, and of the language; odd values spoil nothing."""
+    sender = USER | {"language_code": "de-AT"} | said
+    for update in (message(text="/start vip", **{"from": sender}), press(**{"from": sender})):
+        translated = translate(update)
+        assert isinstance(translated, Incoming)
+        contact = FirstContact("vip" if "message" in update else "", is_premium, "de-AT")
+        assert contact == translated.contact
 
 
 def test_blocking_the_bot_is_a_change_of_membership() -> None:

@@ -21,6 +21,17 @@ Serve: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Give what reads an argument that is a whole number within bounds."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
 class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What `migrate` needs, and serving never has."""
 

@@ -8,6 +8,7 @@ UTF-8 cannot, become U+FFFD.
 """
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,7 +28,7 @@ DISPLAY_NAME_CHARACTERS_MAX = 64
 LANGUAGE_CODE_CHARACTERS_MAX = 35
 BIGINT_MAX = 2**63 - 1
 
-_USER = ("id", "is_bot", "first_name", "last_name", "language_code", "is_premium")
+_USER = ("id", "is_bot", "first_name", "last_name", "language_code")
 _CHAT = ("id", "type")
 _MESSAGE = ("message_id", "date", "text")
 _PRESS = ("id", "chat_instance", "data")
@@ -84,10 +85,10 @@ def translate(raw: object) -> Translated:
     try:
         update = Update.model_validate({"update_id": update_id, kinds[0]: _needed(raw[kinds[0]])})
         if update.callback_query is not None:
-            return _press(update)
+            return _with_premium(_press(update), raw[kinds[0]])
         if update.my_chat_member is not None:
             return _membership(update)
-        return _message(update, raw[kinds[0]])
+        return _with_premium(_message(update, raw[kinds[0]]), raw[kinds[0]])
     except ValidationError as error:
         # Where and why, never what: the input may be somebody's words.
         return Malformed(
@@ -214,9 +215,14 @@ def _incoming(
 ) -> Translated:
     if not 0 < sender.id <= BIGINT_MAX:
         return Malformed("from.id: out of range", update_id)
-    return Incoming(
-        update_id, sender.id, draft, press_id, message_id, is_premium=sender.is_premium is True
-    )
+    return Incoming(update_id, sender.id, draft, press_id, message_id)
+
+
+def _with_premium(translated: Translated, part: dict[str, Any]) -> Translated:
+    """Add what else is known of the sender; whatever is not plainly so is not so."""
+    if not isinstance(translated, Incoming):
+        return translated
+    return replace(translated, is_premium=part["from"].get("is_premium") is True)
 
 
 def sender_of(raw: object) -> int | None:

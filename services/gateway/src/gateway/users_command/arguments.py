@@ -4,7 +4,7 @@ import argparse
 import re
 import sys
 
-from chassis.command_line import Verbs
+from chassis.command_line import Verbs, whole_number
 from kernel.malformed import Malformed
 from kernel.sharding import SHARD_MAX, check_pool
 
@@ -78,7 +78,7 @@ def _add_list(actions: Verbs) -> None:
     _add_pool(listing)
     listing.add_argument(
         "--limit",
-        type=lambda text: _number(text, 1, LIST_USERS_MAX),
+        type=whole_number(1, LIST_USERS_MAX),
         metavar="N",
         default=LIST_USERS_DEFAULT,
         help=f"how many at once, up to {LIST_USERS_MAX} ({LIST_USERS_DEFAULT})",
@@ -104,11 +104,13 @@ def _add_move(actions: Verbs) -> None:
     )
     moving.set_defaults(do=_do, action="move")
     who = moving.add_mutually_exclusive_group(required=True)
-    who.add_argument("telegram_id", nargs="?", type=_telegram_id, metavar="TELEGRAM_ID")
+    who.add_argument(
+        "telegram_id", nargs="?", type=whole_number(1, TELEGRAM_ID_MAX), metavar="TELEGRAM_ID"
+    )
     who.add_argument("--from", dest="source", type=_pool, metavar="POOL", help="all of this pool")
     moving.add_argument(
         "--limit",
-        type=lambda text: _number(text, 1, MOVE_USERS_MAX),
+        type=whole_number(1, MOVE_USERS_MAX),
         metavar="N",
         default=MOVE_USERS_MAX,
         help="with --from: so many of them at most",
@@ -118,7 +120,10 @@ def _add_move(actions: Verbs) -> None:
 
 def _add_telegram_id(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "telegram_id", type=_telegram_id, metavar="TELEGRAM_ID", help="Telegram's number of them"
+        "telegram_id",
+        type=whole_number(1, TELEGRAM_ID_MAX),
+        metavar="TELEGRAM_ID",
+        help="Telegram's number of them",
     )
 
 
@@ -145,21 +150,11 @@ def _pool(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _telegram_id(text: str) -> int:
-    return _number(text, 1, TELEGRAM_ID_MAX)
-
-
 def _after(text: str) -> tuple[int, int]:
     found = _AFTER.fullmatch(text)
     if found is None:
         raise argparse.ArgumentTypeError("expected SHARD/TELEGRAM_ID")
-    return _number(found[1], 0, SHARD_MAX), _number(found[2], 0, TELEGRAM_ID_MAX)
-
-
-def _number(text: str, least: int, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}")
-    return int(text)
+    return whole_number(0, SHARD_MAX)(found[1]), whole_number(0, TELEGRAM_ID_MAX)(found[2])
 
 
 def _do(parsed: argparse.Namespace) -> None:

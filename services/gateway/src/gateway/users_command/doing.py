@@ -44,7 +44,7 @@ def do(parsed: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> i
     except BadSettings as error:
         return _fail(str(error), EXIT_BAD_SETTINGS)
     except NotFound as error:
-        return _fail(f"{error}.".capitalize(), EXIT_NOT_FOUND)
+        return _fail(f"Nothing was done: {error}.", EXIT_NOT_FOUND)
     except Refused as error:
         return _fail(f"Nothing was done: {error}.", EXIT_NOTHING_DONE)
     except CannotStart as error:

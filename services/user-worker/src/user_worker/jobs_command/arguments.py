@@ -4,7 +4,7 @@ import argparse
 import sys
 from uuid import UUID
 
-from chassis.command_line import Verbs
+from chassis.command_line import Verbs, whole_number
 from kernel.identifiers import parse_uuid
 from kernel.malformed import Malformed
 
@@ -50,13 +50,15 @@ def _add_list(actions: Verbs) -> None:
         "List jobs that were set aside, the last one first, and nothing of what was typed.",
     )
     listing.set_defaults(action="list")
-    listing.add_argument("--shard", type=_shard, metavar="N", help="of this shard only")
+    listing.add_argument(
+        "--shard", type=whole_number(0, SHARD_MAX), metavar="N", help="of this shard only"
+    )
     listing.add_argument(
         "--user", type=_identifier, metavar="ID", help="of this user only: the internal id"
     )
     listing.add_argument(
         "--page-size",
-        type=_page_size,
+        type=whole_number(1, PAGE_JOBS_MAX),
         metavar="N",
         default=PAGE_JOBS_DEFAULT,
         help=f"how many at once, up to {PAGE_JOBS_MAX} ({PAGE_JOBS_DEFAULT})",
@@ -117,20 +119,6 @@ def _identifier(text: str) -> UUID:
         return parse_uuid(text)
     except Malformed as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _shard(text: str) -> int:
-    return _number(text, 0, SHARD_MAX)
-
-
-def _page_size(text: str) -> int:
-    return _number(text, 1, PAGE_JOBS_MAX)
-
-
-def _number(text: str, least: int, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}")
-    return int(text)
 
 
 def _do(parsed: argparse.Namespace) -> None:
