@@ -5,6 +5,8 @@ a while and does something else later, which changes nothing about what was sent
 """
 
 import asyncio
+import itertools
+import math
 import random
 import re
 import time
@@ -112,13 +114,19 @@ class Crowd:
             for user in self._users:
                 group.create_task(place(user))
 
-    async def act(self, rate: float, seconds: float) -> None:
-        """Act so often a second for so long; returns when everybody has been answered."""
+    async def act(
+        self, rate: float, seconds: float = math.inf, enough: asyncio.Event | None = None
+    ) -> None:
+        """Act so often a second for so long, or until somebody says that it is enough; returns when
+        everybody has been answered.
+        """
         begin = time.monotonic()
         weights = [weight for weight, _, _ in self._deeds]
         async with asyncio.TaskGroup() as group:
-            for number in range(int(rate * seconds)):
+            for number in itertools.count():
                 await asyncio.sleep(max(0.0, begin + number / rate - time.monotonic()))
+                if number >= rate * seconds or (enough is not None and enough.is_set()):
+                    break
                 _, deed, name = self._chance.choices(self._deeds, weights)[0]
                 if not self._idle:
                     self.deeds.nobody_idle += 1

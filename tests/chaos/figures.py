@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.history.books import ANSWER, Books, Job
-from tests.history.records import Heard, Phase, Placed, Pressed, Record, Said, Struck
+from tests.history.moving import rows_by_shard, taken_over
+from tests.history.records import Heard, Phase, Pressed, Record, Said, Struck
 
 FAULT_FELT_SECONDS = 10.0
 """A hand-over so soon after its owner was struck is no orderly one."""
@@ -51,6 +52,11 @@ class HandOver:
     """At the latest."""
     epoch: int
 
+    @property
+    def pause(self) -> float:
+        """How long nobody owned the shard, in seconds."""
+        return self.claimed_at - self.released_at
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -85,7 +91,7 @@ class Figures:
 def measure(records: Sequence[Record], books: Books) -> Figures:
     """Work everything out."""
     updates = list(updates_of(records, books))
-    hand_overs = list(_hand_overs(records))
+    orderly = list(hand_overs(records))
     sent = {(answer.user, answer.message_id) for answer in books.answers}
     heard = {(r.user, r.message_id) for r in records if isinstance(r, Heard)}
     operations = Counter(
@@ -108,8 +114,8 @@ def measure(records: Sequence[Record], books: Books) -> Figures:
         by_rule=dict(Counter(draft.rule for draft in books.drafts if draft.rule is not None)),
         answer_seconds=dict(by_phase),
         unmoved_seconds=_unmoved(records, updates),
-        pauses=[h.claimed_at - h.released_at for h in hand_overs],
-        until_worked=list(_until_worked(hand_overs, books.jobs)),
+        pauses=[hand_over.pause for hand_over in orderly],
+        until_worked=list(_until_worked(orderly, books.jobs)),
         taken_over=list(_taken_over(records, KILLED)),
         thawed_over=list(_taken_over(records, FROZEN)),
         flushes=list(_flushes(strikes, updates)),
@@ -146,17 +152,10 @@ def _whom(struck: Struck) -> str:
     return "a worker" if "user-worker" in struck.target else struck.target
 
 
-def _rows(records: Sequence[Record]) -> dict[int, list[Placed]]:
-    rows: defaultdict[int, list[Placed]] = defaultdict(list)
-    for record in records:
-        if isinstance(record, Placed):
-            rows[record.shard].append(record)
-    return rows
-
-
-def _hand_overs(records: Sequence[Record]) -> Iterator[HandOver]:
+def hand_overs(records: Sequence[Record]) -> Iterator[HandOver]:
+    """Each orderly hand-over."""
     strikes = [r for r in records if isinstance(r, Struck) and r.kind in (KILLED, FROZEN)]
-    for shard, rows in _rows(records).items():
+    for shard, rows in rows_by_shard(records).items():
         wished_at, owner, released_at = 0.0, None, None
         for row in rows:
             if row.owner is None:
@@ -200,7 +199,7 @@ def _unmoved(records: Sequence[Record], updates: list[Update]) -> dict[str, list
         (begin.name, begin.at, end.at)
         for begin, end in itertools.pairwise([*phases, Phase(math.inf, "end")])
     ]
-    rows = _rows(records)
+    rows = rows_by_shard(records)
     seconds: dict[str, list[float]] = {"quiet": [], "moving": []}
     for name, begin, end in spans:
         if name not in seconds:
@@ -215,18 +214,10 @@ def _unmoved(records: Sequence[Record], updates: list[Update]) -> dict[str, list
 
 
 def _taken_over(records: Sequence[Record], kind: str) -> Iterator[float]:
-    rows = _rows(records)
     for struck in records:
-        if not isinstance(struck, Struck) or struck.kind != kind:
-            continue
-        for seen in rows.values():
-            owned = [row for row in seen if row.at <= struck.at]
-            if not owned or owned[-1].owner != struck.target:
-                continue
-            later = (r for r in seen if r.epoch > owned[-1].epoch and r.owner is not None)
-            claimed = next(later, None)
-            if claimed is not None:
-                yield (claimed.seen_by or claimed.at) - struck.at
+        if isinstance(struck, Struck) and struck.kind == kind:
+            claims = taken_over(records, struck.target, struck.at)
+            yield from (seconds for seconds in claims.values() if seconds is not None)
 
 
 def _flushes(strikes: list[Struck], updates: list[Update]) -> Iterator[float]:

@@ -1,13 +1,7 @@
-"""One run of chaos: the whole stack, a crowd, a schedule of faults; then the judgement.
-
-The books are read when everything has settled: no update undone, no order open, no answer unsent,
-no event untold. What does not settle within its bound is not waited for any longer; the checker
-names it.
-"""
+"""One run of chaos: the whole stack, a crowd, a schedule of faults; then the judgement."""
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,31 +13,18 @@ from tests.chaos.crowd import SYMBOLS, Crowd, Deeds
 from tests.chaos.figures import Figures, measure
 from tests.chaos.sabotage import sabotage
 from tests.chaos.schedule import Event, duration
+from tests.chaos.settling import settle, stack_traces
 from tests.chaos.striking import Striker
 from tests.chaos.telegram import Telegram
 from tests.chaos.watching import PlacementWatch, PriceWatch
-from tests.e2e.live_run import DATABASE_GONE, LiveRun, running
-from tests.history.books import Books
+from tests.e2e.live_run import LiveRun, running
 from tests.history.checker import Violation, judge
-from tests.history.reading_books import read_books
 from tests.history.records import HistoryFile
 
 FIRST_USER = 700_000
 PLANS = {"USER_WORKER_PLAN_PERIOD_MIN_SECONDS": "1"}
 MARKET = {"PRICING_SIMULATION_INSTRUMENTS": "BTC:64000.00:400,ETH:3100.00:500,SOL:150.00:600"}
 """Restless, in per cent a year: within ten minutes a price moves by some two per cent."""
-TRACE_BEGINS = "Traceback (most recent call last)"
-SETTLE_SECONDS_MAX = 90.0
-"""Longer than any wait of Purser's own: an order is given up a minute after it was accepted."""
-LOOK_AGAIN_SECONDS = 0.1
-CHATS_CATCH_UP_SECONDS = 1.0
-
-_UNSETTLED = """
-SELECT (SELECT count(*) FROM gateway.inbox WHERE done_at IS NULL) AS jobs,
-       (SELECT count(*) FROM worker.orders WHERE ended_at IS NULL) AS orders,
-       (SELECT count(*) FROM gateway.outbox WHERE state = 0) AS answers,
-       (SELECT count(*) FROM worker.events WHERE relayed_at IS NULL) AS events
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +92,8 @@ async def run_chaos(
             )
         )
         telegram = Telegram(run.report.address, http, history)
-        placement = PlacementWatch(run, history)
-        market = PriceWatch(run, SYMBOLS, history)
+        placement = PlacementWatch(run.database, history)
+        market = PriceWatch(run.pricing_target, SYMBOLS, history)
         crowd = Crowd(telegram, users, market.prices, load.seed)
         striker = Striker(run, telegram, placement, history, say)
         await stack.enter_async_context(beside(telegram.follow(users)))
@@ -130,13 +111,11 @@ async def run_chaos(
             group.create_task(crowd.act(load.rate, duration(schedule)))
         # Plans would go on for ever.
         await crowd.panic()
-        settled_seconds, books = await settle(run)
-        # What Telegram took a moment ago is seen by the next poll of the chats.
-        await asyncio.sleep(CHATS_CATCH_UP_SECONDS)
+        settled_seconds, books = await settle(run.database)
         records = list(history.records)
         (folder / "books.json").write_bytes(msgspec.json.encode(books))
         refused = _stale_claims_refused(run)
-        traces = _stack_traces(run)
+        traces = stack_traces(run.folder.logs.glob("*.log*"))
     violations = judge(records, books)
     return Outcome(
         violations,
@@ -158,26 +137,6 @@ async def beside(work: Coroutine[Any, Any, None]) -> Any:
         task.cancel()
 
 
-async def settle(
-    run: LiveRun, seconds_max: float = SETTLE_SECONDS_MAX
-) -> tuple[float | None, Books]:
-    """Wait until nothing is under way; how long that took, and the books of that very moment."""
-    begin = time.monotonic()
-    while True:
-        passed = time.monotonic() - begin
-        with contextlib.suppress(*DATABASE_GONE):
-            connection = await run.database()
-            try:
-                async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    row = await connection.fetchrow(_UNSETTLED)
-                    is_settled = row is not None and not any(row.values())
-                    if is_settled or passed > seconds_max:
-                        return passed if is_settled else None, await read_books(connection)
-            finally:
-                connection.terminate()
-        await asyncio.sleep(LOOK_AGAIN_SECONDS)
-
-
 def _stale_claims_refused(run: LiveRun) -> int:
     """How often a store refused a stale claim, by the logs: of a write alone the database says so;
     of a batch it is the worker who does, when it gives the shard up. Some show in both."""
@@ -186,17 +145,3 @@ def _stale_claims_refused(run: LiveRun) -> int:
     for worker in logs.glob("purser-user-worker-*.log*"):
         told += [(worker, "a store knows a newer claim"), (worker, "the inbox knows a newer claim")]
     return sum(log.read_text(errors="replace").count(words) for log, words in told)
-
-
-def _stack_traces(run: LiveRun) -> list[str]:
-    """The last line of each stack trace in any log, with the log's name."""
-    traces = []
-    for log in sorted(run.folder.logs.glob("*.log*")):
-        inside = False
-        for line in log.read_text(errors="replace").splitlines():
-            if line.startswith(TRACE_BEGINS):
-                inside = True
-            elif inside and not line.startswith((" ", "\t")) and line.strip():
-                inside = False
-                traces.append(f"{log.name}: {line}")
-    return traces

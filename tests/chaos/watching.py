@@ -8,15 +8,18 @@ pause. Both look on when what they look at is killed.
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import grpc
-from tests.e2e.live_run import DATABASE_GONE, LiveRun
+from tests.e2e.live_run import DATABASE_GONE
 from tests.history.records import HistoryFile, Placed, Quoted
 
 from purser.pricing.v1 import pricing_pb2, pricing_pb2_grpc
+
+Connect = Callable[[], Awaitable[Any]]
+"""Opens a connection to the database, as one who may read everything; the caller ends it."""
 
 SAMPLE_SECONDS = 0.1
 CLOSE_SAMPLE_SECONDS = 0.005
@@ -36,13 +39,14 @@ FROM placement.shards ORDER BY shard
 class PlacementWatch:
     """The newest row of each shard, and all that went before in the history."""
 
-    def __init__(self, run: LiveRun, history: HistoryFile) -> None:
+    def __init__(self, connect: Connect, history: HistoryFile) -> None:
         self.rows: dict[int, Placed] = {}
         self.samples = 0
-        self._run = run
+        self._connect = connect
         self._history = history
         self._rung = asyncio.Event()
-        self._sampled_at = time.time()
+        self.sampled_at = time.time()
+        """When the newest sample was asked for."""
 
     def owners(self) -> list[str]:
         """Name the workers that own shards."""
@@ -52,7 +56,7 @@ class PlacementWatch:
         """Watch until cancelled."""
         while True:
             with contextlib.suppress(*DATABASE_GONE):
-                connection = await self._run.database()
+                connection = await self._connect()
                 try:
                     await connection.add_listener("placement", lambda *_: self._rung.set())
                     await self._watch_with(connection)
@@ -81,13 +85,13 @@ class PlacementWatch:
         self.samples += 1
         for row in rows:
             placed = Placed(
-                at=at, seen_by=seen_by, still_before_at=self._sampled_at, **dict(row.items())
+                at=at, seen_by=seen_by, still_before_at=self.sampled_at, **dict(row.items())
             )
             before = self.rows.get(placed.shard)
             if before is None or _what(before) != _what(placed):
                 self.rows[placed.shard] = placed
                 self._history.add(placed)
-        self._sampled_at = at
+        self.sampled_at = at
 
 
 def _what(placed: Placed) -> tuple[str | None, int, str | None]:
@@ -97,9 +101,10 @@ def _what(placed: Placed) -> tuple[str | None, int, str | None]:
 class PriceWatch:
     """The newest price of each symbol, and all that went before in the history."""
 
-    def __init__(self, run: LiveRun, symbols: Sequence[str], history: HistoryFile) -> None:
+    def __init__(self, address: str, symbols: Sequence[str], history: HistoryFile) -> None:
+        """Ask pricing at this gRPC target."""
         self.prices: dict[str, Decimal] = {}
-        self._address = f"127.0.0.1:{run.report.ports['pricing']}"
+        self._address = address
         self._symbols = symbols
         self._history = history
 

@@ -78,6 +78,11 @@ class LiveRun:
         assert report is not None
         return report
 
+    @property
+    def pricing_target(self) -> str:
+        """Where pricing is called."""
+        return f"127.0.0.1:{self.report.ports['pricing']}"
+
     def pid(self, name: str) -> int | None:
         """The process called `name`, while there is one."""
         return next((p.pid for p in self.report.processes if p.name == name), None)

@@ -17,16 +17,9 @@ from typing import Any
 import aiohttp
 import pytest
 from tests.chaos.crowd import SYMBOLS, Crowd
-from tests.chaos.run import (
-    CHATS_CATCH_UP_SECONDS,
-    FIRST_USER,
-    MARKET,
-    PLANS,
-    SETTLE_SECONDS_MAX,
-    beside,
-    settle,
-)
+from tests.chaos.run import FIRST_USER, MARKET, PLANS, beside
 from tests.chaos.sabotage import sabotage
+from tests.chaos.settling import SETTLE_SECONDS_MAX, settle
 from tests.chaos.telegram import Telegram
 from tests.chaos.watching import PlacementWatch, PriceWatch
 from tests.e2e.live_run import LiveRun, running
@@ -165,8 +158,7 @@ async def _play(
         await moved(run, "--from", STANDARD, "--pool", FAST)
         await crowd.panic()
         patience = SETTLE_SECONDS_MAX if not sabotaged else SABOTAGED_SETTLE_SECONDS_MAX
-        settled_seconds, books = await settle(run, patience)
-        await asyncio.sleep(CHATS_CATCH_UP_SECONDS)
+        settled_seconds, books = await settle(run.database, patience)
         async with _connected(run) as connection:
             elsewhere = await what_is_elsewhere(connection)
             steps_taken = await _steps_where_they_were_taken(connection, books)
@@ -213,10 +205,10 @@ async def _crowded(
         history = stack.enter_context(HistoryFile(folder / "history.jsonl"))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         telegram = Telegram(run.report.address, http, history)
-        market = PriceWatch(run, SYMBOLS, history)
+        market = PriceWatch(run.pricing_target, SYMBOLS, history)
         crowd = Crowd(telegram, users, market.prices, seed=1)
         await stack.enter_async_context(beside(telegram.follow(users)))
-        await stack.enter_async_context(beside(PlacementWatch(run, history).watch()))
+        await stack.enter_async_context(beside(PlacementWatch(run.database, history).watch()))
         await stack.enter_async_context(beside(market.watch()))
         await crowd.sign_up()
         await crowd.live_by_rules()
