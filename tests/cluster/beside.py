@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -82,10 +82,18 @@ class Beside:
 
 @asynccontextmanager
 async def standing_beside(
-    folder: Path, database: Database, redis_url: str, pool: str, chat_port: int = 0
+    folder: Path,
+    database: Database,
+    redis_url: str,
+    pool: str,
+    chat_port: int = 0,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Beside]:
-    """Start them, wait until each serves; end them with the context. `chat_port` 0: any free."""
-    world = _make_world(folder, database, redis_url, pool, chat_port)
+    """Start them, wait until each serves; end them with the context. `chat_port` 0: any free.
+    `environ` are further settings of theirs.
+    """
+    settings = {**(environ or {}), "GATEWAY_POOL": pool}
+    world = _make_world(folder, database, redis_url, chat_port, settings)
     plans = [plan_simulator(world), *plan_stores(world), plan_gateway(world, 0)]
     logs = folder / "beside"
     logs.mkdir()
@@ -106,7 +114,11 @@ async def standing_beside(
 
 
 def _make_world(
-    folder: Path, database: Database, redis_url: str, pool: str, chat_port: int
+    folder: Path,
+    database: Database,
+    redis_url: str,
+    chat_port: int,
+    environ: Mapping[str, str],
 ) -> World:
     simulator, pricing, wallet, ledger, gateway = choose_ports(5)
     return World(
@@ -124,7 +136,7 @@ def _make_world(
         redis_url=redis_url,
         bot_token=f"{SIMULATED_BOT_ID}:{secrets.token_urlsafe(32)[:35]}",
         wallet_key_file=ensure_key_file(folder / "secrets", "wallet-key-encryption.key"),
-        environ={"PATH": os.environ["PATH"], "GATEWAY_POOL": pool, "PURSER_LOG_FORMAT": "json"},
+        environ={"PATH": os.environ["PATH"], "PURSER_LOG_FORMAT": "json", **environ},
         cwd=folder,
     )
 

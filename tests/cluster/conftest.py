@@ -1,36 +1,32 @@
 """Fixtures for tests against a real Kubernetes API: one cluster for the session, a namespace of its
-own for each test.
+own for each test, a house with its crowd for each file that wants one.
 """
 
-import subprocess
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from tests.cluster.api import KubernetesApi, resource_path
-from tests.cluster.binaries import component_path
+from tests.cluster.building import standing_house
 from tests.cluster.control_plane import ControlPlane, running_control_plane
 from tests.cluster.errors import BinariesMissing
 from tests.cluster.figures import FIGURES_FILE, Figures
+from tests.cluster.house import House
 from tests.cluster.local_node import running_node
+from tests.cluster.namespaces import Kubectl, define, kubectl_in, new_namespace, operators_in
 from tests.cluster.operators import (
-    DEFINITION,
     OperatorFactory,
     PlayedWorkers,
     playing_workers,
-    rights_in,
     target_manifest,
 )
 from tests.cluster.subject import Subject
 
 from devbox.database import Database
 
-KUBECTL_TIMEOUT_SECONDS = 60.0
-
-Kubectl = Callable[..., str]
+__all__ = ["Kubectl"]
 
 FIGURES = pytest.StashKey[Figures]()
 
@@ -60,12 +56,8 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
     """A new namespace in which pods can be created; it goes, with all it holds, when the test has
     ended.
     """
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    namespaces = resource_path("v1", "namespaces")
-    control_plane.call("POST", namespaces, {"metadata": {"name": name}})
-    control_plane.wait_for_default_account(name)
-    yield name
-    control_plane.call("DELETE", f"{namespaces}/{name}")
+    with new_namespace(control_plane) as name:
+        yield name
 
 
 @pytest_asyncio.fixture
@@ -80,29 +72,13 @@ def kubectl(control_plane: ControlPlane, namespace: str) -> Kubectl:
     """Runs kubectl in the test's namespace and gives what it prints; a failure fails the test with
     what it said.
     """
-    kubeconfig = str(control_plane.kubeconfig)
-    program = [str(component_path("kubectl")), "--kubeconfig", kubeconfig, "-n", namespace]
-
-    def run(*arguments: str) -> str:
-        finished = subprocess.run(
-            [*program, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=KUBECTL_TIMEOUT_SECONDS,
-            check=False,
-        )
-        if finished.returncode:
-            pytest.fail(f"kubectl {' '.join(arguments)}: {finished.stderr}")
-        return finished.stdout
-
-    return run
+    return kubectl_in(control_plane, namespace)
 
 
 @pytest.fixture
 def defined(kubectl: Kubectl) -> None:
     """The definition, as kubectl applies it from the chart's own file."""
-    kubectl("apply", "-f", str(DEFINITION))
-    kubectl("wait", "--for=condition=Established", "crd/usershards.purser.dev", "--timeout=30s")
+    define(kubectl)
 
 
 @pytest.fixture
@@ -116,13 +92,8 @@ def operators(
     tmp_path: Path,
 ) -> Iterator[OperatorFactory]:
     """Operators under their own service account."""
-    rights = tmp_path / "rights.yaml"
-    rights.write_text(rights_in(namespace))
-    kubectl("apply", "-f", str(rights))
-    kubeconfig = control_plane.kubeconfig_for(namespace, "purser-operator")
-    factory = OperatorFactory(kubeconfig, namespace, database, redis_url, tmp_path)
-    yield factory
-    factory.end_all()
+    with operators_in(control_plane, kubectl, namespace, database, redis_url, tmp_path) as factory:
+        yield factory
 
 
 @pytest.fixture
@@ -150,6 +121,18 @@ def subject(defined: None, api: KubernetesApi, namespace: str) -> Subject:
 def figures(pytestconfig: pytest.Config) -> Figures:
     """What this session measures; told at its end."""
     return pytestconfig.stash.setdefault(FIGURES, Figures(FIGURES_FILE))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(
+    control_plane: ControlPlane,
+    node: str,
+    figures: Figures,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[House]:
+    """The whole house with people who trade, for the tests of one file."""
+    async with standing_house(control_plane, tmp_path_factory.mktemp("house"), figures) as standing:
+        yield standing
 
 
 def pytest_terminal_summary(

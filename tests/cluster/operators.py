@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import uuid
@@ -24,10 +23,10 @@ from typing import Any
 import aiohttp
 import asyncpg
 from tests.cluster.api import ApiError, JsonObject, KubernetesApi, resource_path
-from tests.cluster.children import dying_with_parent
 from tests.cluster.waiting import eventually
 
 from devbox.database import Database
+from devbox.programs import start_program
 
 TREE = Path(__file__).parents[2]
 DEFINITION = TREE / "charts/purser-crds/templates/usershard.yaml"
@@ -99,16 +98,9 @@ class OperatorFactory:
             "OPERATOR_DATABASE_URL": self.database.url("purser_operator"),
             "OPERATOR_REDIS_URL": self.redis_url,
         } | {f"OPERATOR_{name.upper()}": value for name, value in settings.items()}
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "shard_operator"],
-                env=environment,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                preexec_fn=dying_with_parent(signal.SIGKILL),  # noqa: PLW1509 (one thread)
-            )
+        command = [sys.executable, "-m", "shard_operator"]
+        # By a launcher and not by a fork of this process: it may have threads, gRPC's for one.
+        process = start_program(command, folder=self.folder, log=log, environ=environment)
         self.started.append(OperatorProcess(process, log))
         return self.started[-1]
 

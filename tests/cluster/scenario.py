@@ -12,24 +12,28 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.cluster.api import KubernetesApi, resource_path
+from tests.cluster.api import JsonObject, KubernetesApi, resource_path
 from tests.cluster.beside import Beside
-from tests.cluster.operators import SAMPLES, TARGET, TREE, OperatorProcess
+from tests.cluster.operators import SAMPLES, TARGET, TREE, OperatorFactory, OperatorProcess
 from tests.cluster.subject import Subject
 from tests.cluster.waiting import until
 
 from devbox.database import Database
 
 WORKERS = TREE / "k8s/dev/user-worker-statefulset.yaml"
+WORKERS_MIN = 2
+"""The sample's."""
 LOG_TAIL_BYTES = 3000
 
 # How many shards a worker still owned when it was told to go. In the statement that says so, since
 # a moment later it may have given them up.
 NOTE_DEPARTURES = """
-CREATE TABLE departures (worker text NOT NULL, shards bigint NOT NULL);
+CREATE TABLE departures (
+    worker text NOT NULL, shards bigint NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
 CREATE FUNCTION note_departure() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    INSERT INTO public.departures
+    INSERT INTO public.departures (worker, shards)
     SELECT NEW.worker, count(*) FROM placement.shards s
     WHERE s.pool = NEW.pool AND s.owner = NEW.worker AND s.owner_incarnation = NEW.incarnation;
     RETURN NULL;
@@ -47,7 +51,7 @@ class Scenario:
     api: KubernetesApi
     kubectl: Callable[..., str]
     subject: Subject
-    operator: OperatorProcess
+    operators: OperatorFactory
     beside: Beside
     owner: "asyncpg.Pool[asyncpg.Record]"
     pod_logs: Path
@@ -57,13 +61,39 @@ class Scenario:
         """The pool of the UserShard."""
         return f"{self.namespace}.main"
 
-    async def apply_workers(self, database: Database, redis_url: str) -> None:
+    @property
+    def operator(self) -> OperatorProcess:
+        """The operator that was started last."""
+        return self.operators.started[-1]
+
+    async def come_up(
+        self, database: Database, redis_url: str, spec: JsonObject, **environ: str
+    ) -> None:
+        """The sample as it is, until its workers serve; then the scenario's own numbers, on the
+        living pool. Keyword arguments are settings of the workers.
+        """
+        await self.apply_workers(database, redis_url, **environ)
+        await self.until_workers(WORKERS_MIN)
+        await self.subject.until_condition("Ready", "True", "ShardsServed")
+        changed = await self.subject.patch(**spec)
+        generation = changed["metadata"]["generation"]
+
+        async def noticed() -> int:
+            status: dict[str, int] = (await self.subject.read())["status"]
+            return status["observedGeneration"]
+
+        await until(noticed, lambda seen: seen == generation, "the change noticed")
+
+    async def apply_workers(self, database: Database, redis_url: str, **environ: str) -> None:
         """What the workers need, and their StatefulSet."""
         secret = {
             "metadata": {"name": TARGET},
             "stringData": {"database-url": database.url("purser_worker"), "redis-url": redis_url},
         }
-        addresses = {"metadata": {"name": "purser-addresses"}, "data": self.beside.addresses}
+        addresses = {
+            "metadata": {"name": "purser-addresses"},
+            "data": self.beside.addresses | environ,
+        }
         await self.api.create(resource_path("v1", "secrets", self.namespace), secret)
         await self.api.create(resource_path("v1", "configmaps", self.namespace), addresses)
         self.kubectl("apply", "-f", str(WORKERS))
@@ -100,12 +130,28 @@ class Scenario:
         def are_spread(owned: dict[str, int]) -> bool:
             return owned.keys() == names and max(owned.values()) - min(owned.values()) <= 1
 
-        await until(self.shards_of, are_spread, f"the shards spread over {workers} workers")
+        await until(self.shards_of, are_spread, f"shards spread over {workers} workers")
 
-    async def departures(self) -> dict[str, int]:
-        """The workers that were told to go, and how many shards each still owned then."""
-        rows = await self.owner.fetch("SELECT worker, shards FROM departures")
+    async def departures(self, since: float = 0.0) -> dict[str, int]:
+        """The workers that were told to go after this time (seconds since the epoch), and how many
+        shards each still owned then.
+        """
+        rows = await self.owner.fetch(
+            "SELECT worker, shards FROM departures WHERE at >= to_timestamp($1)", since
+        )
         return {row["worker"]: row["shards"] for row in rows}
+
+    def logs(self) -> list[Path]:
+        """The logs of all operators, of what stands beside, and of every pod."""
+        return [
+            *(operator.log for operator in self.operators.started),
+            *sorted(self.beside.logs.glob("*.log")),
+            *self.worker_logs(),
+        ]
+
+    def worker_logs(self) -> list[Path]:
+        """The logs of the pods."""
+        return sorted(self.pod_logs.glob(f"{self.namespace}_*.log"))
 
     @asynccontextmanager
     async def explained(self, request: pytest.FixtureRequest) -> AsyncIterator[None]:
@@ -132,12 +178,7 @@ class Scenario:
         for table in ("placement.shards", "placement.workers", "public.departures"):
             rows = await self.owner.fetch(f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608
             seen[table] = "\n".join(str(tuple(row.values())) for row in rows)
-        logs = [
-            self.operator.log,
-            *sorted(self.beside.logs.glob("*.log")),
-            *sorted(self.pod_logs.glob(f"{self.namespace}_*.log")),
-        ]
-        return seen | {f"end of {log.name}": _tail(log) for log in logs}
+        return seen | {f"end of {log.name}": _tail(log) for log in self.logs()}
 
 
 def _tail(log: Path) -> str:

@@ -20,13 +20,13 @@ from tests.cluster.beside import standing_beside
 from tests.cluster.conftest import Kubectl
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.operators import TARGET, OperatorFactory
-from tests.cluster.scenario import NOTE_DEPARTURES, WORKERS, Scenario
+from tests.cluster.scenario import NOTE_DEPARTURES, WORKERS, WORKERS_MIN, Scenario
 from tests.cluster.subject import Subject
 from tests.cluster.waiting import until
 
 from devbox.database import Database
 
-WORKERS_MIN, WORKERS_MAX = 2, 4
+WORKERS_MAX = 4
 USERS_PER_SHARD = 2
 STARTING = range(1001, 1013)
 """Users whose next /start meets the outage."""
@@ -125,11 +125,10 @@ async def scenario(
         standing_beside(tmp_path, database, redis_url, pool) as beside,
     ):
         await owner.execute(NOTE_DEPARTURES)
-        operator = operators.start()
-        await operator.until("leading")
+        await operators.start().until("leading")
         subject = Subject(api, namespace)
         yield Scenario(
-            namespace, api, kubectl, subject, operator, beside, owner, control_plane.logs
+            namespace, api, kubectl, subject, operators, beside, owner, control_plane.logs
         )
         # Before what the workers need goes: they are to leave in order.
         kubectl("delete", "statefulset", TARGET, "--cascade=foreground", "--timeout=50s")
@@ -142,28 +141,13 @@ async def test_workers_follow_the_backlog_and_every_message_is_answered_once(
     """Two workers, an outage, four workers, two again; users notice nothing but the outage."""
     talk = Talk(scenario)
     async with scenario.explained(request):
-        await scenario.apply_workers(database, redis_url)
-        await the_pool_comes_up(scenario)
+        await scenario.come_up(database, redis_url, SPEC)
         await users_come_aboard(scenario, talk)
         async with chatting(talk):
             await a_backlog_makes_the_pool_grow(scenario, talk)
             await without_work_the_pool_shrinks(scenario)
         await everybody_was_answered_once(scenario, talk)
         await an_sre_is_told(scenario)
-
-
-async def the_pool_comes_up(scenario: Scenario) -> None:
-    """The sample as it is: two workers. Then the scenario's own numbers, on the living pool."""
-    await scenario.until_workers(WORKERS_MIN)
-    await scenario.subject.until_condition("Ready", "True", "ShardsServed")
-    changed = await scenario.subject.patch(**SPEC)
-    generation = changed["metadata"]["generation"]
-
-    async def noticed() -> int:
-        status: dict[str, int] = (await scenario.subject.read())["status"]
-        return status["observedGeneration"]
-
-    await until(noticed, lambda seen: seen == generation, "the change noticed")
 
 
 async def users_come_aboard(scenario: Scenario, talk: Talk) -> None:
