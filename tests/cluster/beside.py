@@ -2,6 +2,7 @@
 processes of this machine, configured as `make run` configures them.
 """
 
+import asyncio
 import os
 import secrets
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from tests.cluster.children import LOG_TAIL_BYTES
 from tests.cluster.waiting import eventually
 
 from devbox.database import Database
@@ -26,7 +28,7 @@ from devbox.processes import (
     plan_simulator,
     plan_stores,
 )
-from devbox.programs import choose_ports, start_program, stop_program
+from devbox.programs import choose_ports, start_program, stop_program, wait_for_end
 from devbox.readiness import grpc_serves, http_answers
 from devbox.settings import RunSettings
 from devbox.world import SIMULATED_BOT_ID
@@ -49,6 +51,24 @@ class Beside:
     def chat_url(self) -> str:
         """Where people write, in a browser."""
         return self._simulator_url
+
+    async def until_one_ends(self) -> str:
+        """The name of the first service that ended; none should while this stands."""
+        waiting = {
+            asyncio.create_task(wait_for_end(process, None), name=name)
+            for name, process in self._processes.items()
+        }
+        try:
+            ended, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            return ended.pop().get_name()
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    def log_tail(self, service: str) -> str:
+        """The end of what a service logged."""
+        log = self.logs / f"{service}.log"
+        return log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
 
     def pid_of(self, service: str) -> int:
         """The process of a service."""

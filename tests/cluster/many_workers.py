@@ -10,11 +10,12 @@ import random
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
 from tests.cluster.operators import TARGET
+from tests.cluster.waiting import eventually
 
 from devbox.database import Database
 
@@ -40,13 +41,15 @@ JOIN placement.workers w ON w.pool = $1 AND w.worker = s.owner
 
 _BEAT = """
 SELECT count(*) FILTER (WHERE placement.heartbeat(pool, worker, incarnation, $2))
-FROM placement.workers WHERE pool = $1
+FROM placement.workers WHERE pool = $1 AND worker <> ALL ($3::text[])
 """
+
+# A dead worker releases nothing: its shards are free when its lease is over.
 
 _RELEASE = """
 WITH going AS MATERIALIZED (
     SELECT * FROM placement.shards
-    WHERE pool = $1 AND owner IS NOT NULL AND owner IS DISTINCT FROM desired_owner
+    WHERE pool = $1 AND owner <> desired_owner AND owner <> ALL ($3::text[])
     ORDER BY shard LIMIT $2
 )
 SELECT count(*) FILTER (WHERE placement.release_shard(pool, shard, owner, owner_incarnation, epoch))
@@ -57,10 +60,19 @@ _CLAIM = """
 WITH coming AS MATERIALIZED (
     SELECT s.pool, s.shard, w.worker, w.incarnation FROM placement.shards s
     JOIN placement.workers w ON w.pool = s.pool AND w.worker = s.desired_owner
-    WHERE s.pool = $1 AND s.owner IS NULL
+    WHERE s.pool = $1 AND w.worker <> ALL ($3::text[])
+        AND (s.owner IS NULL OR s.owner = ANY ($3::text[]) AND s.owner <> s.desired_owner)
     ORDER BY shard LIMIT $2
 )
 SELECT count(placement.claim_shard(pool, shard, worker, incarnation, 3)) FROM coming
+"""
+
+
+_DESIRED_OF = "SELECT count(*) FROM placement.shards WHERE pool = $1 AND desired_owner = $2"
+
+_SINCE_LEASE_END = """
+SELECT extract(epoch FROM clock_timestamp() - lease_until)
+FROM placement.workers WHERE pool = $1 AND worker = $2
 """
 
 
@@ -68,11 +80,13 @@ SELECT count(placement.claim_shard(pool, shard, worker, incarnation, 3)) FROM co
 class ManyWorkers:
     """The rows of one pool, kept alive."""
 
-    connection: Any
+    connections: Any
     pool: str
     workers: int
     moved: int = 0
     """Shards that were claimed since."""
+    dead: list[str] = field(default_factory=list)
+    """Workers that beat no more."""
 
     async def make(self, shards: int, users_at_most: int) -> None:
         """Every shard has an owner; how many users each has is drawn from one seed."""
@@ -81,19 +95,34 @@ class ManyWorkers:
         draw = random.Random(5)
         owners = [names[shard % self.workers] for shard in range(shards)]
         users = [draw.randint(0, users_at_most) for _ in owners]
-        async with self.connection.transaction():
-            await self.connection.execute(_MAKE_WORKERS, self.pool, names, runs, PATIENCE_SECONDS)
-            await self.connection.execute(
-                _MAKE_SHARDS, self.pool, list(range(shards)), owners, users
-            )
+        await self._fetch(_MAKE_WORKERS, names, runs, PATIENCE_SECONDS)
+        await self._fetch(_MAKE_SHARDS, list(range(shards)), owners, users)
 
     async def live(self) -> None:
         """Beat and follow until cancelled."""
         while True:
-            await self.connection.fetchval(_BEAT, self.pool, LEASE_SECONDS)
-            await self.connection.fetchval(_RELEASE, self.pool, FOLLOWED_AT_ONCE_MAX)
-            self.moved += await self.connection.fetchval(_CLAIM, self.pool, FOLLOWED_AT_ONCE_MAX)
+            await self._ask(_BEAT, LEASE_SECONDS)
+            await self._ask(_RELEASE, FOLLOWED_AT_ONCE_MAX)
+            self.moved += await self._ask(_CLAIM, FOLLOWED_AT_ONCE_MAX)
             await asyncio.sleep(BEAT_SECONDS)
+
+    async def kill(self, worker: str) -> float:
+        """Let a worker die; the seconds from the end of its lease until another one was named for
+        the last of its shards.
+        """
+        self.dead.append(worker)
+
+        async def are_given_away() -> bool:
+            return bool(await self._fetch(_DESIRED_OF, worker) == 0)
+
+        await eventually(are_given_away)
+        return float(await self._fetch(_SINCE_LEASE_END, worker))
+
+    async def _ask(self, statement: str, number: float) -> int:
+        return int(await self._fetch(statement, number, self.dead))
+
+    async def _fetch(self, statement: str, *more: object) -> Any:
+        return await self.connections.fetchval(statement, self.pool, *more)
 
 
 @asynccontextmanager
@@ -101,8 +130,9 @@ async def many_workers(
     database: Database, pool: str, *, shards: int, workers: int, users_at_most: int
 ) -> AsyncIterator[ManyWorkers]:
     """The pool, made, and alive as long as the context lasts."""
-    connection = await asyncpg.connect(database.owner_url)
-    many = ManyWorkers(connection, pool, workers)
+    # Two: the test asks while the workers act.
+    connections = await asyncpg.create_pool(database.owner_url, min_size=1, max_size=2)
+    many = ManyWorkers(connections, pool, workers)
     await many.make(shards, users_at_most)
     living = asyncio.create_task(many.live())
     try:
@@ -111,4 +141,4 @@ async def many_workers(
         living.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await living
-        await connection.close()
+        await connections.close()

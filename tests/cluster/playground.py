@@ -80,14 +80,15 @@ def main() -> None:
 
 
 async def _stand(plane: ControlPlane, port: int, began: float) -> None:
-    """Until a signal comes. Raises ClusterError, DevboxError."""
+    """Until a signal comes. Raises ClusterError (a service ended, too), DevboxError."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         async with _house(plane, port) as (beside, variables):
             _tell(plane, beside, variables, time.monotonic() - began)
-            await asyncio.Event().wait()
+            name = await beside.until_one_ends()
+            raise StartFailed(f"{name} ended; the end of its log:\n{beside.log_tail(name)}")
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

@@ -98,6 +98,7 @@ async def test_twenty_thousand_shards_cost_little_and_the_status_stays_bounded(
         await asyncio.sleep(REST_SECONDS)
         after, cpu = await passes(operator), cpu_seconds(operator) - used
         status = (await subject.read())["status"]
+        reassigned = await many.kill(f"{TARGET}-7")
 
     pass_seconds = (after[1] - before[1]) / (after[0] - before[0])
     size = len(json.dumps(status))
@@ -107,6 +108,7 @@ async def test_twenty_thousand_shards_cost_little_and_the_status_stays_bounded(
     note(scenario, "processor, % of a core", cpu / REST_SECONDS * 100, None)
     note(scenario, "a pass, seconds", pass_seconds, None)
     note(scenario, "passes a minute", (after[0] - before[0]) * 60 / REST_SECONDS, None)
+    note(scenario, "a dead worker's shards assigned after its lease, seconds", reassigned, 2.0)
     note(scenario, "status, bytes", size, STATUS_BYTES_MAX)
     assert status["shards"] == SHARDS
     assert len(status["workers"]) == WORKERS_IN_STATUS_MAX

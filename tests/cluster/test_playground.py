@@ -131,6 +131,20 @@ def test_ctrl_c_in_the_middle_of_the_start_leaves_nothing(tmp_path: Path, moment
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_service_that_ends_is_named_and_ends_it_all(tmp_path: Path) -> None:
+    """A playground with a part missing would only puzzle."""
+    with playground(tmp_path) as run:
+        lines = printed_until(run, LAST_LINE)
+        stop = next(line for line in lines if line.strip().startswith("kill -STOP"))
+        os.kill(int(stop.split()[-1]), signal.SIGKILL)
+        said, _ = run.communicate(timeout=STOP_SECONDS)
+
+    assert said.lstrip().startswith("wallet ended; the end of its log:")
+    assert "Traceback" not in said
+    assert run.returncode == 1
+    assert nothing_is_left(tmp_path)
+
+
 def test_killed_it_takes_all_its_processes_with_it(tmp_path: Path) -> None:
     """kill -9; the folder goes at the next start."""
     with playground(tmp_path) as run:
