@@ -22,6 +22,7 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import structlog
+from tests.cluster.api import resource_path
 from tests.cluster.beside import Beside, standing_beside
 from tests.cluster.binaries import component_path, ensure_available, kubernetes_version
 from tests.cluster.certificates import write_private
@@ -29,6 +30,7 @@ from tests.cluster.control_plane import ControlPlane, running_control_plane
 from tests.cluster.errors import ClusterError, StartFailed
 from tests.cluster.local_node import running_node
 from tests.cluster.operators import DEFINITION, RIGHTS, TARGET, TREE, OperatorFactory
+from tests.cluster.waiting import eventually
 from tests.cluster.worth_trying import exports, rendered, steps
 
 from devbox.database import ensure_database, ensure_logins, migrate_rooms
@@ -43,7 +45,8 @@ PORT = 8082
 """Of the chat page: beside the one of `make run`."""
 WORKERS = TREE / "k8s/dev/user-worker-statefulset.yaml"
 POOL_FILE = Path(__file__).parent / "playground.yaml"
-KUBECTL_TIMEOUT_SECONDS = 150.0
+KUBECTL_TIMEOUT_SECONDS = 60.0
+READY_SECONDS = 120.0
 RESTART_PAUSE_SECONDS = 1.0
 """Before an operator that ended is started again."""
 
@@ -91,6 +94,8 @@ async def _stand(plane: ControlPlane, port: int, began: float) -> None:
             raise StartFailed(f"{name} ended; the end of its log:\n{beside.log_tail(name)}")
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    except TimeoutError:
+        raise StartFailed("Purser did not come up in time; is the machine busy?") from None
 
 
 @asynccontextmanager
@@ -109,8 +114,7 @@ async def _house(plane: ControlPlane, port: int) -> AsyncIterator[tuple[Beside, 
             try:
                 with running_node(plane):
                     _apply_workers(plane, database, redis_url, beside)
-                    ready = ("wait", "--for=condition=Ready", "ush/main", "--timeout=120s")
-                    await asyncio.to_thread(_kubectl, plane, *ready)
+                    await eventually(lambda: asyncio.to_thread(_is_ready, plane), READY_SECONDS)
                     yield beside, _variables(plane, folder, database, redis_url)
             finally:
                 keeping.cancel()
@@ -190,6 +194,13 @@ def _tell(plane: ControlPlane, beside: Beside, variables: dict[str, str], second
         "",
     ]
     _say("\n".join(lines))
+
+
+def _is_ready(plane: ControlPlane) -> bool:
+    """Whether every shard is served."""
+    path = resource_path("purser.dev/v1alpha1", "usershards", NAMESPACE, "main")
+    conditions = plane.call("GET", path).get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def _apply(plane: ControlPlane, file: Path) -> None:

@@ -24,7 +24,7 @@ from devbox.database import Database
 from shard_operator.usershard import WORKERS_IN_STATUS_MAX
 
 SHARDS, WORKERS, USERS_PER_SHARD = 20_000, 400, 50
-REST_SECONDS = 60.0
+REST_SECONDS = 30.0
 SETTLED_SECONDS = 10.0
 """Without a moved shard for so long nothing moves any more."""
 MEMORY_MEGABYTES_MAX = 130

@@ -115,12 +115,17 @@ def test_a_taken_port_is_said_before_anything_is_started(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", ["Starting Kubernetes", "Starting Purser"])
-def test_ctrl_c_in_the_middle_of_the_start_leaves_nothing(tmp_path: Path, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "seconds"),
+    [("Starting Kubernetes", 2), ("Starting Purser", 1), ("Starting Purser", 4)],
+)
+def test_ctrl_c_in_the_middle_of_the_start_leaves_nothing(
+    tmp_path: Path, moment: str, seconds: float
+) -> None:
     """No stack trace, no process, no folder."""
     with playground(tmp_path) as run:
         printed_until(run, moment)
-        time.sleep(2)
+        time.sleep(seconds)
         run.send_signal(signal.SIGINT)
         said, _ = run.communicate(timeout=STOP_SECONDS)
 
