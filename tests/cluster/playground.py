@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import secrets
 import signal
 import subprocess
 import sys
@@ -30,14 +29,13 @@ from tests.cluster.control_plane import ControlPlane, running_control_plane
 from tests.cluster.errors import ClusterError, StartFailed
 from tests.cluster.local_node import running_node
 from tests.cluster.operators import DEFINITION, RIGHTS, TARGET, TREE, OperatorFactory
+from tests.cluster.servers import own_servers
 from tests.cluster.waiting import eventually
 from tests.cluster.worth_trying import exports, rendered, steps
 
-from devbox.database import ensure_database, ensure_logins, migrate_rooms
 from devbox.errors import DevboxError
 from devbox.programs import choose_port, wait_for_end
-from devbox.roles import ROLES, Database
-from devbox.servers import embedded_postgres, embedded_valkey
+from devbox.roles import Database
 
 NAMESPACE = "default"
 POOL = f"{NAMESPACE}.main"
@@ -103,7 +101,8 @@ async def _house(plane: ControlPlane, port: int) -> AsyncIterator[tuple[Beside, 
     """Everything but the control plane; gives what a shell must know."""
     folder = plane.folder / "purser"
     folder.mkdir()
-    async with _servers(folder) as (database, redis_url):
+    async with own_servers(folder / "servers") as servers:
+        database, redis_url = servers.database, servers.redis_url
         _apply(plane, DEFINITION)
         _kubectl(plane, "wait", "--for=condition=Established", "crd/usershards.purser.dev")
         _apply(plane, RIGHTS)
@@ -121,24 +120,6 @@ async def _house(plane: ControlPlane, port: int) -> AsyncIterator[tuple[Beside, 
                 with contextlib.suppress(asyncio.CancelledError):
                     await keeping
                 operators.end_all()
-
-
-@asynccontextmanager
-async def _servers(folder: Path) -> AsyncIterator[tuple[Database, str]]:
-    passwords = {role: secrets.token_urlsafe(32) for role in ROLES}
-    async with (
-        embedded_postgres(
-            folder / "postgres", owner_password=secrets.token_urlsafe(32), durable=False
-        ) as postgres,
-        embedded_valkey(
-            folder / "valkey", password=secrets.token_urlsafe(32), durable=False
-        ) as valkey,
-    ):
-        await ensure_database(postgres.owner_url(), "purser")
-        database = Database(postgres.owner_url("purser"), passwords)
-        await migrate_rooms(database.owner_url)
-        await ensure_logins(database.owner_url, passwords)
-        yield database, valkey.url()
 
 
 async def _keep_operator(operators: OperatorFactory) -> None:
