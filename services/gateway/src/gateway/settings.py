@@ -282,7 +282,7 @@ class UsersSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whose users they are: the number before the colon of the bot's token. Unset: the only bot
     whose users are in the database."""
 
-    users_at_once_max: Annotated[int, Meta(ge=1, le=1000)] = 50
+    at_once_max: Annotated[int, Meta(ge=1, le=1000)] = 50
     """Moved by one transaction: a shard's worth. Both shards wait for it, some milliseconds and
     two tenths of one per user; half as many are tried when it takes too long."""
 

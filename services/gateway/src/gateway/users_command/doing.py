@@ -124,7 +124,7 @@ async def _hands(settings: UsersSettings) -> AsyncIterator[Hands]:
         await require_placement(pool)
         bot_id = settings.bot_id or await only_bot(pool)
         pace = MovePace(
-            users_at_once_max=settings.users_at_once_max,
+            users_at_once_max=settings.at_once_max,
             tries_max=settings.move_tries_max,
             pause_seconds=settings.move_pause_seconds,
             pause_seconds_max=settings.move_pause_seconds_max,
