@@ -34,6 +34,8 @@ class Town:
     moves: list[tuple[int, ...]] = field(default_factory=list)
     ownerless_looks: int = 0
     is_lock_missing: bool = False
+    is_answer_lost: bool = False
+    """The next move is done, and nobody hears of it."""
 
     async def knows_pool(self, pool: str) -> bool:
         """Two pools are declared."""
@@ -62,6 +64,9 @@ class Town:
         for user in users:
             assert self.homes[user.int] == source
             self.homes[user.int] = room.key
+        if self.is_answer_lost:
+            self.is_answer_lost = False
+            raise TryAgain("the connection was lost")
 
     def took_too_long(self, failure: TryAgain) -> bool:
         """Unless it was for want of a lock."""
@@ -148,6 +153,20 @@ async def test_a_busy_shard_is_no_reason_to_move_fewer() -> None:
     store.failures, store.is_lock_missing = [TryAgain("busy")], True
     await all_moved(store)
     assert store.moves == [(1, 2, 3), (1, 2, 3)]
+
+
+async def test_a_move_whose_answer_is_lost_was_done() -> None:
+    """It is told of as done, and nobody is moved twice or left out."""
+    store = town(users=1)
+    store.is_answer_lost = True
+    moved = await Moving(store, BOT, PACE).move_user(1, FAST)
+    assert moved is not None
+    assert ShardKey(FAST, 7) == moved.target
+    store = town(users=5)
+    store.is_answer_lost = True
+    told = await all_moved(store)
+    assert [1, 2, 3, 4, 5] == [user.telegram_id for moved in told for user in moved.users]
+    assert store.moves == [(1, 2, 3), (4, 5)]
 
 
 async def test_it_gives_up_after_so_many_tries() -> None:

@@ -13,6 +13,7 @@ is of half as many.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -133,25 +134,27 @@ class Moving:
 
     async def _move_some(self, look: Look, pool: str, users_max: int) -> Moved | None:
         at_once = min(users_max, self._pace.users_at_once_max)
-        failure: Exception = TryAgain()
+        failure, unsure = TryAgain(), None
         for pause in self._pauses():
             users: Sequence[Whereabouts] = await look(at_once)
+            if unsure is not None and unsure.users[0] not in users:
+                # They were the first, and a move moves all or none: it was done, unheard.
+                return unsure
             if not users:
                 return None
-            source = users[0].key
             try:
                 room = await self._moves.find_room(pool, len(users))
-                some = users[: room.users]
-                await self._moves.move([user.user_id for user in some], source, room)
+                unsure = Moved(users[: room.users], room.key)
+                await self._moves.move([u.user_id for u in unsure.users], users[0].key, room)
             except MoveOvertaken:
-                failure = TryAgain("users of these shards come and go")
+                failure, unsure = TryAgain("users of these shards come and go"), None
             except TryAgain as outage:
                 failure = outage
                 if self._moves.took_too_long(outage):
                     at_once = max(1, len(users) // 2)
             else:
-                await self._owners_are_back(source, room.key)
-                return Moved(some, room.key)
+                await self._owners_are_back(users[0].key, room.key)
+                return unsure
             await asyncio.sleep(pause)
         raise failure
 
@@ -159,9 +162,10 @@ class Moving:
         """Wait until both shards are served again, or for as long as that may take."""
         now = asyncio.get_running_loop().time
         ends_at = now() + self._pace.owners_wait_seconds
-        while not await self._moves.are_owned(source, target):
-            if now() > ends_at:
-                return
+        while now() < ends_at:
+            with suppress(TryAgain):  # the move is done, whatever the database says now
+                if await self._moves.are_owned(source, target):
+                    return
             await asyncio.sleep(OWNERS_LOOK_SECONDS)
 
     def _pauses(self) -> Iterator[float]:
