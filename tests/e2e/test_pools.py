@@ -92,6 +92,9 @@ SABOTAGE = {
 }
 """Parts of a move, left out."""
 
+Whereabouts = dict[int, list[tuple[float, int]]]
+"""Of each user: from when on they were in which shard."""
+
 _WAITS = """
 SELECT EXISTS (SELECT FROM pg_stat_activity a JOIN pg_locks l USING (pid)
     WHERE a.usename = $1 AND NOT l.granted AND l.relation = $2::text::regclass)
@@ -114,6 +117,7 @@ async def test_users_are_moved_while_they_trade(tmp_path: Path) -> None:
     assert outcome.settled_seconds is not None
     assert outcome.trades >= TRADES_FEWEST
     assert outcome.is_spoken_to_as_wished
+    assert outcome.in_the_middle > 0, "no job or order was under way when its user was moved"
     assert "Traceback" not in (tmp_path / "fast-worker.log").read_text()
 
 
@@ -135,6 +139,8 @@ class Outcome:
     jobs_left_in_streams: int
     settled_seconds: float | None
     trades: int
+    in_the_middle: int
+    """Jobs and orders that began before a move of their user and ended after it."""
     is_spoken_to_as_wished: bool
     """Whether an owner knows what a user chose while he was in another pool."""
 
@@ -161,13 +167,19 @@ async def _play(
         settled_seconds, books = await settle(run.database, patience)
         async with _connected(run) as connection:
             elsewhere = await what_is_elsewhere(connection)
-            steps_taken = await _steps_where_they_were_taken(connection, books)
+            whereabouts = await _whereabouts(connection)
             assert await connection.fetchval(_ALL_IN, FAST)
         left = await left_in_streams(run)
         records = list(history.records)
-    violations = judge(records, dataclasses.replace(books, steps=steps_taken))
+    taken = _steps_where_they_were_taken(books, whereabouts)
     return Outcome(
-        violations, elsewhere, left, settled_seconds, len(books.trades), is_spoken_to_as_wished
+        violations=judge(records, dataclasses.replace(books, steps=taken)),
+        elsewhere=elsewhere,
+        jobs_left_in_streams=left,
+        settled_seconds=settled_seconds,
+        trades=len(books.trades),
+        in_the_middle=_in_the_middle(books, whereabouts),
+        is_spoken_to_as_wished=is_spoken_to_as_wished,
     )
 
 
@@ -248,20 +260,33 @@ async def _kill_at(run: LiveRun, user: int, table: str) -> None:
         assert await what_is_elsewhere(connection) == {}
 
 
-async def _steps_where_they_were_taken(connection: Any, books: Books) -> list[Step]:
-    """The steps of orders, each with the shard that its user was in at that moment, as the wallet's
-    audit has it.
-    """
-    moves: dict[int, list[tuple[float, int]]] = {}
+async def _whereabouts(connection: Any) -> Whereabouts:
+    """Read where each user was from when on, as the wallet's audit has it."""
+    found: Whereabouts = {}
     for row in await connection.fetch(_WHERE):
-        moves.setdefault(row["user"], []).append((row["at"].timestamp(), row["shard"]))
+        found.setdefault(row["user"], []).append((row["at"].timestamp(), row["shard"]))
+    return found
+
+
+def _steps_where_they_were_taken(books: Books, whereabouts: Whereabouts) -> list[Step]:
+    """The steps of orders, each with the shard that its user was in at that moment."""
     user_of = {order.order_id: order.user for order in books.orders}
     return [
         dataclasses.replace(
-            step, shard=[s for at, s in moves[user_of[step.order_id]] if at <= step.at][-1]
+            step, shard=[s for at, s in whereabouts[user_of[step.order_id]] if at <= step.at][-1]
         )
         for step in books.steps
     ]
+
+
+def _in_the_middle(books: Books, whereabouts: Whereabouts) -> int:
+    """Count the jobs and orders that were under way when their user was moved."""
+    spans = [(job.user, job.accepted_at, job.done_at) for job in books.jobs]
+    spans += [(order.user, order.accepted_at, order.ended_at) for order in books.orders]
+    return sum(
+        any(began < at < (ended or began) for at, _ in whereabouts[user][1:])
+        for user, began, ended in spans
+    )
 
 
 @contextlib.asynccontextmanager
