@@ -10,6 +10,8 @@ the table that its next step must write, and killed there. The books are judged 
 import asyncio
 import contextlib
 import dataclasses
+import os
+import signal
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,8 +56,11 @@ STEPS = (
 )
 """Each step of a move begins with a row of such a table, in this order."""
 TRADES_FEWEST = 10
-ACTING_SECONDS = 30.0
+ACTING_SECONDS = 25.0
 STEP_SECONDS = 20.0
+OPEN_ORDERS = 3
+"""Under way when everybody is moved, with the jobs that wait for them, each time."""
+IN_THE_MIDDLE_FEWEST = 2 * OPEN_ORDERS
 ANSWER_SECONDS = 8.0
 PATIENT = (
     f"ALTER ROLE {MOVER} SET lock_timeout = '20s'",
@@ -101,6 +106,7 @@ SELECT EXISTS (SELECT FROM pg_stat_activity a JOIN pg_locks l USING (pid)
 """
 _IS_THERE = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE usename = $1)"
 _POOL = "SELECT pool FROM gateway.users WHERE telegram_id = $1"
+_OPEN_ORDERS = "SELECT count(*) FROM worker.orders WHERE ended_at IS NULL"
 _ALL_IN = "SELECT bool_and(pool = $1) FROM gateway.users"
 _WHERE = """
 SELECT u.telegram_id AS user, a.at, a.shard
@@ -117,7 +123,7 @@ async def test_users_are_moved_while_they_trade(tmp_path: Path) -> None:
     assert outcome.settled_seconds is not None
     assert outcome.trades >= TRADES_FEWEST
     assert outcome.is_spoken_to_as_wished
-    assert outcome.in_the_middle > 0, "no job or order was under way when its user was moved"
+    assert outcome.in_the_middle >= IN_THE_MIDDLE_FEWEST
     assert "Traceback" not in (tmp_path / "fast-worker.log").read_text()
 
 
@@ -156,6 +162,10 @@ async def _play(
         acting = asyncio.create_task(crowd.act(ACTS_PER_SECOND, acting_seconds))
         for place, table in enumerate(steps):
             await _kill_at(run, users[place], table)
+        if not sabotaged:
+            await moved(run, "--from", FAST, "--pool", STANDARD)
+            await _move_in_the_middle(run, "ledger", STANDARD, FAST)
+            await _move_in_the_middle(run, "pricing", FAST, STANDARD)
         while not acting.done():
             await moved(run, "--from", STANDARD, "--pool", FAST)
             await moved(run, "--from", FAST, "--pool", STANDARD)
@@ -258,6 +268,20 @@ async def _kill_at(run: LiveRun, user: int, table: str) -> None:
         assert status == 0, said
         assert other == await connection.fetchval(_POOL, user)
         assert await what_is_elsewhere(connection) == {}
+
+
+async def _move_in_the_middle(run: LiveRun, service: str, source: str, target: str) -> None:
+    """Move everybody while a service stands still and orders of some wait for it."""
+    pid = run.pid(service)
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        async with _connected(run) as connection, asyncio.timeout(STEP_SECONDS):
+            while await connection.fetchval(_OPEN_ORDERS) < OPEN_ORDERS:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        await moved(run, "--from", source, "--pool", target)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 async def _whereabouts(connection: Any) -> Whereabouts:
