@@ -33,6 +33,8 @@ class Town:
     failures: list[Exception] = field(default_factory=list)
     moves: list[tuple[int, ...]] = field(default_factory=list)
     ownerless_looks: int = 0
+    looks: list[tuple[int | ShardKey, ...]] = field(default_factory=list)
+    """At owners: after how many moves, of which shards."""
     is_lock_missing: bool = False
     is_answer_lost: bool = False
     """The next move is done, and nobody hears of it."""
@@ -72,8 +74,9 @@ class Town:
         """Unless it was for want of a lock."""
         return not self.is_lock_missing
 
-    async def are_owned(self, source: ShardKey, target: ShardKey) -> bool:
+    async def are_owned(self, keys: Sequence[ShardKey]) -> bool:
         """After some looks."""
+        self.looks.append((len(self.moves), *keys))
         self.ownerless_looks -= 1
         return self.ownerless_looks < 0
 
@@ -188,11 +191,12 @@ async def test_what_needs_a_person_is_not_tried_again() -> None:
 
 
 async def test_the_owners_are_waited_for() -> None:
-    """Until both shards are served again, and not for ever."""
+    """Of a new shard before the move, of both after it, and not for ever."""
     store = town(users=1)
     store.ownerless_looks = 2
     await all_moved(store)
-    assert store.ownerless_looks == -1
+    home, target = ShardKey(MAIN, 0), ShardKey(FAST, 7)
+    assert store.looks == [*[(0, target)] * 3, (1, home, target)]
     store = town(users=1)
     store.ownerless_looks = 1_000_000
     await all_moved(store)

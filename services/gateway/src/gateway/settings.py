@@ -297,8 +297,9 @@ class UsersSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The longest such pause."""
 
     owners_wait_seconds: Seconds = 5.0
-    """How long to wait after a move until the shards have owners again: usually some hundredths of
-    a second, three seconds where an operator and the former owner are away."""
+    """How long to wait until shards have owners: before a move the one that users are moved to,
+    after it both. Usually some hundredths of a second; three seconds where a shard is new and there
+    is no operator; in vain where a pool has no workers."""
 
     move_rest_seconds: Seconds = 1.0
     """Between two moves of many: what was interrupted is worked before the next one interrupts."""

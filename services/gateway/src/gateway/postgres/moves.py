@@ -45,9 +45,9 @@ _MOVE_AT_VENUE = "SELECT venue.move_users($1, $2, $3, $4, $5, $6)"
 _MOVE_BOOKS = "SELECT ledger.move_users($1, $2, $3, $4, $5)"
 _MOVE_WALLETS = "SELECT wallet.move_users($1, $2, $3, $4, $5)"
 
-_ARE_OWNED = """
-SELECT count(*) FROM placement.shards
-WHERE (pool, shard) IN (($1, $2), ($3, $4)) AND owner IS NULL
+_OWNERLESS = """
+SELECT count(*) FROM unnest($1::text[], $2::integer[]) AS k (pool, shard)
+JOIN placement.shards s USING (pool, shard) WHERE s.owner IS NULL
 """
 
 
@@ -111,11 +111,11 @@ class Moves:
         """Whether a move failed because of how much it moved: not for want of a lock."""
         return getattr(failure.__cause__, "sqlstate", None) != _LOCK_TIMEOUT
 
-    async def are_owned(self, source: ShardKey, target: ShardKey) -> bool:
-        """Whether both shards have an owner again. Raises TryAgain."""
+    async def are_owned(self, keys: Sequence[ShardKey]) -> bool:
+        """Whether all of these shards have an owner. Raises TryAgain."""
         async with transaction(self._pool, readonly=True) as connection:
             ownerless: int = await connection.fetchval(
-                _ARE_OWNED, source.pool, source.shard, target.pool, target.shard
+                _OWNERLESS, [key.pool for key in keys], [key.shard for key in keys]
             )
         return not ownerless
 

@@ -1,6 +1,7 @@
 """Moving users between pools: one transaction after another, each of users of one shard.
 
-    look who is still to be moved → find room → move them, all or none → wait for the owners → rest
+    look who is still to be moved → find room, in a shard that is owned → move them, all or none →
+    wait for the owners → rest
 
 Where a user is says all there is to know of a move: one that is begun anew, after whatever ended
 it, goes on with those who are not there yet, and a move that is done moves nobody.
@@ -54,8 +55,8 @@ class MoveStore(Protocol):
     def took_too_long(self, failure: TryAgain) -> bool:
         """Whether a move failed because of how much it moved."""
 
-    async def are_owned(self, source: ShardKey, target: ShardKey) -> bool:
-        """Whether both shards have an owner again. Raises TryAgain."""
+    async def are_owned(self, keys: Sequence[ShardKey]) -> bool:
+        """Whether all of these shards have an owner. Raises TryAgain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class MovePace:
     pause_seconds_max: float
     """The pause after a try that moved nobody doubles up to this."""
     owners_wait_seconds: float
-    """How long to wait for the shards' owners; a pool without workers has none."""
+    """How long to wait for shards' owners; a pool without workers has none."""
     rest_seconds: float
 
 
@@ -144,6 +145,8 @@ class Moving:
                 return None
             try:
                 room = await self._moves.find_room(pool, len(users))
+                # One that was made just now is soon owned; until then nobody would serve them.
+                await self._until_owned(room.key)
                 unsure = Moved(users[: room.users], room.key)
                 await self._moves.move([u.user_id for u in unsure.users], users[0].key, room)
             except MoveOvertaken:
@@ -153,18 +156,18 @@ class Moving:
                 if self._moves.took_too_long(outage):
                     at_once = max(1, len(users) // 2)
             else:
-                await self._owners_are_back(users[0].key, room.key)
+                await self._until_owned(users[0].key, room.key)
                 return unsure
             await asyncio.sleep(pause)
         raise failure
 
-    async def _owners_are_back(self, source: ShardKey, target: ShardKey) -> None:
-        """Wait until both shards are served again, or for as long as that may take."""
+    async def _until_owned(self, *keys: ShardKey) -> None:
+        """Wait until shards are served, or for as long as that may take."""
         now = asyncio.get_running_loop().time
         ends_at = now() + self._pace.owners_wait_seconds
         while now() < ends_at:
-            with suppress(TryAgain):  # the move is done, whatever the database says now
-                if await self._moves.are_owned(source, target):
+            with suppress(TryAgain):  # what the database says now changes nothing
+                if await self._moves.are_owned(keys):
                     return
             await asyncio.sleep(OWNERS_LOOK_SECONDS)
 
