@@ -7,6 +7,8 @@ that the next operator need not wait, and a lost Lease ends the process: another
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,6 +44,9 @@ EXIT_LEADERSHIP_LOST = 3
 TELL_INVALID_PERIOD_SECONDS = 3.0
 """How soon after an object turned out to be unreadable its author is told on it."""
 
+TELL_INVALID_AGAIN_SECONDS = 60.0
+"""When that could not be written."""
+
 
 @dataclass(slots=True)
 class Operator:
@@ -55,7 +60,8 @@ class Operator:
     watching: ClusterWatching
     loop: ReconcileLoop
     wake: asyncio.Event
-    told_invalid: dict[tuple[str, str], str] = field(default_factory=dict)
+    told_invalid: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
+    """By unreadable object: its problem, and from when on that is to be told again."""
 
 
 @asynccontextmanager
@@ -154,14 +160,20 @@ async def _keep_telling_invalid(operator: Operator) -> None:
 
 
 async def _tell_invalid(operator: Operator) -> None:
-    """Say on the object itself that it cannot be read, once per problem."""
-    told, now = {}, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Say on the object itself that it cannot be read: once per problem, if it could be written."""
+    told: dict[tuple[str, str], tuple[str, float]] = {}
+    now, clock = time.monotonic(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for problem in operator.pools.list_invalid():
         key = (problem.namespace, problem.name)
-        told[key] = problem.problem
-        if operator.told_invalid.get(key) == problem.problem:
+        said, again_at = operator.told_invalid.get(key, ("", 0.0))
+        if said == problem.problem and now < again_at:
+            told[key] = (said, again_at)
             continue
         get_logger(__name__).error("user_shard_invalid", problem=str(problem))
-        with contextlib.suppress(TryLater, ApiRefused):
-            await operator.reporter.write_status(problem, say_invalid(problem, now))
+        try:
+            await operator.reporter.write_status(problem, say_invalid(problem, clock))
+            told[key] = (problem.problem, math.inf)
+        except (TryLater, ApiRefused) as error:
+            get_logger(__name__).warning("status_not_written", problem=str(error))
+            told[key] = (problem.problem, now + TELL_INVALID_AGAIN_SECONDS)
     operator.told_invalid = told

@@ -25,6 +25,9 @@ RETRY_SECONDS = 5.0
 """Pause before listing, or watching, again when that failed: the API is away, or has no such kind
 yet."""
 
+REFUSED_TRIES_MAX = 2
+"""How often a kind that is refused is listed before the operator goes on without it."""
+
 STALE_AFTER_SECONDS = 15.0
 """Events come within a second, and kopf reconnects within ten."""
 
@@ -69,17 +72,21 @@ class ClusterWatching:
         something to tell.
         """
         for kind, sink in self._sinks.items():
-            listed = await self._list(kind)
-            while not listed and (kind is Kind.USER_SHARD or not sink.refused):
+            tries_left = REFUSED_TRIES_MAX
+            while tries_left and not await self._list(kind):
+                # An API server that starts refuses everybody for a moment.
+                tries_left -= bool(sink.refused) and kind is not Kind.USER_SHARD
                 await asyncio.sleep(RETRY_SECONDS)
-                listed = await self._list(kind)
 
     async def relist(self) -> None:
-        """List every kind each `relist_period_seconds`, until cancelled."""
+        """List every kind each `relist_period_seconds`, until cancelled; one that was refused
+        sooner, since an API server that starts refuses everybody for a moment."""
         while True:
             await asyncio.sleep(self._settings.relist_period_seconds)
-            for kind in self._sinks:
-                await self._list(kind)
+            for kind, sink in self._sinks.items():
+                if not await self._list(kind) and sink.refused:
+                    await asyncio.sleep(RETRY_SECONDS)
+                    await self._list(kind)
 
     async def watch(self) -> None:
         """Keep kopf running, until cancelled: it ends when the API server refuses it for long."""
