@@ -35,6 +35,7 @@ from tests.cluster.users import Users
 from tests.cluster.waiting import until
 from tests.history.books import Books
 from tests.history.checker import Violation, judge
+from tests.history.moving import held_at, taken_over
 from tests.history.records import HistoryFile, Phase, Record, Struck
 
 WORKERS_MAX = 4
@@ -125,6 +126,20 @@ class House:
             return find_worker(self.scenario.namespace, name)
 
         return await until(found, lambda process: process is not None, f"a process of {name}")
+
+    async def served_again(self, victim: str, at: float) -> float:
+        """Wait until each shard that a worker owned at this time has been claimed anew; how many
+        seconds later the last one was.
+        """
+        held = held_at(self.records, at)[victim]
+
+        async def claims() -> list[float | None]:
+            return list(taken_over(self.records, victim, at).values())
+
+        seconds = await until(claims, lambda all_: None not in all_, "every shard claimed anew")
+        if len(seconds) != held or not held:
+            pytest.fail(f"{victim} owned {held} shards, and {len(seconds)} were taken over")
+        return max(second for second in seconds if second is not None)
 
     def strike(self, kind: str, target: str) -> float:
         """Write down that a fault is done now; when that is."""

@@ -7,8 +7,6 @@ import psutil  # type: ignore[import-untyped]  # carries no types
 import pytest
 from tests.cluster.house import House, worker_name
 from tests.cluster.signals import frozen, pod_runner_frozen, signal_tree
-from tests.cluster.waiting import until
-from tests.history.moving import held_at, taken_over
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
@@ -93,16 +91,8 @@ async def test_a_pod_stuck_in_scale_in_is_named_until_it_has_gone(
 async def served_again(
     house: House, at: float, figure: str, victim: str = worker_name(VICTIM)
 ) -> None:
-    """Wait until each shard the victim owned has been claimed anew; in time."""
-    held = held_at(house.records, at)[victim]
-    assert held > 0
-
-    async def claims() -> list[float | None]:
-        return list(taken_over(house.records, victim, at).values())
-
-    seconds = await until(claims, lambda all_: None not in all_, "every shard claimed anew")
-    longest = max(second for second in seconds if second is not None)
-    assert len(seconds) == held
+    """Wait until what the victim owned is served again; in time."""
+    longest = await house.served_again(victim, at)
     house.note(figure, longest, SERVED_AGAIN_GOAL_SECONDS)
     assert longest <= SERVED_AGAIN_GOAL_SECONDS
 

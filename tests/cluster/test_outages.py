@@ -6,13 +6,17 @@ import asyncio
 import time
 
 import pytest
-from tests.cluster.house import House
+from tests.cluster.house import House, worker_name
 from tests.cluster.scenario import WORKERS_MIN
+from tests.cluster.signals import frozen
 from tests.history.moving import moves_in
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 WORKERS = 3
+VICTIM = 1
+SERVED_GOAL_SECONDS = 5.0
+"""A lease of 3 s, and the claim."""
 MINUTE_SECONDS = 60.0
 HUNG_SECONDS = 10.0
 """Longer than any lease and any deadline of a call."""
@@ -97,6 +101,23 @@ async def test_a_redis_that_hangs_or_forgets_delays_and_loses_nothing(
         house.strike("flush", "valkey")
         await house.users.act()
         assert moves_in(house.records, began_at) == []
+
+
+async def test_a_worker_that_hangs_while_redis_does_is_served_around_in_time(
+    house: House, request: pytest.FixtureRequest
+) -> None:
+    """Who owns what is no matter of Redis: an operator that waits for it still looks in time."""
+    await house.rest(WORKERS)
+    async with house.under_load(request):
+        await house.users.act()
+        process = await house.worker(VICTIM)
+        with house.freezing("valkey"), house.servers.redis_frozen():
+            await asyncio.sleep(HUNG_SECONDS)
+            with house.freezing(worker_name(VICTIM)) as at, frozen(process):
+                longest = await house.served_again(worker_name(VICTIM), at)
+        house.note("worker and Redis hung to its shards served, s", longest, SERVED_GOAL_SECONDS)
+        assert longest <= SERVED_GOAL_SECONDS
+        await house.rest(WORKERS)
 
 
 async def recovers(house: House, figure: str) -> None:

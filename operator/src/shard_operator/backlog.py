@@ -8,6 +8,9 @@ made the ids.
 
 The answer is whole or None: a sum over the streams that happened to answer would look like less
 work.
+
+Whoever asks goes on with other work when the answer is there, so a Redis that hangs must not hold
+it up at every look: after a measurement that failed Redis is first asked for a sign of life.
 """
 
 import asyncio
@@ -32,6 +35,10 @@ STREAMS_PER_ROUND_TRIP = 1000
 MEASURE_TIMEOUT_SECONDS = 3.0
 """A measurement that takes longer than a poll is of no use to it."""
 
+SIGN_TIMEOUT_SECONDS = 0.5
+"""A Redis that takes longer for a PING is in doubt: well below the time in which a dead worker's
+shards are to be given away."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShardWork:
@@ -48,16 +55,27 @@ class StreamBacklog:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._answered = True
         self._log = get_logger(__name__)
 
     async def measure_backlog(self, pool: str, shards: Sequence[int]) -> Backlog | None:
         """The work in these shards, or None when Redis does not tell all of it in time."""
         try:
+            if not self._answered:
+                await self._await_sign()
             async with asyncio.timeout(MEASURE_TIMEOUT_SECONDS):
-                return await self._measure(pool, shards)
+                measured = await self._measure(pool, shards)
         except (TryAgain, TimeoutError, RedisError) as error:
             self._log.warning("backlog_unknown", pool=pool, problem=str(error) or "too slow")
+            self._answered = False
             return None
+        self._answered = True
+        return measured
+
+    async def _await_sign(self) -> None:
+        async with asyncio.timeout(SIGN_TIMEOUT_SECONDS):
+            with translating():
+                await self._redis.ping()
 
     async def _measure(self, pool: str, shards: Sequence[int]) -> Backlog:
         work = await measure_shards(self._redis, pool, shards)

@@ -1,6 +1,8 @@
 """What the operator reads and writes in `placement`, and how it measures streams."""
 
 import asyncio
+import signal
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,9 +13,10 @@ from chassis.redis import RedisSettings, open_redis
 from chassis.settings import Secret
 from chassis.streams import append, remove
 from devbox.database import Database
+from devbox.servers import ValkeyServer
 from kernel.names import jobs_stream
 from kernel.sharding import ShardKey
-from shard_operator.backlog import StreamBacklog
+from shard_operator.backlog import MEASURE_TIMEOUT_SECONDS, StreamBacklog
 from shard_operator.errors import PlacementAway
 from shard_operator.planning import Change, ShardPlacement
 from shard_operator.postgres import PostgresPlacement, listen_placement
@@ -202,3 +205,24 @@ async def test_redis_away_or_lying_is_an_unknown_backlog(
     nobody = open_redis(RedisSettings(redis_url=Secret("redis://127.0.0.1:1/0")))
     assert await StreamBacklog(nobody).measure_backlog(POOL, [0]) is None
     await nobody.aclose()
+
+
+async def test_a_redis_that_hangs_holds_up_one_look_and_not_every_one(
+    backlog: tuple[StreamBacklog, Any], valkey_server: ValkeyServer
+) -> None:
+    """Between two looks at the streams dead workers' shards are given away. It goes on: so does
+    the measure."""
+    measure, _ = backlog
+    looks = []
+    valkey_server.process.send_signal(signal.SIGSTOP)
+    try:
+        for _ in range(2):
+            begin = time.monotonic()
+            assert await measure.measure_backlog(POOL, [0]) is None
+            looks.append(time.monotonic() - begin)
+    finally:
+        valkey_server.process.send_signal(signal.SIGCONT)
+
+    assert looks[0] >= MEASURE_TIMEOUT_SECONDS
+    assert looks[1] < MEASURE_TIMEOUT_SECONDS / 2
+    assert await measure.measure_backlog(POOL, [0]) is not None
