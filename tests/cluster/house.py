@@ -25,7 +25,7 @@ from tests.chaos.figures import hand_overs, percentile, updates_of
 from tests.chaos.settling import settle, stack_traces
 from tests.chaos.watching import Connect, PlacementWatch
 from tests.cluster.api import JsonObject
-from tests.cluster.cluster_watch import ClusterWatch
+from tests.cluster.cluster_watch import ClusterWatch, PodSeen
 from tests.cluster.figures import Figures
 from tests.cluster.operators import TARGET
 from tests.cluster.scenario import WORKERS_MIN, Scenario
@@ -140,6 +140,18 @@ class House:
         if len(seconds) != held or not held:
             pytest.fail(f"{victim} owned {held} shards, and {len(seconds)} were taken over")
         return max(second for second in seconds if second is not None)
+
+    async def gone_since(self, since: float) -> list[PodSeen]:
+        """The pods that were told to end after this time, once all of them have gone; the first
+        first.
+        """
+
+        async def told() -> list[PodSeen]:
+            return self.cluster.told_to_end(since)
+
+        return await until(
+            told, lambda pods: all(pod.gone_at is not None for pod in pods), "no pod still ends"
+        )
 
     def strike(self, kind: str, target: str) -> float:
         """Write down that a fault is done now; when that is."""

@@ -66,7 +66,7 @@ async def test_a_pod_stuck_in_termination_is_served_around_and_named(
             assert name not in [worker["name"] for worker in workers]
         await has_ended(process)
         await house.until_spread_over(WORKERS)
-        assert [pod.name for pod in house.cluster.told_to_end(at)] == [name]
+        assert [pod.name for pod in await house.gone_since(at)] == [name]
 
 
 async def test_a_pod_stuck_in_scale_in_is_named_until_it_has_gone(

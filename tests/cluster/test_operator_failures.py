@@ -136,7 +136,7 @@ async def test_two_operators_that_both_lead_place_every_shard_once(
             await house.rest(WORKERS + 1)
             begin = time.time()
             await house.rest(WORKERS - 1)
-            gone = {pod.name for pod in house.cluster.told_to_end(begin)}
+            gone = {pod.name for pod in await house.gone_since(begin)}
             assert gone == {worker_name(WORKERS - 1), worker_name(WORKERS)}
         finally:
             other.stop()

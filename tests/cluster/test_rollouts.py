@@ -32,7 +32,7 @@ async def test_in_a_rolling_restart_shards_move_to_updated_pods_only(
         await house.until_spread_over(WORKERS)
         lasted = time.time() - begin
         moves = moves_in(house.records, begin)
-        replaced = house.cluster.told_to_end(begin)
+        replaced = await house.gone_since(begin)
         house.note("rolling restart, s", lasted)
         house.note("moves in a rolling restart", len(moves))
         house.note("jobs interrupted by a rolling restart", house.cut_jobs() - cut_before, 0)

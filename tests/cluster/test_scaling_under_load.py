@@ -97,7 +97,7 @@ async def without_it_they_go(house: House) -> None:
 
 async def who_went_owned_nothing(house: House, begin: float, cut_before: int) -> None:
     """By what the pod runner, placement and the workers' logs say."""
-    gone = house.cluster.told_to_end(begin)
+    gone = await house.gone_since(begin)
     owned = {pod.name: held_at(house.records, pod.told_to_end_at or 0.0)[pod.name] for pod in gone}
     interrupted = house.cut_jobs() - cut_before
     house.note("jobs interrupted by scale-in", interrupted, 0)
@@ -144,7 +144,7 @@ async def test_a_person_pins_the_count_and_lets_it_go(
         await house.kubectl("patch", "ush", "main", "--type=json", "-p", remove)
         await scenario.subject.until_condition("ScalingActive", "True", "BacklogMeasured")
         await house.until_spread_over(WORKERS_MIN)
-        assert [pod.name for pod in house.cluster.told_to_end(begin)] == COMING[:1]
+        assert [pod.name for pod in await house.gone_since(begin)] == COMING[:1]
         assert [count.asked for count in house.cluster.counts if count.at >= begin] == [3, 2]
 
 
