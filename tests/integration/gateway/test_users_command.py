@@ -143,6 +143,25 @@ async def test_a_database_that_is_away_is_said(house: House) -> None:
     assert "hidden" not in complained
 
 
+async def test_a_role_that_may_not_is_said(house: House) -> None:
+    """In one sentence, also where the role may read; nobody is moved or invited."""
+    await populated(house, 1)
+    for role, arguments in (
+        ("purser_ledger", ("show", "1")),
+        ("purser_gateway", ("move", "1", "--pool", FAST)),
+        ("purser_gateway", ("admit", "9", "--pool", FAST)),
+    ):
+        url = house.database.url(role)
+        told = await users(house, *arguments, GATEWAY_USERS_DATABASE_URL=url)
+        status, printed, complained = told
+        assert (1, "", 1) == (status, printed, complained.count("\n")), complained
+        assert "42501" in complained
+        assert "the role purser_user_mover" in complained
+    assert {1: MAIN} == await pools_of(house)
+    status, _, complained = await users(house, "show", "1", GATEWAY_USERS_BOT_ID=str(2**63))
+    assert (WRONG, 1) == (status, complained.count("\n")), complained
+
+
 async def test_the_bot_must_be_known(house: House) -> None:
     """An empty database says nothing of it, so it has to be named."""
     await declare(house, MAIN)

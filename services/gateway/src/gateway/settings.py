@@ -278,7 +278,7 @@ class UsersSettings(msgspec.Struct, frozen=True, kw_only=True):
     postgres: PostgresSettings
     """The database, as the role `purser_user_mover`: no service's role can move a user."""
 
-    bot_id: Annotated[int, Meta(ge=1)] | None = None
+    bot_id: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
     """Whose users they are: the number before the colon of the bot's token. Unset: the only bot
     whose users are in the database."""
 

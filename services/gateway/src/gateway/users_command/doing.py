@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import asyncpg
+
 from chassis.errors import BadSettings, CannotStart, NotFound, Refused, ServiceError
 from chassis.migrations import folder_of, require_applied, require_placement
-from chassis.postgres import open_pool
+from chassis.postgres import describe, open_pool
 from chassis.settings import load
 from gateway.errors import RoomsDisagree
 from gateway.postgres import Moves, Users, only_bot
@@ -55,6 +57,13 @@ def do(parsed: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> i
         )
     except RoomsDisagree as error:
         return _fail(f"Nothing was moved: {error}. Look at why before you try again.", EXIT_FAILED)
+    except asyncpg.PostgresError as error:
+        # Most often another role than purser_user_mover. What was committed before it stays.
+        return _fail(
+            f"PostgreSQL refuses ({describe(error)}): look at whether {PREFIX}_DATABASE_URL logs in"
+            " with the role purser_user_mover.",
+            EXIT_FAILED,
+        )
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
