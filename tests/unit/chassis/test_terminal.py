@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.terminal import age, printable, table
+from chassis.terminal import age, complain, printable, table
 
 
 def test_columns_are_aligned_and_the_last_one_is_ragged() -> None:
@@ -43,3 +43,9 @@ def test_what_could_steer_a_terminal_is_escaped() -> None:
     """And a new line, unless lines are kept."""
     assert r"a\x1b[1m\nb\u202e" == printable("a\x1b[1m\nb\u202e")
     assert "a\nb" == printable("a\nb", keep_lines=True)
+
+
+def test_a_complaint_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the name is that it quotes; its lines stay lines."""
+    complain("a\x1b]0;b\udcff\nc")
+    assert "a\\x1b]0;b\\udcff\nc\n" == capsys.readouterr().err

@@ -7,6 +7,11 @@ import pytest
 
 from chassis import command_line
 from shard_operator import simulating
+from shard_operator.simulating.doing import (
+    LINE_CHARACTERS_MAX,
+    LINES_MAX,
+    MANIFEST_CHARACTERS_MAX,
+)
 
 Simulate = Callable[..., int]
 
@@ -33,13 +38,13 @@ def simulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Simulate:
     async def serve(_stop: object) -> None:
         raise AssertionError("the verb must not serve")
 
-    def run(text: str | None, *arguments: str) -> int:
-        file = tmp_path / "trace.csv"
+    def run(text: str | None, *arguments: str, file: str = "trace.csv") -> int:
+        trace = tmp_path / file
         if text is not None:
-            file.write_text(text)
+            trace.write_text(text)
         with pytest.raises(SystemExit) as ended:
             command_line.run(
-                ["simulate", str(file), *arguments],
+                ["simulate", str(trace), *arguments],
                 package="shard_operator",
                 prefix="OPERATOR",
                 serve=serve,
@@ -100,17 +105,61 @@ def test_a_mistake_is_a_sentence_and_a_status(
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("a: [", "is no YAML"), ("kind: Pod", "holds no UserShard")]
+    ("text", "words"),
+    [
+        ("a: [", "is no YAML"),
+        ("kind: Pod", "holds no UserShard"),
+        ("kind: \xff", "is no YAML"),
+        ("kind: UserShard\nspec: {replicas: 2021-13-45}", "is no YAML: month must be in 1..12"),
+        (f"kind: UserShard\nspec: {{replicas: {'9' * 5000}}}", "is no YAML"),
+        (f"kind: UserShard\nspec: {'[' * 20_000}", "nested too deeply"),
+        (f"kind: UserShard\n#{' ' * MANIFEST_CHARACTERS_MAX}", "more than 1,048,576 characters"),
+        ("kind: UserShard\nmetadata: main", "metadata must be a mapping"),
+        ("kind: UserShard\nspec: [1]", "spec must be a mapping"),
+        ("kind: UserShard\nspec: {workers: [1]}", "got `array` - at `spec.workers`"),
+        ("kind: UserShard\nmetadata: {name: [], generation: x}", "expected a pool as"),
+        ('kind: UserShard\nmetadata: {name: "a\\x1b[31mb"}\nspec: {replicas: 0}', r"a\x1b[31mb"),
+    ],
+    ids=range(12),
 )
 def test_a_file_without_a_user_shard_is_refused(
     simulate: Simulate, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
 ) -> None:
-    """With its name."""
+    """With its name, whatever is in it."""
     manifest = tmp_path / "other.yaml"
-    manifest.write_text(text)
+    manifest.write_text(text, encoding="latin-1")
 
-    assert 2 == simulate(BACKLOG, "--usershard", str(manifest))
+    assert 2 == simulate(BACKLOG, "--usershard", str(manifest), "--max-replicas", "9")
+    errors = capsys.readouterr().err
+    assert words in errors
+    assert "other.yaml" in errors or "UserShard default/" in errors
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"{BACKLOG}{' ' * LINE_CHARACTERS_MAX}1,1\n", "line 4: longer than 65,536 characters"),
+        (f"{BACKLOG}{chr(10) * LINES_MAX}", "more than 2,000,000 lines"),
+    ],
+    ids=["a line", "lines"],
+)
+def test_a_trace_without_end_is_refused(
+    simulate: Simulate, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    """Before it is in memory."""
+    assert 2 == simulate(text)
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "a\udcffb"], ids=["escape", "no UTF-8"])
+def test_a_file_of_any_name_is_drawn(
+    simulate: Simulate, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """The name is escaped, on the terminal as in the picture."""
+    for picture in (f"{name}.svg", f"{name}.png"):
+        assert 0 == simulate(BACKLOG, "-p", picture, file=f"{name}.csv")
+        assert (tmp_path / picture).exists()
+    assert name not in capsys.readouterr().out
 
 
 def test_a_trace_with_arrivals_closes_the_loop(

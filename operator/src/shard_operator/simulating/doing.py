@@ -2,18 +2,19 @@
 
 import argparse
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
-from chassis.terminal import complain, tell
+from chassis.terminal import complain, printable, tell
 from shard_operator.errors import ArgumentsClash, InvalidUserShard, MalformedTrace
 from shard_operator.simulating.arguments import SHARDS
 from shard_operator.simulating.drawing import draw
 from shard_operator.simulating.outcome import Outcome
 from shard_operator.simulating.pool_model import PoolFigures
-from shard_operator.simulating.recorded import Trace, parse_trace
+from shard_operator.simulating.recorded import ROWS_MAX, Trace, parse_trace
 from shard_operator.simulating.replay import replay_closed, replay_open
 from shard_operator.simulating.scaler import PurserScaler
 from shard_operator.simulating.telling import clock, tell_outcome
@@ -22,7 +23,11 @@ from shard_operator.usershard import KIND, UserShardSpec, parse_user_shard
 EXIT_DONE = 0
 EXIT_FILE = 1
 EXIT_MISTAKE = 2
-MANIFEST_BYTES_MAX = 1_048_576
+MANIFEST_CHARACTERS_MAX = 1_048_576
+LINE_CHARACTERS_MAX = 65_536
+"""A line of a trace has eight numbers. A file without a new line must not be taken in whole."""
+LINES_MAX = 2 * ROWS_MAX
+"""Empty ones included, which are no rows."""
 WIDTH_MIN, WIDTH_MAX = 80, 120
 
 
@@ -33,7 +38,7 @@ def simulate(parsed: argparse.Namespace) -> int:
         _check_picture(picture)
         spec = _spec(parsed)
         with parsed.trace.open(encoding="utf-8", newline="") as file:
-            trace = parse_trace(file)
+            trace = parse_trace(_lines(file))
         replicas = parsed.replicas or trace.rows[0].workers or spec.workers.min_replicas
         outcome, figures = _replay(parsed, trace, spec, replicas)
         _draw(outcome, spec, parsed.trace.name, picture)
@@ -48,8 +53,20 @@ def simulate(parsed: argparse.Namespace) -> int:
         return EXIT_FILE
     width = min(max(shutil.get_terminal_size((WIDTH_MAX, 24)).columns, WIDTH_MIN), WIDTH_MAX)
     tell(tell_outcome(outcome, figures, width, everything=parsed.all))
-    tell(f"\npicture: {picture}")
+    tell(f"\npicture: {printable(str(picture))}")
     return EXIT_DONE
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """A file's lines, none of them long, and not without end. Raises `MalformedTrace`."""
+    number = 0
+    while line := file.readline(LINE_CHARACTERS_MAX + 1):
+        number += 1
+        if len(line) > LINE_CHARACTERS_MAX:
+            raise MalformedTrace(f"line {number}: longer than {LINE_CHARACTERS_MAX:,} characters")
+        if number > LINES_MAX:
+            raise MalformedTrace(f"more than {LINES_MAX:,} lines")
+        yield line
 
 
 def _check_picture(picture: Path) -> None:
@@ -98,28 +115,46 @@ def _hint(trace: Trace) -> str:
 
 
 def _spec(parsed: argparse.Namespace) -> UserShardSpec:
-    body = _manifest(parsed.usershard) if parsed.usershard else {}
-    metadata = {"namespace": "default", "name": "main"} | (body.get("metadata") or {})
-    spec = {"scaleTargetRef": {"name": "purser-user-worker"}} | (body.get("spec") or {})
+    metadata: dict[str, Any] = {"namespace": "default", "name": "main"}
+    spec: dict[str, Any] = {"scaleTargetRef": {"name": "purser-user-worker"}}
+    if parsed.usershard:
+        body = _manifest(parsed.usershard)
+        given = _part(parsed.usershard, body, "metadata")
+        metadata |= {name: given[name] for name in metadata if name in given}
+        spec |= _part(parsed.usershard, body, "spec")
     for dotted, value in vars(parsed).items():
         part, dot, name = dotted.partition(".")
-        if dot and value is not None:
+        # A part that is no mapping is refused below, with its name.
+        if dot and value is not None and isinstance(spec.get(part) or {}, dict):
             spec[part] = {**(spec.get(part) or {}), name: value}
     return parse_user_shard({"metadata": metadata, "spec": spec}).spec
 
 
 def _manifest(file: Path) -> dict[str, Any]:
     """The first UserShard of a YAML file."""
-    with file.open(encoding="utf-8") as opened:
-        text = opened.read(MANIFEST_BYTES_MAX)
     try:
+        with file.open(encoding="utf-8") as opened:
+            text = opened.read(MANIFEST_CHARACTERS_MAX + 1)
+        if len(text) > MANIFEST_CHARACTERS_MAX:
+            raise ArgumentsClash(f"{file} has more than {MANIFEST_CHARACTERS_MAX:,} characters.")
         documents = list(yaml.safe_load_all(text))
-    except yaml.YAMLError as error:
+    except RecursionError:
+        raise ArgumentsClash(f"{file} is nested too deeply.") from None
+    except (yaml.YAMLError, ValueError) as error:
+        # ValueError: no UTF-8, a date or a number that cannot be.
         raise ArgumentsClash(f"{file} is no YAML: {str(error).splitlines()[0]}.") from None
     for document in documents:
         if isinstance(document, dict) and document.get("kind") == KIND:
             return document
     raise ArgumentsClash(f"{file} holds no {KIND}.")
+
+
+def _part(file: Path, body: dict[str, Any], name: str) -> dict[str, Any]:
+    """One of the mappings a manifest is made of; empty when it is not there."""
+    part = body.get(name) or {}
+    if not isinstance(part, dict):
+        raise ArgumentsClash(f"{file}: {name} must be a mapping.")
+    return part
 
 
 def _draw(outcome: Outcome, spec: UserShardSpec, name: str, picture: Path) -> None:
@@ -132,7 +167,10 @@ def _draw(outcome: Outcome, spec: UserShardSpec, name: str, picture: Path) -> No
         f" down after {scaling.scale_down_stabilization_seconds} s"
     )
     svg = draw(
-        outcome, f"What the scaler does with {name}", subtitle, scaling.target_oldest_job_seconds
+        outcome,
+        f"What the scaler does with {printable(name)}",
+        subtitle,
+        scaling.target_oldest_job_seconds,
     )
     if picture.suffix == ".svg":
         picture.write_text(svg, encoding="utf-8")

@@ -28,8 +28,8 @@ def stop_telling() -> None:
 
 
 def complain(sentence: str) -> None:
-    """Print one sentence to stderr."""
-    print(sentence, file=sys.stderr)  # noqa: T201 (for the person who typed it)
+    """Print one sentence to stderr; it may name what somebody else wrote, so it is escaped."""
+    print(printable(sentence, keep_lines=True), file=sys.stderr)  # noqa: T201 (for the person who typed it)
 
 
 def table(rows: Sequence[Sequence[str]], *, indent: int = 0, width: int | None = None) -> list[str]:
