@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -25,9 +26,8 @@ from chassis.settings import Secret
 from devbox.database import Database
 from gateway.domain import ShardRoom
 from gateway.errors import MoveOvertaken, RoomsDisagree
-from gateway.postgres import Moves
+from gateway.postgres import Moves, UndoneJobs
 from kernel.sharding import Claim, ShardKey
-from purser.gateway.v1 import job_pb2
 
 Sql = Any
 SERVICES = (
@@ -38,7 +38,7 @@ FUNCTIONS = (
     "placement.lock_shards(ARRAY['default.main'], ARRAY[0])",
     "placement.revoke_shards(ARRAY['default.main'], ARRAY[0])",
     "gateway.lock_to_move('{}', 'default.main', 0, 'default.fast', 0, 50)",
-    "gateway.move_users('{}', '{}', '{}', 'default.main', 0, 'default.fast', 0)",
+    "gateway.move_users('{}', 'default.main', 0, 'default.fast', 0)",
     "worker.move_users('{}', 'default.main', 0, 'default.fast', 0)",
     "venue.move_users('{}', '{}', 'default.main', 0, 'default.fast', 0)",
     "ledger.move_users('{}', 'default.main', 0, 'default.fast', 0)",
@@ -89,15 +89,38 @@ async def test_money_and_keys_stay_as_they_are(sql: Sql, mover: Pool) -> None:
     assert ("user_moved", household.user_id, FAST, 0, 1) == tuple(audit)
 
 
-async def test_undone_jobs_are_addressed_to_the_new_shard(sql: Sql, mover: Pool) -> None:
-    """With all that was in them, and their places; those that ended say where that was."""
+async def test_undone_jobs_are_the_new_owners(sql: Sql, mover: Pool, database: Database) -> None:
+    """Addressed to him, with all that was in them and their places; the old one is told of none."""
     household = await settle(sql, 1)
     await move(mover, household.user_id)
-    rows = await sql.fetch("SELECT user_seq, payload, done_at FROM gateway.inbox ORDER BY user_seq")
-    jobs = [job_pb2.Job.FromString(row["payload"]) for row in rows]
-    assert [1, 2, 3, 4] == [job.user_seq for job in jobs]
-    assert [MAIN, MAIN, FAST, FAST] == [job.pool for job in jobs]
-    assert [f"what was typed {seq}" for seq in (1, 2, 3, 4)] == [job.text.text for job in jobs]
+    settings = PostgresSettings(database_url=Secret(database.url("purser_gateway")))
+    gateway = await open_pool(settings, "gateway")
+    undone = UndoneJobs(gateway, 1_000_000, b"key")
+    there = Claim(FAST, 0, await claim(sql, AWAY))
+    here = Claim(MAIN, 0, await claim(sql, HOME))
+    told, none = await undone.fetch([there, here], 100, cursors=True)
+    read = [await undone.read(there, UUID(job.job_id)) for job in told.jobs]
+    await gateway.close()
+    for jobs in (told.jobs, read):
+        assert [(FAST, 0, 3), (FAST, 0, 4)] == [(j.pool, j.shard, j.user_seq) for j in jobs]
+        assert ["what was typed 3", "what was typed 4"] == [job.text.text for job in jobs]
+    assert [(str(household.user_id), 3)] == [(c.user_id, c.next_user_seq) for c in told.cursors]
+    assert ([], []) == (list(none.jobs), list(none.cursors))
+
+
+async def test_whoever_moves_users_neither_reads_nor_writes_their_jobs(sql: Sql) -> None:
+    """No function of any room that the role may call takes or gives a payload: who could write one
+    could trade in a user's name.
+    """
+    rows = await sql.fetch(
+        "SELECT p.oid::regprocedure::text AS function FROM pg_proc p"
+        " WHERE p.pronamespace::regnamespace::text IN"
+        " ('placement', 'gateway', 'worker', 'venue', 'ledger', 'wallet')"
+        " AND has_function_privilege('purser_user_mover', p.oid, 'EXECUTE')"
+        " AND coalesce(p.proallargtypes, p.proargtypes::oid[]) || p.prorettype"
+        " && ARRAY['bytea'::regtype::oid, 'bytea[]'::regtype::oid]"
+    )
+    assert [] == [row["function"] for row in rows]
 
 
 async def test_both_shards_are_taken_from_their_owners(

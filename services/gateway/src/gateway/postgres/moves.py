@@ -21,7 +21,6 @@ from gateway.domain import ShardRoom, Whereabouts
 from gateway.errors import MoveOvertaken, RoomsDisagree
 from gateway.postgres.shard_rooms import find_rooms, lock_pools
 from kernel.sharding import ShardKey
-from purser.gateway.v1 import job_pb2
 
 _OVERTAKEN = "PM002"
 _ELSEWHERE = "PM001"
@@ -38,8 +37,8 @@ _OF_TELEGRAM_ID = """
 SELECT user_id, telegram_id, pool, shard FROM gateway.users WHERE bot_id = $1 AND telegram_id = $2
 """
 
-_LOCK = "SELECT job_id, payload FROM gateway.lock_to_move($1, $2, $3, $4, $5, $6)"
-_MOVE_HERE = "SELECT gateway.move_users($1, $2, $3, $4, $5, $6, $7)"
+_LOCK = "SELECT gateway.lock_to_move($1, $2, $3, $4, $5, $6)"
+_MOVE_HERE = "SELECT gateway.move_users($1, $2, $3, $4, $5)"
 _MOVE_ORDERS = "SELECT worker.move_users($1, $2, $3, $4, $5)"
 _MOVE_AT_VENUE = "SELECT venue.move_users($1, $2, $3, $4, $5, $6)"
 _MOVE_BOOKS = "SELECT ledger.move_users($1, $2, $3, $4, $5)"
@@ -125,20 +124,12 @@ async def _move(
 ) -> None:
     """Every step in the order in which the rooms' functions take their locks."""
     way = (source.pool, source.shard, room.key.pool, room.key.shard)
-    undone = await connection.fetch(_LOCK, users, *way, room.users_per_shard)
-    payloads = [_readdressed(row["payload"], room.key) for row in undone]
-    await connection.execute(_MOVE_HERE, users, [row["job_id"] for row in undone], payloads, *way)
+    await connection.execute(_LOCK, users, *way, room.users_per_shard)
+    await connection.execute(_MOVE_HERE, users, *way)
     orders = await connection.fetchval(_MOVE_ORDERS, users, *way)
     await connection.execute(_MOVE_AT_VENUE, users, orders, *way)
     await connection.execute(_MOVE_BOOKS, users, *way)
     await connection.execute(_MOVE_WALLETS, users, *way)
-
-
-def _readdressed(payload: bytes, key: ShardKey) -> bytes:
-    """Make a job one of another shard."""
-    job = job_pb2.Job.FromString(payload)
-    job.pool, job.shard = key.pool, key.shard
-    return job.SerializeToString()
 
 
 def _whereabouts(row: asyncpg.Record) -> Whereabouts:

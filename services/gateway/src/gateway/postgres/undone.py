@@ -1,7 +1,8 @@
 """What there is to do: the undone jobs of shards, read from the inbox by whoever has claimed them.
 
 Reads only. The fence is held while reading, so nobody is told of work under a claim that a newer
-one has replaced.
+one has replaced. A job's payload names the shard it was accepted in; its user may have been moved
+since, so each is addressed to the shard it is read for.
 """
 
 from collections.abc import Sequence
@@ -88,7 +89,8 @@ class UndoneJobs:
             bytes_left -= len(row["payload"])
             if bytes_left < 0:
                 break  # a user's later jobs come after the earlier ones, so a cut leaves no gap
-            live[row["place"] - 1].jobs.append(job_pb2.Job.FromString(row["payload"]))
+            answer = live[row["place"] - 1]
+            answer.jobs.append(_addressed(row["payload"], answer.pool, answer.shard))
         for row in places:
             live[row["place"] - 1].cursors.add(
                 user_id=str(row["user_id"]), next_user_seq=row["next_user_seq"]
@@ -102,4 +104,10 @@ class UndoneJobs:
             payload = await connection.fetchval(_READ, job_id, claim.pool, claim.shard)
         if payload is None:
             raise NotFound("no such undone job in that shard")
-        return job_pb2.Job.FromString(payload)
+        return _addressed(payload, claim.pool, claim.shard)
+
+
+def _addressed(payload: bytes, pool: str, shard: int) -> job_pb2.Job:
+    job = job_pb2.Job.FromString(payload)
+    job.pool, job.shard = pool, shard
+    return job
