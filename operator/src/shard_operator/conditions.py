@@ -62,6 +62,7 @@ class Situation:
     target_problem: str = ""
     """Why the target could not be read."""
     placement_problem: str = ""
+    """Why placement could not be read, or not be written."""
     scale_problem: str = ""
     """Why a count could not be written."""
     contested: str = ""
@@ -197,7 +198,7 @@ def _troubles(situation: Situation) -> Iterator[Verdict]:
     elif workers is None:
         what = f"there is no {situation.target} in this namespace"
         yield Verdict(True, "ScaleTargetNotFound", what)
-    if situation.placement is None:
+    if situation.placement_problem:
         what = f"{situation.placement_problem}; the workers go on with what they have"
         yield Verdict(True, "PlacementAway", what)
     if situation.scale_problem:

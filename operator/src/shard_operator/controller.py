@@ -103,7 +103,12 @@ class Controller:
         memory = self._memories.setdefault(user_shard.pool, PoolMemory())
         seen = await self._observe(user_shard, memory, taken_by)
         plan = self._plan(user_shard, seen, memory)
-        plan = await self._apply(user_shard, seen, plan, memory)
+        try:
+            plan = await self._apply(user_shard, seen, plan, memory)
+        except PlacementAway as error:
+            # It could be read: what was decided and not written is not said to be so.
+            self._note_placement_away(user_shard, memory, error)
+            plan = PoolPlan(None, None, None, placement_problem=str(error))
         before = memory.status_before(user_shard)
         status = say_status(
             user_shard,
@@ -131,7 +136,7 @@ class Controller:
         try:
             placement = await self._store.observe_placement(user_shard.pool)
         except PlacementAway as error:
-            self._log.warning("placement_away", pool=user_shard.pool, problem=str(error))
+            self._note_placement_away(user_shard, memory, error)
             metrics.note_unobserved(user_shard.pool)
             return Observation(
                 workers,
@@ -158,6 +163,12 @@ class Controller:
                 self._monotonic(),
             ),
         )
+
+    def _note_placement_away(
+        self, user_shard: UserShard, memory: PoolMemory, error: PlacementAway
+    ) -> None:
+        if memory.is_to_be_logged("placement_away", str(error), self._monotonic()):
+            self._log.warning("placement_away", pool=user_shard.pool, problem=str(error))
 
     def _note_count(
         self, user_shard: UserShard, workers: WorkersObserved | None, memory: PoolMemory
@@ -277,7 +288,9 @@ class Controller:
                 user_shard.namespace, user_shard.spec.scale_target_ref, after
             )
         except ApiRefused as refusal:
-            self._log.error("scaling_refused", pool=user_shard.pool, problem=str(refusal))
+            problem = str(refusal)
+            if memory.is_to_be_logged("scaling_refused", problem, self._monotonic()):
+                self._log.error("scaling_refused", pool=user_shard.pool, problem=problem)
             return replace(plan, scale_problem=f"{after} replicas could not be written: {refusal}")
         memory.counted = (workers.uid, after)
         memory.last_scale_time = self._now()

@@ -16,6 +16,7 @@ from chassis.telemetry import get_logger
 from shard_operator import metrics
 from shard_operator.controller import Controller
 from shard_operator.errors import ApiRefused, LeadershipLost, TryLater
+from shard_operator.pool_memory import TELL_AGAIN_SECONDS
 from shard_operator.usershard import UserShard, find_taken
 
 PASS_SPACING_SECONDS = 0.25
@@ -23,9 +24,6 @@ PASS_SPACING_SECONDS = 0.25
 
 AFTER_LEASE_END_SECONDS = 0.02
 """The look must not come before the end: the answer took a while to come, and clocks differ."""
-
-TELL_AGAIN_SECONDS = 60.0
-"""How often the log repeats a problem that stays."""
 
 IDLE_PERIOD_SECONDS = 3.0
 """How often to look for pools when there are none."""

@@ -48,6 +48,8 @@ class PoolPlan:
     """The count to write now: on the way in it trails the decision until workers are empty."""
     scale_problem: str = ""
     """Why the count could not be written."""
+    placement_problem: str = ""
+    """Why placement, which could be read, could not be written: nothing was decided."""
 
 
 def say_status(
@@ -70,7 +72,7 @@ def say_status(
         shards_per_worker_max=user_shard.spec.workers.shards_per_worker_max,
         taken_by=seen.taken_by,
         target_problem=seen.target_problem,
-        placement_problem=seen.placement_problem,
+        placement_problem=seen.placement_problem or plan.placement_problem,
         scale_problem=plan.scale_problem,
         contested=seen.contested,
         overdue=seen.overdue,

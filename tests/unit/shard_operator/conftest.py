@@ -31,6 +31,7 @@ class World:
     shards: dict[int, ShardPlacement] = field(default_factory=dict)
     backlog: Backlog | None = field(default_factory=lambda: Backlog({}, {}, None))
     placement_away: bool = False
+    placement_readonly: bool = False
     refuses: str = ""
     """Why the count may not be read ("read") or written ("write")."""
     troubles: tuple[PodTrouble, ...] = ()
@@ -112,6 +113,8 @@ class World:
 
     async def ensure_policy(self, user_shard: UserShard) -> bool:
         """The policy is written once."""
+        if self.placement_readonly:
+            raise PlacementAway("PostgreSQL refuses (ReadOnlySQLTransactionError, SQLSTATE 25006)")
         self.policies += 1
         return self.policies == 1
 

@@ -1,11 +1,15 @@
 """What goes wrong around a pool becomes a condition with a reason, an Event once, and no crash."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from shard_operator.conditions import SERVED_WITHIN_SECONDS
+from shard_operator.errors import ApiAway, InvalidUserShard
+from shard_operator.main import _tell_invalid
 from shard_operator.planning import ShardPlacement
 from shard_operator.pool_memory import OVERDUE_AFTER_SECONDS
 from shard_operator.scaling import Backlog
@@ -53,6 +57,79 @@ async def test_postgresql_away_is_degraded_and_told_once(
     assert condition(back.status, "Degraded") == ("False", "AsExpected")
     assert reasons(settled).count("PlacementAway") == 1
     assert reasons(settled).count("Recovered") == 1
+
+
+async def test_a_placement_that_may_only_be_read_is_degraded(
+    settled: Any, user_shard: UserShard
+) -> None:
+    """After a failover to a replica, or without a right: served users are said to be served, and
+    that nothing is decided is said too, for as long as it lasts."""
+    controller = settled.controller()
+    await controller.reconcile(user_shard)
+    settled.placement_readonly = True
+    settled.backlog = Backlog(dict.fromkeys(range(4), 300), dict.fromkeys(range(4), 0), 9.0)
+    refused = await controller.reconcile(user_shard)
+    counted = list(settled.scaled)
+    settled.placement_readonly = False
+    back = await controller.reconcile(user_shard)
+
+    assert condition(refused.status, "Degraded") == ("True", "PlacementAway")
+    assert "SQLSTATE 25006" in message(refused.status, "Degraded")
+    assert condition(refused.status, "ScalingActive") == ("False", "PlacementAway")
+    assert condition(refused.status, "Ready") == ("True", "ShardsServed")
+    assert (counted, refused.status.shards) == ([], 4)
+    assert condition(back.status, "Degraded") == ("False", "AsExpected")
+
+
+async def test_the_log_tells_a_problem_that_stays_once_a_minute(
+    settled: Any, user_shard: UserShard
+) -> None:
+    """Not at each look; another one is told at once."""
+    controller = settled.controller()
+    with capture_logs() as logs:
+        settled.placement_away = True
+        for _ in range(40):  # two minutes of looks
+            await controller.reconcile(user_shard)
+            settled.now += 3
+        settled.placement_away, settled.refuses = False, "write"
+        settled.backlog = Backlog(dict.fromkeys(range(4), 300), dict.fromkeys(range(4), 0), 9.0)
+        for _ in range(20):
+            await controller.reconcile(user_shard)
+            settled.now += 3
+
+    events = [entry["event"] for entry in logs]
+    assert 2 == events.count("placement_away")
+    assert 1 == events.count("scaling_refused")
+
+
+async def test_an_object_that_cannot_be_read_is_told_until_it_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The API may be away just then, and a status that says all is well must not stay."""
+    monkeypatch.setattr("shard_operator.main.TELL_INVALID_AGAIN_SECONDS", 0.0)
+    written, is_away = list[str](), True
+
+    async def write_status(_problem: InvalidUserShard, status: UserShardStatus) -> int:
+        if is_away:
+            raise ApiAway("not now")
+        written.append(message(status, "Degraded"))
+        return 7
+
+    problem = InvalidUserShard("default", "main", "replicas must lie between 2 and 20")
+    operator: Any = SimpleNamespace(
+        told_invalid={},
+        pools=SimpleNamespace(list_invalid=lambda: [problem]),
+        reporter=SimpleNamespace(write_status=write_status),
+    )
+    await _tell_invalid(operator)
+    is_away = False
+    for _ in range(3):
+        await _tell_invalid(operator)
+
+    assert ["replicas must lie between 2 and 20"] == written
+    problem.problem = "scaleTargetRef must name an apps/v1 StatefulSet"
+    await _tell_invalid(operator)
+    assert problem.problem == written[-1]
 
 
 async def test_a_count_that_may_not_be_written_is_said_and_shards_are_still_placed(
