@@ -28,6 +28,7 @@ from gateway.domain import ShardRoom
 from gateway.errors import MoveOvertaken, RoomsDisagree
 from gateway.postgres import Moves, UndoneJobs
 from kernel.sharding import Claim, ShardKey
+from user_worker.postgres import PostgresAttempts
 
 Sql = Any
 SERVICES = (
@@ -298,6 +299,26 @@ async def test_what_a_move_interrupts_is_not_held_against_a_job(sql: Sql, mover:
     await move(mover, household.user_id)
     rows = await sql.fetch("SELECT job_id, begun FROM worker.attempts")
     assert [(often, 2)] == [tuple(row) for row in rows]
+
+
+async def test_a_count_of_tries_follows_its_job(sql: Sql, mover: Pool, database: Database) -> None:
+    """A job that dies where its user is now is neither forgiven by moves of the shard it left, nor
+    held to account for those of its own."""
+    household, neighbour, newcomer = [await settle(sql, n) for n in (1, 2, 3)]
+    job = min(household.goes["gateway.inbox"])
+    await sql.execute("INSERT INTO worker.attempts VALUES ($1, $2, $3, 2)", job, *_of(HOME))
+    await move(mover, household.user_id)
+    settings = PostgresSettings(database_url=Secret(database.url("purser_worker")))
+    worker = await open_pool(settings, "worker")
+    there = Claim(FAST, 0, await claim(sql, AWAY))
+    # Once before it moved, the one the move interrupted is forgiven; once there.
+    assert 1 == await PostgresAttempts(worker).begin(there, job)
+    await worker.close()
+
+    await move(mover, neighbour.user_id, room=ShardRoom(OTHER, 50, 50))
+    assert 2 == await sql.fetchval("SELECT begun FROM worker.attempts")
+    await move(mover, newcomer.user_id)
+    assert 1 == await sql.fetchval("SELECT begun FROM worker.attempts")
 
 
 def _of(key: ShardKey) -> tuple[str, int]:

@@ -57,13 +57,14 @@ def do(parsed: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> i
         )
     except RoomsDisagree as error:
         return _fail(f"Nothing was moved: {error}. Look at why before you try again.", EXIT_FAILED)
-    except asyncpg.PostgresError as error:
-        # Most often another role than purser_user_mover. What was committed before it stays.
+    except asyncpg.InsufficientPrivilegeError as error:
         return _fail(
             f"PostgreSQL refuses ({describe(error)}): look at whether {PREFIX}_DATABASE_URL logs in"
             " with the role purser_user_mover.",
             EXIT_FAILED,
         )
+    except asyncpg.PostgresError as error:
+        return _fail(f"PostgreSQL refuses ({describe(error)}): look at its log.", EXIT_FAILED)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:

@@ -16,7 +16,8 @@ class PostgresAttempts:
     async def begin(self, claim: Claim, job_id: UUID) -> int:
         """Count before running a job; gives how often it had been counted before.
 
-        Rows older than a day are of jobs whose owner died just after ending them: they go.
+        Rows older than a day are of jobs whose owner died just after ending them: they go. A row is
+        its newest owner's shard's, so that a count follows a job whose user was moved.
         """
         async with answering(self._connections) as connection:
             await fence(connection, claim)
@@ -28,7 +29,8 @@ class PostgresAttempts:
             begun: int = await connection.fetchval(
                 "INSERT INTO worker.attempts AS a (job_id, pool, shard) VALUES ($1, $2, $3)"
                 " ON CONFLICT (job_id) DO UPDATE"
-                " SET begun = a.begun + 1, counted_at = clock_timestamp()"
+                " SET begun = a.begun + 1, counted_at = clock_timestamp(),"
+                " pool = excluded.pool, shard = excluded.shard"
                 " RETURNING begun",
                 *(job_id, claim.pool, claim.shard),
             )
