@@ -83,6 +83,7 @@ def test_the_spec_is_the_default_or_a_files_or_what_flags_say(
         (ARRIVALS, ["--loop", "open"], 2, "needs a column backlog"),
         (ARRIVALS, [], 2, "needs --worker-rate"),
         (ARRIVALS, [], 2, "In this trace a worker did up to 15."),
+        ("time_seconds,arrivals\n0,\n1e-9,5\n", ["--worker-rate", "5"], 2, "it lasts less than"),
         (BACKLOG, ["--usershard", "none.yaml"], 1, "none.yaml: No such file"),
         (BACKLOG, ["-p", "none/x.svg"], 1, "none/x.svg: No such file"),
         (BACKLOG, ["--shards", "0"], 2, "a whole number from 1"),

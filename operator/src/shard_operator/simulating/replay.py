@@ -129,6 +129,8 @@ def _arrivals(trace: Trace) -> Iterator[int]:
     known = [row for row in trace.rows[1:] if row.arrivals is not None]
     if not known:
         raise MalformedTrace("no row knows its arrivals: the loop cannot be closed")
+    if known[-1].seconds < TICK_SECONDS:
+        raise MalformedTrace(f"it lasts less than {TICK_SECONDS} s: the loop cannot be closed")
     total, begin, tick = 0, 0.0, 0
     told = 0
     for row in known:
