@@ -85,6 +85,21 @@ async def test_users_are_listed_page_by_page(house: House) -> None:
     assert (0, "Nobody.\n", "") == await users(house, "list", "--pool", FAST)
 
 
+async def test_who_is_invited_is_listed_after_the_last_user(house: House) -> None:
+    """Or a pool that is closed would take them, and nobody answers there; invited elsewhere, they
+    come elsewhere."""
+    await populated(house, 2)
+    for stranger in ("8", "9"):
+        await users(house, "admit", stranger, "--pool", FAST)
+    assert (0, "Nobody.\ninvited: 9, 8\n", "") == await users(house, "list", "--pool", FAST)
+    await users(house, "admit", "9", "--pool", MAIN)
+    assert (0, "Nobody.\ninvited: 8\n", "") == await users(house, "list", "--pool", FAST)
+    _, printed, _ = await users(house, "list", "--pool", MAIN, "--limit", "2")
+    assert "more: list --after 0/2" == printed.splitlines()[-1]
+    _, printed, _ = await users(house, "list", "--pool", MAIN)
+    assert "invited: 9" == printed.splitlines()[-1]
+
+
 async def test_a_stranger_is_invited(house: House) -> None:
     """To a pool that accepts no new users; a later invitation replaces it."""
     await populated(house, 1)

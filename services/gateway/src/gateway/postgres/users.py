@@ -28,6 +28,11 @@ _INVITATION = """
 SELECT pool FROM gateway.invitations WHERE bot_id = $1 AND telegram_id = $2
 """
 
+_INVITED = """
+SELECT telegram_id FROM gateway.invitations WHERE bot_id = $1 AND pool = $2
+ORDER BY made_at DESC, telegram_id LIMIT $3
+"""
+
 _INVITE = """
 INSERT INTO gateway.invitations (bot_id, telegram_id, pool) VALUES ($1, $2, $3)
 ON CONFLICT (bot_id, telegram_id) DO UPDATE SET pool = excluded.pool, made_at = clock_timestamp()
@@ -75,6 +80,15 @@ class Users:
         async with transaction(self._pool, readonly=True) as connection:
             pool: str | None = await connection.fetchval(_INVITATION, self._bot_id, telegram_id)
         return pool
+
+    async def invited(self, pool: str, strangers_max: int) -> Sequence[int]:
+        """Read who is invited to a pool and has not come, the last invited first.
+
+        Raises TryAgain.
+        """
+        async with transaction(self._pool, readonly=True) as connection:
+            rows = await connection.fetch(_INVITED, self._bot_id, pool, strangers_max)
+        return [row["telegram_id"] for row in rows]
 
     async def invite(self, telegram_id: int, pool: str) -> None:
         """Have a stranger admitted to a pool at first contact; a later invitation replaces it.

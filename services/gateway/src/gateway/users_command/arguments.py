@@ -72,7 +72,11 @@ def _add_admit(actions: Verbs) -> None:
 
 def _add_list(actions: Verbs) -> None:
     listing = _parser(
-        actions, "list", "list users of a pool", "List users of a pool by shard and Telegram id."
+        actions,
+        "list",
+        "list users of a pool",
+        "List users of a pool by shard and Telegram id, and after the last one the strangers who "
+        "are invited to it.",
     )
     listing.set_defaults(do=_do, action="list")
     _add_pool(listing)

@@ -84,7 +84,8 @@ async def _do(parsed: argparse.Namespace, settings: UsersSettings) -> int:
                 return EXIT_DONE
             case "list":
                 users = await hands.users.list(parsed.pool, parsed.limit, parsed.after)
-                _tell(showing.page(users, is_full=len(users) == parsed.limit))
+                invited = await hands.users.invited(parsed.pool, showing.INVITED_SHOWN_MAX + 1)
+                _tell(showing.page(users, invited, is_full=len(users) == parsed.limit))
                 return EXIT_DONE
             case _ if parsed.source is None:
                 return await _move_one(hands, parsed.telegram_id, parsed.pool)

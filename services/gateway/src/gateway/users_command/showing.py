@@ -20,17 +20,28 @@ def one(user: UserRow) -> str:
     return "\n".join(f"{name:<10} {value}" for name, value in pairs)
 
 
-def page(users: Sequence[UserRow], *, is_full: bool) -> str:
-    """Show a list, one user a line, and how to see the next ones."""
-    if not users:
-        return "Nobody."
+INVITED_SHOWN_MAX = 50
+"""Strangers named below a list; of more it says so."""
+
+
+def page(users: Sequence[UserRow], invited: Sequence[int], *, is_full: bool) -> str:
+    """Show a list, one user a line, and how to see the next ones; after the last one, who is
+    invited and has not come.
+    """
+    lines = _lines(users) if users else ["Nobody."]
+    if is_full:
+        lines.append(f"more: list --after {users[-1].shard}/{users[-1].telegram_id}")
+    elif invited:
+        more = ", …" if len(invited) > INVITED_SHOWN_MAX else ""
+        lines.append(f"invited: {', '.join(map(str, invited[:INVITED_SHOWN_MAX]))}{more}")
+    return "\n".join(lines)
+
+
+def _lines(users: Sequence[UserRow]) -> list[str]:
     head = ("SHARD", "TELEGRAM", "ADMITTED", "SENT", "USER")
     rows = [head, *(_row(user) for user in users)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    if is_full:
-        lines.append(f"more: list --after {users[-1].shard}/{users[-1].telegram_id}")
-    return "\n".join(lines)
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def moved(move: Moved) -> str:
