@@ -67,6 +67,8 @@ class Situation:
     """Why a count could not be written."""
     contested: str = ""
     """Who wrote which count, while that is left alone."""
+    backlog_unknown: bool = False
+    """Whether the streams, which could be asked, did not tell all."""
     overdue: tuple[Overdue, ...] = ()
 
 
@@ -186,7 +188,7 @@ def _say_why_not_scaling(situation: Situation) -> Verdict | None:
 
 def _troubles(situation: Situation) -> Iterator[Verdict]:
     """All that needs a person, what stops most first."""
-    workers, scaling = situation.workers, situation.decision
+    workers = situation.workers
     if situation.taken_by:
         what = (
             f"{situation.target} belongs to the UserShard {situation.taken_by}, which is older:"
@@ -205,8 +207,11 @@ def _troubles(situation: Situation) -> Iterator[Verdict]:
         yield Verdict(True, "FailedUpdateScale", situation.scale_problem)
     if situation.contested:
         yield Verdict(True, "ScaleTargetContested", situation.contested)
-    elif scaling and scaling.active.reason == "BacklogUnknown":
-        yield Verdict(True, "BacklogUnknown", scaling.active.message)
+    if situation.backlog_unknown:
+        what = (
+            "the backlog cannot be measured: Redis does not answer; workers find jobs in PostgreSQL"
+        )
+        yield Verdict(True, "BacklogUnknown", what)
     yield from _pod_troubles(workers.troubles if workers else ())
     yield from _moving_troubles(situation)
     if workers and workers.in_order:

@@ -75,6 +75,7 @@ def say_status(
         placement_problem=seen.placement_problem or plan.placement_problem,
         scale_problem=plan.scale_problem,
         contested=seen.contested,
+        backlog_unknown=seen.placement is not None and seen.backlog is None,
         overdue=seen.overdue,
     )
     oldest = seen.backlog.oldest_seconds if seen.backlog else None

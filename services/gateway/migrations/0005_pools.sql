@@ -12,13 +12,16 @@ BEGIN
     END LOOP;
 END $$;
 
+-- A job goes along with its user by its row's columns alone, which say where it is; what its payload says of pool and shard is
+-- where it was accepted. So whoever moves users neither reads nor writes a job: who could write one could trade in a user's name.
+
 -- Lock users of one shard and all that says where they are, in the one order in which nobody waits for a move in a circle:
--- shards, users, pools. Gives their undone jobs, which name the shard.
+-- shards, users, pools.
 --
 -- PM002: somebody is not there any more, or there is no room for all of them: look anew.
 CREATE FUNCTION gateway.lock_to_move(
     p_users uuid[], p_from_pool text, p_from_shard integer, p_to_pool text, p_to_shard integer, p_users_per_shard integer
-) RETURNS TABLE (job_id uuid, payload bytea)
+) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_users integer := cardinality(p_users);
@@ -39,16 +42,12 @@ BEGIN
     ) THEN
         RAISE EXCEPTION 'no room for % users in shard %/%', v_users, p_to_pool, p_to_shard USING ERRCODE = 'PM002';
     END IF;
-    RETURN QUERY SELECT i.job_id, i.payload FROM gateway.inbox i
-    WHERE i.pool = p_from_pool AND i.shard = p_from_shard AND i.done_at IS NULL AND i.user_id = ANY (p_users);
 END $$;
 
--- Say that users of one shard are another one's from now on, with what waits of theirs: `p_payloads` are the undone jobs
--- `p_jobs` as the new owner has to read them. After lock_to_move, in the same transaction. Jobs that are done stay where
--- that was; those that were set aside go along, to be listed and replayed there.
+-- Say that users of one shard are another one's from now on, with what waits of theirs. After lock_to_move, in the same
+-- transaction. Jobs that are done stay where that was; those that were set aside go along, to be listed and replayed there.
 CREATE FUNCTION gateway.move_users(
-    p_users uuid[], p_jobs uuid[], p_payloads bytea[],
-    p_from_pool text, p_from_shard integer, p_to_pool text, p_to_shard integer
+    p_users uuid[], p_from_pool text, p_from_shard integer, p_to_pool text, p_to_shard integer
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -61,15 +60,8 @@ BEGIN
     IF v_moved <> cardinality(p_users) THEN
         RAISE EXCEPTION 'the gateway knows a user in another shard than %/%', p_from_pool, p_from_shard USING ERRCODE = 'PM001';
     END IF;
-    UPDATE gateway.inbox i SET pool = p_to_pool, shard = p_to_shard, payload = j.payload
-    FROM unnest(p_jobs, p_payloads) AS j (job_id, payload)
-    WHERE i.job_id = j.job_id AND i.user_id = ANY (p_users) AND i.done_at IS NULL;
-    IF EXISTS (
-        SELECT FROM gateway.inbox i
-        WHERE i.pool = p_from_pool AND i.shard = p_from_shard AND i.done_at IS NULL AND i.user_id = ANY (p_users)
-    ) THEN
-        RAISE EXCEPTION 'a job of a user who moves would be left behind' USING ERRCODE = 'PM001';
-    END IF;
+    UPDATE gateway.inbox i SET pool = p_to_pool, shard = p_to_shard
+    WHERE i.pool = p_from_pool AND i.shard = p_from_shard AND i.done_at IS NULL AND i.user_id = ANY (p_users);
     UPDATE gateway.inbox i SET pool = p_to_pool, shard = p_to_shard
     WHERE i.pool = p_from_pool AND i.shard = p_from_shard AND i.outcome = 2 AND i.user_id = ANY (p_users);
     UPDATE gateway.shards SET users = users - v_moved WHERE pool = p_from_pool AND shard = p_from_shard;
@@ -77,6 +69,9 @@ BEGIN
     PERFORM placement.tell_users(s.pool, ARRAY[s.shard], ARRAY[s.users]) FROM gateway.shards s
     WHERE (s.pool, s.shard) IN ((p_from_pool, p_from_shard), (p_to_pool, p_to_shard));
 END $$;
+
+COMMENT ON COLUMN gateway.inbox.shard IS 'With the pool: where the job is worked; once it is done, where that was. Whoever hands a job out writes both into it.';
+COMMENT ON COLUMN gateway.inbox.payload IS 'The encoded purser.gateway.v1.Job, whose pool and shard are where it was accepted; bytes, because what people type may hold NUL. Empty once forgotten.';
 
 -- A user's shard changes in a transaction that has taken both shards from their owners, whoever asks.
 CREATE FUNCTION gateway.check_move() RETURNS trigger

@@ -132,6 +132,17 @@ async def test_an_object_that_cannot_be_read_is_told_until_it_is_written(
     assert problem.problem == written[-1]
 
 
+async def test_redis_away_is_said_of_a_pinned_pool_too(settled: Any, user_shard: UserShard) -> None:
+    """Its count would not change anyway; its users' answers come later."""
+    settled.backlog = None
+    pinned = msgspec.structs.replace(user_shard.spec, replicas=3)
+
+    last = await settled.controller().reconcile(msgspec.structs.replace(user_shard, spec=pinned))
+
+    assert condition(last.status, "Degraded") == ("True", "BacklogUnknown")
+    assert condition(last.status, "ScalingActive") == ("False", "Pinned")
+
+
 async def test_a_count_that_may_not_be_written_is_said_and_shards_are_still_placed(
     world: Any, user_shard: UserShard
 ) -> None:
