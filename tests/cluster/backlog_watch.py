@@ -29,10 +29,12 @@ class BacklogWatch:
 async def watching_backlog(redis_url: str, pool: str, shards: int) -> AsyncIterator[BacklogWatch]:
     """Samples for as long as the context lasts."""
     watch = BacklogWatch()
+    enough = asyncio.Event()
     names = [jobs_stream(ShardKey(pool, shard)) for shard in range(shards)]
 
     async def sample(redis: Redis) -> None:
-        while True:
+        # Told, not cancelled: Redis' client can lose a cancellation that meets the end of a call.
+        while not enough.is_set():
             async with redis.pipeline(transaction=False) as asked:
                 for name in names:
                     asked.xlen(name)
@@ -44,5 +46,5 @@ async def watching_backlog(redis_url: str, pool: str, shards: int) -> AsyncItera
         try:
             yield watch
         finally:
-            sampling.cancel()
-            await asyncio.wait({sampling})
+            enough.set()
+            await sampling

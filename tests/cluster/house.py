@@ -28,6 +28,7 @@ from tests.cluster.api import JsonObject
 from tests.cluster.cluster_watch import ClusterWatch, PodSeen
 from tests.cluster.figures import Figures
 from tests.cluster.operators import TARGET
+from tests.cluster.podrunner.runner import cancel_until_done
 from tests.cluster.scenario import WORKERS_MIN, Scenario
 from tests.cluster.servers import Servers
 from tests.cluster.signals import find_worker
@@ -193,9 +194,8 @@ class House:
         try:
             await self.kubectl(*stop)
         finally:
-            for task in self._watching:
-                task.cancel()
-            await asyncio.wait(self._watching)
+            ends = [cancel_until_done(task) for task in self._watching]
+            await asyncio.gather(*ends, return_exceptions=True)
 
     async def _judge(self) -> None:
         for task in self._watching:

@@ -25,9 +25,10 @@ from tests.cluster.beside import Beside, standing_beside
 from tests.cluster.conftest import Kubectl
 from tests.cluster.operators import SAMPLES, TARGET, TREE, OperatorFactory
 from tests.cluster.subject import Subject
-from tests.cluster.waiting import until
+from tests.cluster.waiting import WITHIN_SECONDS, until
 
 from devbox.database import Database
+from shard_operator.controller import STATUS_REFRESH_SECONDS
 
 FAST_TARGET = "purser-fast-worker"
 STANDARD_USERS, INVITED = range(1001, 1005), 2001
@@ -208,4 +209,5 @@ async def _until_told(subject: Subject, users: dict[str, int]) -> None:
     async def told() -> dict[str, int | None]:
         return {name: (await subject.named(name).read())["status"].get("users") for name in users}
 
-    await until(told, lambda found: found == users, "the users told")
+    within = STATUS_REFRESH_SECONDS + WITHIN_SECONDS
+    await until(told, lambda found: found == users, "the users told", within)

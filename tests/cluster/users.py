@@ -7,11 +7,12 @@ what needs the wallet, and then for more: while the wallet hangs, that is a back
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 
 from tests.chaos.crowd import PATIENCE_SECONDS, SIGN_UPS_PER_SECOND, Crowd
 from tests.chaos.telegram import Telegram
+from tests.cluster.podrunner.runner import cancel_until_done
 from tests.cluster.waiting import until
 
 EVERYBODY = range(700_000, 700_044)
@@ -61,8 +62,8 @@ class Users:
             enough.set()
             await acting
         finally:
-            acting.cancel()
-            await asyncio.wait({acting})
+            with suppress(Exception):  # what went wrong first is what is told
+                await cancel_until_done(acting)
 
     async def act(self) -> None:
         """Wait until the crowd has acted for a moment from now on."""
