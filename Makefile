@@ -44,7 +44,7 @@ stop: $(STAMP) ## stop what a killed run left behind
 ##@ Change it
 .PHONY: test
 test: $(STAMP) ## pass the tests that need neither root nor Go; T=tests/unit/ledger narrows
-	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster -n 3 --dist loadfile)
+	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster -m 'not long' -n 3 --dist loadfile)
 
 
 .PHONY: simulate
@@ -56,8 +56,9 @@ controlplane: $(STAMP) ## build the control plane of the tests: once, some six m
 	@$(BIN)/python -m tests.cluster.binaries
 
 .PHONY: test-cluster
-test-cluster: controlplane ## pass the tests against a real Kubernetes control plane; T=... narrows
+test-cluster: controlplane ## pass the tests against a real Kubernetes control plane, and the long ones; T=... narrows
 	@$(BIN)/python -m pytest $(if $(T),$(T),tests/cluster)
+	@$(if $(T),,$(BIN)/python -m pytest tests --ignore=tests/cluster -m long -n 2)
 
 .PHONY: cluster
 cluster: $(STAMP) ## start Purser on a Kubernetes control plane, say what to try with kubectl; needs Go once; Ctrl-C stops it all

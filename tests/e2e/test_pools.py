@@ -131,6 +131,7 @@ async def test_users_are_moved_while_they_trade(tmp_path: Path) -> None:
     assert stack_traces(logs) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sabotaged", SABOTAGE.values(), ids=SABOTAGE)
 async def test_a_move_that_lacks_something_is_found(sabotaged: str, tmp_path: Path) -> None:
     """The same run without the part; it need not even settle."""

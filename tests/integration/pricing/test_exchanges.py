@@ -117,7 +117,7 @@ async def test_five_hundred_users_on_two_replicas_cost_one_upstream_call_per_ste
 
         async def use(number: int) -> int:
             replica = replicas[number % 2]
-            watch = replica.WatchQuotes(WatchQuotesRequest(symbols=["BTC", "ETH"]), timeout=60)
+            watch = replica.WatchQuotes(WatchQuotesRequest(symbols=["BTC", "ETH"]), timeout=110)
             told = 0
             for _ in range(3):
                 told += len((await watch.read()).quotes)
