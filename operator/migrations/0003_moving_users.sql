@@ -79,7 +79,22 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     LEFT JOIN placement.shards s ON s.pool = c.pool AND s.shard = c.shard
 $$;
 
-REVOKE ALL ON FUNCTION placement.lock_shards, placement.revoke_shards, placement.are_revoked FROM PUBLIC;
+-- For the tables in which the shard of a row is its user's: nothing else of a row may change, and that in a transaction
+-- that has taken both shards from their owners only.
+CREATE FUNCTION placement.check_move() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (to_jsonb(OLD) - 'pool' - 'shard') IS DISTINCT FROM (to_jsonb(NEW) - 'pool' - 'shard')
+        OR NOT placement.are_revoked(ARRAY[OLD.pool, NEW.pool], ARRAY[OLD.shard, NEW.shard])
+    THEN
+        RAISE EXCEPTION 'a row of %.% changes its shard only, and only with its user', TG_TABLE_SCHEMA, TG_TABLE_NAME
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+REVOKE ALL ON FUNCTION placement.lock_shards, placement.revoke_shards, placement.are_revoked,
+    placement.check_move FROM PUBLIC;
 GRANT USAGE ON SCHEMA placement TO purser_user_mover;
 GRANT EXECUTE ON FUNCTION placement.lock_shards TO purser_user_mover;
 GRANT SELECT ON placement.pools, placement.shards TO purser_user_mover;

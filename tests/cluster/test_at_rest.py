@@ -24,7 +24,7 @@ REQUESTS_AT_REST_PER_MINUTE_MAX = 10.0
 """With two UserShards, without renewals of the Lease."""
 REST_SECONDS = 60.0
 SETTLING_SECONDS = 15.0
-"""Above the longest that figures of a past change wait for their place in a status."""
+"""Decisions are over then; a figure of theirs may still be written once in the minute of rest."""
 
 pytestmark = pytest.mark.timeout(240)
 

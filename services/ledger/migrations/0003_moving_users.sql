@@ -1,18 +1,7 @@
 -- How the books learn that users belong to another shard. Nothing but that changes: money stays where it is.
 
 -- A user's shard changes in a transaction that has taken both shards from their owners, whoever asks.
-CREATE FUNCTION ledger.check_move() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF (to_jsonb(OLD) - 'pool' - 'shard') IS DISTINCT FROM (to_jsonb(NEW) - 'pool' - 'shard')
-        OR NOT placement.are_revoked(ARRAY[OLD.pool, NEW.pool], ARRAY[OLD.shard, NEW.shard])
-    THEN
-        RAISE EXCEPTION 'a row of %.% changes its shard only, and only with its user', TG_TABLE_SCHEMA, TG_TABLE_NAME
-            USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER users_stay BEFORE UPDATE ON ledger.users FOR EACH ROW EXECUTE FUNCTION ledger.check_move();
+CREATE TRIGGER users_stay BEFORE UPDATE ON ledger.users FOR EACH ROW EXECUTE FUNCTION placement.check_move();
 
 -- Say that users of one shard are another one's from now on; gives how many the books know. Those that are there already
 -- stay so. Users of a third shard are refused: whoever asks knows less than the books.

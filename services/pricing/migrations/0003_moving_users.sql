@@ -27,26 +27,15 @@ COMMENT ON TABLE venue.users IS 'The shard each user belongs to; move_users alon
 
 -- Of a user, and of a tombstone, the shard may change and nothing else, in a transaction that has taken both shards from
 -- their owners.
-CREATE FUNCTION venue.check_move() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF (to_jsonb(OLD) - 'pool' - 'shard') IS DISTINCT FROM (to_jsonb(NEW) - 'pool' - 'shard')
-        OR NOT placement.are_revoked(ARRAY[OLD.pool, NEW.pool], ARRAY[OLD.shard, NEW.shard])
-    THEN
-        RAISE EXCEPTION 'a row of %.% changes its shard only, and only with its user', TG_TABLE_SCHEMA, TG_TABLE_NAME
-            USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN NEW;
-END $$;
 DROP TRIGGER users_stay ON venue.users;
-CREATE TRIGGER users_stay BEFORE UPDATE ON venue.users FOR EACH ROW EXECUTE FUNCTION venue.check_move();
+CREATE TRIGGER users_stay BEFORE UPDATE ON venue.users FOR EACH ROW EXECUTE FUNCTION placement.check_move();
 CREATE TRIGGER users_are_never_deleted BEFORE DELETE ON venue.users
     FOR EACH ROW EXECUTE FUNCTION venue.refuse_change();
 DROP TRIGGER orders_stay ON venue.orders;
 CREATE TRIGGER orders_stay BEFORE UPDATE ON venue.orders
     FOR EACH ROW WHEN (OLD.state <> 'tombstoned') EXECUTE FUNCTION venue.refuse_change();
 CREATE TRIGGER tombstones_stay BEFORE UPDATE ON venue.orders
-    FOR EACH ROW WHEN (OLD.state = 'tombstoned') EXECUTE FUNCTION venue.check_move();
+    FOR EACH ROW WHEN (OLD.state = 'tombstoned') EXECUTE FUNCTION placement.check_move();
 CREATE TRIGGER orders_are_never_deleted BEFORE DELETE ON venue.orders
     FOR EACH ROW EXECUTE FUNCTION venue.refuse_change();
 

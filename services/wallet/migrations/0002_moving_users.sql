@@ -2,19 +2,8 @@
 -- none of them.
 
 -- A wallet's shard may change and nothing else of it, in a transaction that has taken both shards from their owners.
-CREATE FUNCTION wallet.check_move() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF (to_jsonb(OLD) - 'pool' - 'shard') IS DISTINCT FROM (to_jsonb(NEW) - 'pool' - 'shard')
-        OR NOT placement.are_revoked(ARRAY[OLD.pool, NEW.pool], ARRAY[OLD.shard, NEW.shard])
-    THEN
-        RAISE EXCEPTION 'a row of %.% changes its shard only, and only with its user', TG_TABLE_SCHEMA, TG_TABLE_NAME
-            USING ERRCODE = 'restrict_violation';
-    END IF;
-    RETURN NEW;
-END $$;
 DROP TRIGGER wallets_stay ON wallet.wallets;
-CREATE TRIGGER wallets_stay BEFORE UPDATE ON wallet.wallets FOR EACH ROW EXECUTE FUNCTION wallet.check_move();
+CREATE TRIGGER wallets_stay BEFORE UPDATE ON wallet.wallets FOR EACH ROW EXECUTE FUNCTION placement.check_move();
 CREATE TRIGGER wallets_are_never_deleted BEFORE DELETE ON wallet.wallets
     FOR EACH ROW EXECUTE FUNCTION wallet.refuse_change();
 
