@@ -2,7 +2,8 @@
 
 The loop needs five calls; the official client would cost more memory than the rest of the operator.
 Credentials come from `login`, and are read again when the server refuses the ones in use: kubelet
-rotates a pod's token.
+rotates a pod's token. They belong to a call and not to the session, which lives as long as the
+client: several calls are refused at the same moment, and none may close what another one uses.
 
 Every call has a time limit. What the caller should do about a failure is in its type: `ApiAway` try
 later, `ApiRefused` look at the status.
@@ -10,7 +11,9 @@ later, `ApiRefused` look at the status.
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,6 +33,9 @@ FIELD_MANAGER = OPERATOR_WRITER
 REQUEST_TIMEOUT_SECONDS = 5.0
 """A reconcile makes three calls; an API server slower than this is as good as away."""
 
+CONNECTIONS_MAX = 8
+"""At once; calls beyond it wait."""
+
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -47,15 +53,34 @@ def resource_path(
     return "/".join([*parts, plural, *(part for part in (name, subresource) if part)])
 
 
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """Where the cluster is, and what shows it who asks."""
+
+    server: str
+    headers: Mapping[str, str] = field(repr=False)
+    tls: ssl.SSLContext
+
+
 class KubernetesApi:
     """Calls one cluster as the operator. Enter it as an asynchronous context manager."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
-        self._server = ""
+        self._login: _Login | None = None
+        self._logging_in = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        await self._log_in()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
+            trust_env=False,
+        )
+        try:
+            await self._log_in_after(None)
+        except BaseException:
+            await self._session.close()
+            raise
         return self
 
     async def __aexit__(
@@ -82,17 +107,17 @@ class KubernetesApi:
         """
         return await self._call("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, MERGE_PATCH)
 
-    async def _log_in(self) -> None:
-        info = await asyncio.to_thread(log_in)
-        if self._session is not None:
-            await self._session.close()
-        self._server = info.server.rstrip("/")
-        self._session = aiohttp.ClientSession(
-            headers=info.as_http_headers(),
-            connector=aiohttp.TCPConnector(ssl=info.as_ssl_context(), limit=8),
-            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
-            trust_env=False,
-        )
+    async def _log_in_after(self, refused: _Login | None) -> _Login:
+        """Credentials other than the refused ones, read anew unless another call has done so.
+        Raises ApiRefused.
+        """
+        async with self._logging_in:
+            if self._login is None or self._login is refused:
+                info = await asyncio.to_thread(log_in)
+                self._login = _Login(
+                    info.server.rstrip("/"), info.as_http_headers(), info.as_ssl_context()
+                )
+            return self._login
 
     async def _call(
         self,
@@ -102,34 +127,38 @@ class KubernetesApi:
         body: JsonObject | None = None,
         content_type: str = "application/json",
     ) -> JsonObject:
+        if self._login is None:
+            raise RuntimeError("KubernetesApi is used outside `async with`")
+        login = self._login
         try:
             try:
-                return await self._call_once(method, path, query, body, content_type)
+                return await self._call_once(login, method, path, query, body, content_type)
             except ApiRefused as refusal:
                 if refusal.status != 401:
                     raise
-                await self._log_in()
-                return await self._call_once(method, path, query, body, content_type)
+                login = await self._log_in_after(login)
+                return await self._call_once(login, method, path, query, body, content_type)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             metrics.note_api_request(method, 0)
             raise ApiAway(f"the Kubernetes API did not answer ({type(error).__name__})") from error
 
     async def _call_once(
         self,
+        login: _Login,
         method: str,
         path: str,
         query: Mapping[str, str],
         body: JsonObject | None,
         content_type: str,
     ) -> JsonObject:
-        if self._session is None:
-            raise RuntimeError("KubernetesApi is used outside `async with`")
+        assert self._session is not None  # noqa: S101 (there is no login without one)
         async with self._session.request(
             method,
-            self._server + path,
+            login.server + path,
             params=query,
             data=None if body is None else json.dumps(body),
-            headers={"Content-Type": content_type, "Accept": "application/json"},
+            headers={**login.headers, "Content-Type": content_type, "Accept": "application/json"},
+            ssl=login.tls,
         ) as response:
             answer = await response.read()
             metrics.note_api_request(method, response.status)
