@@ -150,8 +150,10 @@ async def test_two_unexpected_errors_are_forgiven() -> None:
     assert Outcome.DONE is inbox.deliveries[0].outcome
 
 
-async def test_a_handler_that_hangs_is_a_failed_try() -> None:
-    """An attempt has a named bound."""
+async def test_a_handler_that_hangs_is_a_failed_try(capsys: pytest.CaptureFixture[str]) -> None:
+    """An attempt has a named bound. A worker that stood still meets it too: no stack trace says
+    anything about that.
+    """
     inbox = FakeInbox()
 
     async def hang(_context: Context, _command: Command) -> list[Reply]:
@@ -160,7 +162,20 @@ async def test_a_handler_that_hangs_is_a_failed_try() -> None:
 
     await work(inbox, hang)
     assert Outcome.SET_ASIDE is inbox.deliveries[0].outcome
-    assert inbox.deliveries[0].error.startswith("TimeoutError")
+    assert inbox.deliveries[0].error == "AttemptTimedOut: no answer within 0.2 s"
+    told = capsys.readouterr().out
+    assert 3 == told.count("job_timed_out")
+    assert "Traceback" not in told
+
+
+async def test_a_handlers_own_time_limit_is_a_defect_with_a_trace(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Only the attempt's own bound is told without one."""
+    await work(FakeInbox(), Failing(TimeoutError(), TimeoutError()))
+    told = capsys.readouterr().out
+    assert 2 == told.count("job_failed")
+    assert "Traceback" in told
 
 
 async def test_a_lost_claim_ends_the_work_at_once() -> None:

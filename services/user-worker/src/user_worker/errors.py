@@ -1,6 +1,7 @@
 """What can go wrong while a job is worked, named after what to do about it.
 
 WorkerError
+├── AttemptTimedOut     counts as a failed try, and needs no trace
 ├── ClaimLost           stop working the shard at once; somebody else owns it
 ├── DependencyDown      try again after a pause while the claim holds; not counted as a try
 │   ├── NameTaken       another process registered under this worker's name and lives: wait
@@ -17,6 +18,10 @@ their libraries raise; `application.execution` is the one place that decides by 
 
 class WorkerError(Exception):
     """Whatever this package raises on purpose."""
+
+
+class AttemptTimedOut(WorkerError):  # noqa: N818 (named like its siblings)
+    """One attempt at a job took longer than it may; the message says how long that is."""
 
 
 class ClaimLost(WorkerError):  # noqa: N818 (named after what the caller should do, like its siblings)

@@ -38,7 +38,13 @@ from user_worker.conversation.book import Conversation, apology, needs_proof
 from user_worker.domain.jobs import Job
 from user_worker.domain.pauses import Pauses
 from user_worker.domain.replies import Reply
-from user_worker.errors import ClaimLost, DependencyDown, JobUnknown, RepliesRefused
+from user_worker.errors import (
+    AttemptTimedOut,
+    ClaimLost,
+    DependencyDown,
+    JobUnknown,
+    RepliesRefused,
+)
 from user_worker.ports import Attempts, Inbox, Outcome, Preferences
 
 ERROR_CHARACTERS_MAX = 2000
@@ -134,8 +140,8 @@ class Execution:
         missed: set[str] = set()
         while True:
             try:
-                async with self._slots, asyncio.timeout(self._tries.attempt_timeout_seconds):
-                    answer = await self._attempt(turn)
+                async with self._slots:
+                    answer = await self._attempt_in_time(turn)
             except (ClaimLost, JobUnknown):
                 raise
             except DependencyDown as outage:
@@ -145,7 +151,10 @@ class Execution:
             except Exception as error:  # noqa: BLE001 (logged below, with its trace)
                 failures += 1
                 metrics.JOB_FAILURES.inc()
-                _log.exception("job_failed", job_id=job_id, tries=failures)
+                if isinstance(error, AttemptTimedOut):
+                    _log.warning("job_timed_out", job_id=job_id, tries=failures, limit=str(error))
+                else:
+                    _log.exception("job_failed", job_id=job_id, tries=failures)
                 if failures >= self._tries.tries_max:
                     return await self._set_aside(turn, f"{type(error).__name__}: {error}")
                 pause = next(after_failure)
@@ -160,6 +169,20 @@ class Execution:
         if turn.may_have_run:
             with suppress(DependencyDown, ClaimLost):  # the row goes by its age, then
                 await self._attempts.forgive(turn.claim, turn.job.job_id)
+
+    async def _attempt_in_time(self, turn: Turn) -> _Answer:
+        """Attempt it. Raises AttemptTimedOut, for one that hangs and for a worker that stood still
+        meanwhile: no defect of the job has a place in a trace of that.
+        """
+        seconds = self._tries.attempt_timeout_seconds
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await self._attempt(turn)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise AttemptTimedOut(f"no answer within {seconds:g} s") from None
 
     async def _attempt(self, turn: Turn) -> _Answer:
         job, claim = turn.job, turn.claim
