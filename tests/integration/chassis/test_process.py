@@ -114,3 +114,56 @@ def test_a_bug_is_logged_with_its_trace_and_without_its_secrets() -> None:
     (line,) = errors.splitlines()
     assert '"event":"crashed"' in line
     assert "RuntimeError: redis://u:****@db" in line
+
+
+PATIENT = """
+import asyncio, sys
+from chassis.errors import BadSettings, CannotStart, NotYet
+from chassis.process import patient, run
+
+lacks = {lacks}
+
+async def main(stop):
+    if lacks:
+        raise lacks.pop(0)
+    print("serves", flush=True)
+
+run(patient(main, {seconds}))
+"""
+
+
+def _finish_patient(lacks: str, seconds: float) -> tuple[int, str, str]:
+    program = PATIENT.format(lacks=lacks, seconds=seconds)
+    process = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    return process.returncode, process.stdout, process.stderr
+
+
+def test_what_is_not_there_yet_is_waited_for_and_told_once() -> None:
+    status, output, log = _finish_patient("[NotYet('no schema.'), NotYet('no schema.')]", 20.0)
+    assert (status, output) == (0, "serves\n")
+    assert log.count('"event":"waiting"') == 1
+
+
+def test_what_does_not_come_in_time_is_a_sentence_and_a_status() -> None:
+    assert _finish_patient("[NotYet('no schema.')]", 0.0) == (1, "", "no schema.\n")
+    status, _, log = _finish_patient("[NotYet('no schema.')] * 9", 0.6)
+    assert status == 1
+    assert log.endswith("no schema.\n")
+
+
+def test_nobody_waits_for_what_only_a_person_can_mend() -> None:
+    assert _finish_patient("[BadSettings('no URL.')]", 20.0) == (2, "", "no URL.\n")
+
+
+def test_a_signal_ends_the_waiting() -> None:
+    program = PATIENT.format(lacks="[NotYet('no schema.')] * 99", seconds=60.0)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert '"event":"waiting"' in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=10)
+    assert (process.returncode, output) == (0, "")

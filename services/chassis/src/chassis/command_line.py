@@ -8,16 +8,15 @@ needs nothing at all.
 import argparse
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from chassis import process
 from chassis.migrations import folder_of, migrate
-from chassis.settings import Secret, load
+from chassis.settings import SHARED_PREFIX, Secret, load
 
-Serve: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -32,6 +31,14 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
+class StartSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How patient a program is at its start."""
+
+    start_timeout_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+    """How long to wait for the database, the role and the schema that are not there yet; 0 ends at
+    once with a sentence, which suits a person who has just mistyped an address."""
+
+
 class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What `migrate` needs, and serving never has."""
 
@@ -44,7 +51,7 @@ def run(
     *,
     package: str,
     prefix: str,
-    serve: Serve,
+    serve: process.Main,
     room: str | None = None,
     add_verbs: Callable[[Verbs], None] = lambda verbs: None,
 ) -> None:
@@ -60,14 +67,21 @@ def run(
         url = settings.migration_database_url.reveal()
         await migrate(url, room or package, folder_of(package))
 
+    def run_patiently(main: process.Main) -> None:
+        async def begin(stop: asyncio.Event) -> None:
+            start = load(StartSettings, SHARED_PREFIX)
+            await process.patient(main, start.start_timeout_seconds)(stop)
+
+        process.run(begin)
+
     def do_serve(_parsed: argparse.Namespace) -> None:
         # No room goes on in a forked child; gRPC's handlers for that say so in the midst of the log
         # each time a program is started. Read when grpc is imported, hence here.
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-        process.run(serve)
+        run_patiently(serve)
 
     def do_migrate(_parsed: argparse.Namespace) -> None:
-        process.run(bring_up_to_date)
+        run_patiently(bring_up_to_date)
 
     parser = argparse.ArgumentParser(
         prog=f"python -m {package}",

@@ -11,7 +11,8 @@
     ├── LimitReached           RESOURCE_EXHAUSTED   ask for less, or later
     └── TryAgain               UNAVAILABLE          the same may succeed after `delay_seconds`
     CannotStart                exit status 1        one sentence for who starts the program
-    └── BadSettings            exit status 2        the same about settings
+    ├── BadSettings            exit status 2        the same about settings
+    └── NotYet                 exit status 1        the same about what may come by itself: wait
 
 A message is shown to whoever called: it holds no secret and no text of another exception. `reason`
 is a word in capitals for programs (`STALE_EPOCH`); it travels as the trailing metadata
@@ -108,3 +109,7 @@ class BadSettings(CannotStart):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class NotYet(CannotStart):
+    """What the program needs at its start is not there yet: a server, its role, its schema."""

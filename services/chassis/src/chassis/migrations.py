@@ -17,7 +17,7 @@ from pathlib import Path
 
 import asyncpg
 
-from chassis.errors import CannotStart
+from chassis.errors import CannotStart, NotYet
 from chassis.postgres import Connection, Pool, describe, transaction
 from chassis.telemetry import get_logger
 
@@ -70,7 +70,7 @@ async def migrate(url: str, room: str, folder: Path) -> list[int]:
             url, timeout=CONNECT_TIMEOUT_SECONDS, statement_cache_size=0
         )
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotStart(
+        raise NotYet(
             f"cannot connect to PostgreSQL to migrate {room} ({describe(error)}): "
             "look at PURSER_MIGRATION_DATABASE_URL and at whether the server is up."
         ) from None
@@ -100,14 +100,14 @@ async def newest_applied(pool: Pool, room: str) -> int:
 
 
 async def require_applied(pool: Pool, room: str, folder: Path) -> None:
-    """Raise CannotStart unless the schema of `room` is as new as the files of `folder`; newer is
+    """Raise NotYet unless the schema of `room` is as new as the files of `folder`; newer is
     fine.
     """
     await _require(pool, room, read_folder(folder)[-1].number, f"python -m {room} migrate")
 
 
 async def require_placement(pool: Pool) -> None:
-    """Raise CannotStart unless the schema `placement` is as new as this program; newer is fine.
+    """Raise NotYet unless the schema `placement` is as new as this program; newer is fine.
 
     Whoever writes for shards asks its functions in every transaction: with an older one each of
     those would fail, one after another, while the program looks well.
@@ -118,7 +118,7 @@ async def require_placement(pool: Pool) -> None:
 async def _require(pool: Pool, room: str, needed: int, command: str) -> None:
     newest = await newest_applied(pool, room)
     if newest < needed:
-        raise CannotStart(
+        raise NotYet(
             f"the schema of {room} is at migration {newest:04d} and this program needs "
             f"{needed:04d}: run `{command}` first."
         )

@@ -20,7 +20,7 @@ import asyncpg
 import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
-from chassis.errors import CannotStart, StaleClaim, TryAgain
+from chassis.errors import NotYet, StaleClaim, TryAgain
 from chassis.settings import Secret
 from kernel.sharding import Claim
 
@@ -106,7 +106,7 @@ class _BoundedPool(asyncpg.Pool):
 async def open_pool(
     settings: PostgresSettings, application_name: str, *, connect_at_once: bool = True
 ) -> Pool:
-    """Connect. Raises CannotStart with one sentence if the server does not let us in.
+    """Connect. Raises NotYet with one sentence if the server does not let us in.
 
     Without `connect_at_once` nobody is asked before the first transaction is.
     """
@@ -124,7 +124,7 @@ async def open_pool(
         )
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
         # Never the exception's own text: it may quote the address with its password.
-        raise CannotStart(
+        raise NotYet(
             f"{application_name} cannot connect to PostgreSQL ({describe(e)}): "
             "look at its DATABASE_URL and at whether the server is up."
         ) from None

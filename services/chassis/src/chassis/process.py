@@ -5,6 +5,9 @@ signal ends the process at once, by the signal's own default. What the person wh
 can mend (`CannotStart`, `BadSettings`) is one sentence on stderr and no stack trace, and so is what
 went away while the program was starting (`TryAgain`): whoever keeps it starts it again. Anything
 else that escapes `main` is a bug and is logged with its trace.
+
+Where everything is started at once, what a program needs comes while it waits (`patient`): a
+program that ended instead would be started again after ever longer pauses.
 """
 
 import asyncio
@@ -14,12 +17,20 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeAlias
 
 import uvloop
 
-from chassis.errors import BadSettings, CannotStart, TryAgain
+from chassis.errors import BadSettings, CannotStart, NotYet, TryAgain
 from chassis.telemetry import get_logger, log_before_start
+
+Main: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
+"""Serves until the event is set."""
+
+LOOK_AGAIN_SECONDS = 0.5
+"""How often a program that waits for what it needs looks whether it is there."""
 
 EXIT_CANNOT_START = 1
 EXIT_BAD_SETTINGS = 2
@@ -27,7 +38,7 @@ EXIT_CRASHED = 70
 """BSD's EX_SOFTWARE: a bug, told apart from a refusal to start."""
 
 
-def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+def run(main: Main) -> None:
     """Run `main(stop)` to its end on uvloop.
 
     Raises SystemExit with a status other than 0 when it failed.
@@ -40,6 +51,33 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         sys.exit(_report(error))
 
 
+def patient(main: Main, timeout_seconds: float) -> Main:
+    """Give a `main` that begins again while what it needs is `NotYet` there, within a time; 0 does
+    not wait.
+    """
+
+    async def wait_and_run(stop: asyncio.Event) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        told = ""
+        while True:
+            try:
+                await main(stop)
+            except NotYet as lack:
+                if time.monotonic() >= deadline:
+                    raise
+                if told != str(lack):
+                    told = str(lack)
+                    get_logger(__name__).info("waiting", why=told, timeout_seconds=timeout_seconds)
+            else:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_AGAIN_SECONDS)
+            if stop.is_set():
+                return
+
+    return wait_and_run
+
+
 def ready_line(service: str, **addresses: object) -> None:
     """Log the event `ready` with where the service listens.
 
@@ -49,7 +87,7 @@ def ready_line(service: str, **addresses: object) -> None:
     get_logger(service).info("ready", **addresses)
 
 
-async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+async def _with_signals(main: Main) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
