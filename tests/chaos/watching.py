@@ -101,8 +101,15 @@ def _what(placed: Placed) -> tuple[str | None, int, str | None]:
 class PriceWatch:
     """The newest price of each symbol, and all that went before in the history."""
 
-    def __init__(self, address: str, symbols: Sequence[str], history: HistoryFile) -> None:
+    def __init__(
+        self,
+        address: str,
+        symbols: Sequence[str],
+        history: HistoryFile,
+        open_channel: Callable[[str], grpc.aio.Channel] = grpc.aio.insecure_channel,
+    ) -> None:
         """Ask pricing at this gRPC target."""
+        self._open_channel = open_channel
         self.prices: dict[str, Decimal] = {}
         self._address = address
         self._symbols = symbols
@@ -111,7 +118,7 @@ class PriceWatch:
     async def watch(self) -> None:
         """Look each second until cancelled."""
         asked = pricing_pb2.GetQuotesRequest(symbols=self._symbols)
-        async with grpc.aio.insecure_channel(self._address) as channel:
+        async with self._open_channel(self._address) as channel:
             pricing = pricing_pb2_grpc.PricingServiceStub(channel)
             while True:
                 with contextlib.suppress(grpc.aio.AioRpcError):

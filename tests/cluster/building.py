@@ -17,6 +17,7 @@ from tests.cluster.cluster_watch import ClusterWatch
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.figures import Figures
 from tests.cluster.house import SPEC, House
+from tests.cluster.judging import Judge
 from tests.cluster.namespaces import define, kubectl_in, new_namespace, operators_in
 from tests.cluster.scenario import NOTE_DEPARTURES, Scenario
 from tests.cluster.servers import Servers, own_servers
@@ -53,9 +54,8 @@ async def standing_house(
 
         cluster = ClusterWatch(scenario.api, scenario.namespace)
         placement = PlacementWatch(connect, history)
-        house = House(
-            scenario, servers, users, cluster, placement, history, figures, folder, connect
-        )
+        judge = Judge(history, connect, folder)
+        house = House(scenario, servers, users, cluster, placement, history, figures, judge)
         await scenario.come_up(servers.database, servers.redis_url, SPEC, **PLANS)
         stack.push_async_callback(house.close)
         for watched in (users.follow(), placement.watch(), cluster.watch(), market.watch()):

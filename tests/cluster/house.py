@@ -15,18 +15,16 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import psutil  # type: ignore[import-untyped]  # carries no types
 import pytest
 from tests.chaos.figures import hand_overs, percentile, updates_of
-from tests.chaos.settling import settle, stack_traces
-from tests.chaos.watching import Connect, PlacementWatch
+from tests.chaos.watching import PlacementWatch
 from tests.cluster.api import JsonObject
 from tests.cluster.cluster_watch import ClusterWatch, PodSeen
 from tests.cluster.figures import Figures
+from tests.cluster.judging import Judge
 from tests.cluster.operators import TARGET
 from tests.cluster.podrunner.runner import cancel_until_done
 from tests.cluster.scenario import WORKERS_MIN, Scenario
@@ -35,7 +33,6 @@ from tests.cluster.signals import find_worker
 from tests.cluster.users import Users
 from tests.cluster.waiting import until
 from tests.history.books import Books
-from tests.history.checker import Violation, judge
 from tests.history.moving import held_at, taken_over
 from tests.history.records import HistoryFile, Phase, Record, Struck
 
@@ -71,11 +68,8 @@ class House:
     placement: PlacementWatch
     history: HistoryFile
     figures: Figures
-    folder: Path
-    """Keeps the history and the newest books, as a run of chaos does."""
-    connect: Connect
+    judge: Judge
     _watching: list["asyncio.Task[None]"] = field(default_factory=list)
-    _told: set[Violation | str] = field(default_factory=set)
     _test: str = ""
 
     @property
@@ -201,16 +195,7 @@ class House:
         for task in self._watching:
             if task.done():
                 task.result()
-        settled_seconds, books = await settle(self.connect)
-        records = list(self.records)
-        (self.folder / "books.json").write_bytes(msgspec.json.encode(books))
-        wrong: list[Violation | str] = [*judge(records, books)]
-        wrong += stack_traces(self.scenario.logs())
-        news = [what for what in wrong if what not in self._told]
-        self._told.update(news)
-        if news or settled_seconds is None:
-            pytest.fail("\n".join([f"settled after {settled_seconds} s", *map(str, news)]))
-        self._note_the_usual(records, books)
+        self._note_the_usual(*await self.judge.judge(self.scenario.logs()))
 
     def _note_the_usual(self, records: list[Record], books: Books) -> None:
         """What every test measures."""
