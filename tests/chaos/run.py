@@ -111,7 +111,7 @@ async def run_chaos(
             group.create_task(crowd.act(load.rate, duration(schedule)))
         # Plans would go on for ever.
         await crowd.panic()
-        settled_seconds, books = await settle(run.database)
+        settled_seconds, books = await settle(run.database, history.records)
         records = list(history.records)
         (folder / "books.json").write_bytes(msgspec.json.encode(books))
         refused = _stale_claims_refused(run)

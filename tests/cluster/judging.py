@@ -29,7 +29,7 @@ class Judge:
         """Wait until nothing is under way; the history so far, and the books. Fails the test for
         what is wrong, stack traces in the logs included.
         """
-        settled_seconds, books = await settle(self._connect)
+        settled_seconds, books = await settle(self._connect, self._history.records)
         records = list(self._history.records)
         (self._folder / "books.json").write_bytes(msgspec.json.encode(books))
         wrong: list[Violation | str] = [*judge(records, books)]

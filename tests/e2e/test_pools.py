@@ -178,7 +178,7 @@ async def _play(
         await moved(run, "--from", STANDARD, "--pool", FAST)
         await crowd.panic()
         patience = SETTLE_SECONDS_MAX if not sabotaged else SABOTAGED_SETTLE_SECONDS_MAX
-        settled_seconds, books = await settle(run.database, patience)
+        settled_seconds, books = await settle(run.database, history.records, patience)
         async with _connected(run) as connection:
             elsewhere = await what_is_elsewhere(connection)
             whereabouts = await _whereabouts(connection)
