@@ -64,6 +64,18 @@ test-cluster: controlplane ## pass the tests against a real Kubernetes control p
 cluster: $(STAMP) ## start Purser on a Kubernetes control plane, say what to try with kubectl; needs Go once; Ctrl-C stops it all
 	@exec $(BIN)/python -m tests.cluster.playground $(if $(PORT),--port $(PORT))
 
+.PHONY: node-programs
+node-programs: $(STAMP) ## build what a real node takes beside the control plane, and helm: once, some five minutes
+	@$(BIN)/python -m tests.cluster.binaries node
+
+.PHONY: cluster-node
+cluster-node: node-programs ## start a real Kubernetes node in the background, without Docker; needs root, Debian's packages, Go once
+	@$(BIN)/python -m tests.cluster.node up
+
+.PHONY: cluster-down
+cluster-down: $(STAMP) ## end that node; nothing of it is left
+	@$(BIN)/python -m tests.cluster.node down
+
 .PHONY: check
 check: $(STAMP) ## read the code: format, lint, protos, import contracts, types (fastest first)
 	$(call quiet,format,$(BIN)/ruff format --check .)

@@ -9,6 +9,7 @@ it.
 import datetime as dt
 import ipaddress
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,12 +69,18 @@ class Authority:
         )
         self.certificate = certificate.public_bytes(serialization.Encoding.PEM)
 
-    def server(self, name: str) -> Credentials:
-        """For a server that is reached at 127.0.0.1 or localhost."""
-        names = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
+    def server(
+        self, name: str, addresses: Iterable[str] = (), names: Iterable[str] = ()
+    ) -> Credentials:
+        """For a server that is reached at 127.0.0.1 or localhost, and at what else is named."""
+        reached = sorted({"127.0.0.1", *addresses})
+        alternatives = x509.SubjectAlternativeName(
+            [
+                *(x509.DNSName(each) for each in ("localhost", *names)),
+                *(x509.IPAddress(ipaddress.IPv4Address(each)) for each in reached),
+            ]
         )
-        return self._issue(_subject(name), ExtendedKeyUsageOID.SERVER_AUTH, names)
+        return self._issue(_subject(name), ExtendedKeyUsageOID.SERVER_AUTH, alternatives)
 
     def client(self, user: str, *groups: str) -> Credentials:
         """For a caller whom Kubernetes shall know as `user`, member of `groups`."""

@@ -5,6 +5,8 @@ other.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 from tests.cluster.api import resource_path
@@ -19,13 +21,33 @@ START_TIMEOUT_SECONDS = 60.0
 """A start takes ten seconds on two free cores; a machine that is busy building is given time."""
 
 POLL_PERIOD_SECONDS = 0.1
+SERVICE_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
+"""By which pods call the API server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a control plane listens."""
+
+    address: str = "127.0.0.1"
+    services: str = "10.250.0.0/16"
+    """Of the Services' addresses. Without a node nothing answers there."""
+    reached_by_pods: bool = False
+    """Whether pods reach it, by the Service `kubernetes`; a loopback endpoint would be refused for
+    that."""
+
+    @property
+    def service_address(self) -> str:
+        """Of the Service `kubernetes`, by which pods call the API server: always the first one."""
+        return str(ip_network(self.services)[1])
 
 
 class Components:
     """The processes of one control plane, and the files that introduce them to each other."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, place: Place = Place()) -> None:
         self._folder = folder
+        self._place = place
         self._stack = stack
         self._children: dict[str, Child] = {}
         self._authority = Authority()
@@ -56,27 +78,26 @@ class Components:
 
     def start_apiserver(self) -> None:
         """The API."""
-        certificate, key = self._authority.server("kube-apiserver").write(
-            self._folder, "kube-apiserver"
-        )
+        addresses = (self._place.address, self._place.service_address)
+        server = self._authority.server("kube-apiserver", addresses, SERVICE_NAMES)
+        certificate, key = server.write(self._folder, "kube-apiserver")
         self._start(
             "kube-apiserver",
             f"--etcd-servers={self.etcd}",
-            "--bind-address=127.0.0.1",
+            f"--bind-address={self._place.address}",
             f"--secure-port={self._port}",
             f"--tls-cert-file={certificate}",
             f"--tls-private-key-file={key}",
             f"--cert-dir={self._folder}",
             f"--client-ca-file={self._ca}",
-            "--authorization-mode=RBAC",
-            "--service-cluster-ip-range=10.250.0.0/16",
+            "--authorization-mode=Node,RBAC",
+            f"--service-cluster-ip-range={self._place.services}",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-signing-key-file={self._account_key}",
             f"--service-account-key-file={self._account_key}",
-            # Nobody reaches the API by the `kubernetes` Service here, and a loopback endpoint would
-            # be refused for it.
-            "--endpoint-reconciler-type=none",
-            "--advertise-address=127.0.0.1",
+            f"--endpoint-reconciler-type={'lease' if self._place.reached_by_pods else 'none'}",
+            f"--advertise-address={self._place.address}",
+            *self._kubelet_flags(),
             "--profiling=false",
             *audit_flags(self._folder, self._folder / "logs"),
         )
@@ -104,6 +125,36 @@ class Components:
             "--profiling=false",
         )
 
+    def kubeconfig_for_node(self, name: str) -> Path:
+        """Who a kubelet is: the Node authorizer lets it see what its pods need, and no more."""
+        return self._kubeconfig(f"node-{name}", f"system:node:{name}", "system:nodes")
+
+    def kubeconfig_for_proxy(self) -> Path:
+        """Who kube-proxy is."""
+        return self._kubeconfig("kube-proxy", "system:kube-proxy")
+
+    @property
+    def authority(self) -> Path:
+        """The certificate by which everybody here knows everybody."""
+        return self._ca
+
+    def kubelet_certificate(self, name: str, address: str) -> tuple[Path, Path]:
+        """What a kubelet shows the API server; certificate and key."""
+        return self._authority.server(name, [address]).write(self._folder, f"kubelet-{name}")
+
+    def _kubelet_flags(self) -> list[str]:
+        """How the API server asks a kubelet for logs, and to run something in a pod."""
+        if not self._place.reached_by_pods:
+            return []
+        client = self._authority.client("kube-apiserver-kubelet-client", "system:masters")
+        certificate, key = client.write(self._folder, "kubelet-client")
+        return [
+            f"--kubelet-client-certificate={certificate}",
+            f"--kubelet-client-key={key}",
+            f"--kubelet-certificate-authority={self._ca}",
+            "--kubelet-preferred-address-types=InternalIP",
+        ]
+
     def wait_for(self, name: str, condition: Callable[[], bool]) -> None:
         """Wait until a component is what it should be. Raises StartFailed."""
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
@@ -121,7 +172,7 @@ class Components:
     def _kubeconfig(self, name: str, user: str, *groups: str) -> Path:
         return write_kubeconfig(
             self._folder / f"{name}.kubeconfig",
-            f"https://127.0.0.1:{self._port}",
+            f"https://{self._place.address}:{self._port}",
             self._authority.certificate,
             self._authority.client(user, *groups),
         )

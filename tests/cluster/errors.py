@@ -2,6 +2,7 @@
 
 ClusterError
 ├── BinariesMissing   install or build what the sentence says; a test skips
+├── NodeImpossible    install what the sentence says, or end the node that is there; a test skips
 └── StartFailed       read the log that the text quotes; a test fails
 """
 
@@ -16,6 +17,10 @@ class BinariesMissing(ClusterError):
     """The programs are not there and cannot be built here; the text is one sentence on what to
     do.
     """
+
+
+class NodeImpossible(ClusterError):
+    """No node can be here; the text is one sentence on why."""
 
 
 class StartFailed(ClusterError):

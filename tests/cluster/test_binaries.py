@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.cluster.binaries import component_path, source_hash
+from tests.cluster.binaries import CONTROL_PLANE, component_path
 from tests.cluster.errors import BinariesMissing
+from tests.cluster.go_programs import GoProgram
 
 
 def test_a_program_named_by_itself_comes_first(tmp_path: Path) -> None:
@@ -22,7 +23,11 @@ def test_what_the_folder_lacks_is_taken_from_the_build(tmp_path: Path) -> None:
     """envtest's folder has no controller manager and no scheduler; ours has."""
     assets = _program(tmp_path / "assets" / "kube-apiserver").parent
     built = _program(
-        tmp_path / "cache" / "controlplane" / source_hash() / "kube-controller-manager"
+        tmp_path
+        / "cache"
+        / "controlplane"
+        / CONTROL_PLANE.source_hash()
+        / "kube-controller-manager"
     )
     environment = {
         "KUBEBUILDER_ASSETS": str(assets),
@@ -49,18 +54,16 @@ def test_without_a_build_the_error_says_what_to_do(tmp_path: Path) -> None:
         component_path("etcd", environment)
 
 
-def test_another_version_makes_another_build(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_version_makes_another_build(tmp_path: Path) -> None:
     """The cache folder follows every file the program is built from."""
     for name in ("go.mod", "go.sum", "main.go"):
         (tmp_path / name).write_text("\tk8s.io/kubernetes v1.33.0\n")
-    monkeypatch.setattr("tests.cluster.binaries.SOURCE", tmp_path)
-    before = source_hash()
+    program = GoProgram("it", tmp_path, "seconds")
+    before = program.source_hash()
 
     (tmp_path / "main.go").write_text("\tk8s.io/kubernetes v1.33.0\n// changed\n")
 
-    assert source_hash() != before
+    assert program.source_hash() != before
 
 
 def _program(file: Path) -> Path:
