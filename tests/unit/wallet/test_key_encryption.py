@@ -8,7 +8,7 @@ import pytest
 
 from chassis.errors import CannotStart
 from wallet.errors import CannotUnwrap, KeyFileRefused
-from wallet.key_encryption import FileKeyEncryption, make_key_file
+from wallet.key_encryption import FileKeyEncryption, make_key_file, open_to_others
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_no_key_is_written_through_a_dangling_link(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o610])
+@pytest.mark.parametrize("mode", [0o604, 0o660, 0o644, 0o610, 0o444, 0o450])
 def test_a_file_that_others_may_touch_is_refused_with_the_remedy(mode: int, key_file: Path) -> None:
     """The sentence says what to type."""
     key_file.chmod(mode)
@@ -89,6 +89,41 @@ def test_a_file_that_others_may_touch_is_refused_with_the_remedy(mode: int, key_
 def test_0600_and_stricter_is_accepted(mode: int, key_file: Path) -> None:
     """A file mounted read-only is as good."""
     key_file.chmod(mode)
+
+    assert FileKeyEncryption(key_file).key_id
+
+
+POD = {"own_user": 65532, "own_group": 65532}
+
+
+@pytest.mark.parametrize("owner", [0, 65532])
+@pytest.mark.parametrize("mode", [0o440, 0o640, 0o400, 0o600])
+def test_the_process_s_own_group_may_read_what_is_root_s_or_its_own(owner: int, mode: int) -> None:
+    """kubelet mounts a Secret for a pod that is not root as 0440, root's, with the pod's group."""
+    assert not open_to_others(mode, owner, group=65532, **POD)
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "group"),
+    [
+        (0o440, 0, 0),  # another group
+        (0o440, 0, 100),
+        (0o440, 1000, 65532),  # somebody else's file: he may change it at any time
+        (0o460, 0, 65532),  # the group may write, or execute
+        (0o450, 0, 65532),
+        (0o444, 0, 65532),  # everybody
+        (0o442, 65532, 65532),
+    ],
+)
+def test_anything_wider_is_open_to_others(mode: int, owner: int, group: int) -> None:
+    """One right for the group, under one owner; all else stays refused."""
+    assert open_to_others(mode, owner, group, **POD)
+
+
+def test_a_key_mounted_from_a_secret_is_read(key_file: Path) -> None:
+    """The same through a real file of this process's own group."""
+    os.chown(key_file, -1, os.getegid())
+    key_file.chmod(0o440)
 
     assert FileKeyEncryption(key_file).key_id
 

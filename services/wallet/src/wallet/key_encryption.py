@@ -1,9 +1,10 @@
 """Who wraps the data keys: the key-encryption key's provider.
 
 `KeyEncryption` is the contract; a cloud's key service can stand behind it. `FileKeyEncryption`
-keeps the key in a file of 32 random bytes in base64, readable by its owner alone. A key is named
-by the first 16 hex digits of a hash over it: enough to tell keys apart, useless for guessing 256
-bits.
+keeps the key in a file of 32 random bytes in base64, readable by its owner alone, or by root and
+this process's own group: kubelet writes a Secret so for a pod that is not root (mode 0440, the
+group is the pod's fsGroup). A key is named by the first 16 hex digits of a hash over it: enough to
+tell keys apart, useless for guessing 256 bits.
 
 A file that is missing, open to others or malformed is a refusal to start, and none of these makes a
 new key: a new key over old wallets would lock their owners out for ever. `make_key_file` makes one
@@ -103,13 +104,24 @@ def make_key_file(path: Path) -> str:
     return _key_id(key)
 
 
+def open_to_others(mode: int, owner: int, group: int, own_user: int, own_group: int) -> bool:
+    """Say whether somebody whom this process need not trust may touch a file with this mode, owner
+    and group.
+
+    The group may read where it is the process's own and the file is root's or the process's own.
+    """
+    allowed = stat.S_IRGRP if group == own_group and owner in (0, own_user) else 0
+    return bool(mode & _OTHERS & ~allowed)
+
+
 def _read_key(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            found = os.fstat(file.fileno())
+            mode = found.st_mode
             if not stat.S_ISREG(mode):
                 raise KeyFileRefused(f"the key-encryption key {path} is not a file")
-            if mode & _OTHERS:
+            if open_to_others(mode, found.st_uid, found.st_gid, os.geteuid(), os.getegid()):
                 raise KeyFileRefused(
                     f"the key-encryption key {path} is open to others "
                     f"(mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
