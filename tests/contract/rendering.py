@@ -65,7 +65,8 @@ def render(values: dict[str, Any], *, release: str = "purser") -> list[Manifest]
     """Render; gives the objects."""
     return [
         document
-        for text in render_texts(values, release=release).values()
+        for template, text in render_texts(values, release=release).items()
+        if not template.endswith("NOTES.txt")
         for document in yaml.safe_load_all(text)
         if document
     ]

@@ -135,6 +135,25 @@ def test_helm_lint_finds_nothing(name: str) -> None:
     assert [said for said in report["messages"] if "icon" not in said["error"]] == []
 
 
+def notes(values: dict[str, Any]) -> str:
+    """What Helm says when it has installed."""
+    (text,) = [
+        text for path, text in render_texts(values).items() if path.endswith("templates/NOTES.txt")
+    ]
+    return text
+
+
+def test_what_helm_says_warns_of_what_is_open() -> None:
+    """Of what was switched off, and of what is for trying out; else of nothing."""
+    assert "WARNING" not in notes({})
+    assert "NOT FOR PRODUCTION" not in notes({})
+    assert "NOT FOR PRODUCTION" in notes(plan("dev"))
+    assert "port-forward service/purser-simulator" in notes(plan("dev"))
+    assert "without TLS" in notes({"tls": {"enabled": False}})
+    assert "no NetworkPolicy" in notes({"networkPolicy": {"enabled": False}})
+    assert "ush/main ush/fast" in notes(plan("large"))
+
+
 def test_another_content_is_another_job() -> None:
     """A Job cannot be changed: each version of what it runs has a name of its own."""
 
@@ -210,8 +229,8 @@ def test_the_schema_is_closed_everywhere() -> None:
     # Helm's own; and what only an API server can judge.
     assert open_ones == [
         "/properties/global",
-        *(f"/$defs/affinity/properties/{kind}Affinity" for kind in ("node", "pod")),
-        "/$defs/affinity/properties/podAntiAffinity",
+        *(f"/definitions/affinity/properties/{kind}Affinity" for kind in ("node", "pod")),
+        "/definitions/affinity/properties/podAntiAffinity",
     ]
 
 
