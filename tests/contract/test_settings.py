@@ -3,6 +3,7 @@
 import logging
 import re
 import types
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
@@ -58,6 +59,25 @@ def names_of(cls: type[msgspec.Struct], prefix: str) -> Iterator[str]:
         for start in (prefix, SHARED_PREFIX):
             yield f"{start}_{field.name.upper()}"
             yield f"{start}_{field.name.upper()}{suffix}"
+
+
+def fields_of(cls: type[msgspec.Struct]) -> Iterator[str]:
+    """Give the name of every setting, as often as it is read."""
+    for field in msgspec.structs.fields(cls):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from fields_of(field.type)
+        else:
+            yield field.name
+
+
+@pytest.mark.parametrize("part", ROOMS)
+def test_no_variable_is_two_settings(part: str) -> None:
+    """A budget of one thing must not bound another. What a room gives and takes is one size."""
+    counted = Counter(fields_of(ROOMS[part][1]))
+
+    assert [name for name, count in counted.items() if count > 1] == (
+        ["message_bytes_max"] if part == "user-worker" else []
+    )
 
 
 def running() -> Iterator[Any]:

@@ -17,8 +17,8 @@ from devbox.settings import BOT_TOKEN_VARIABLE, RunSettings
 POOL = "default.main"
 WORKER = "purser-user-worker"
 
-# Connections cost PostgreSQL some 3 MB each; group commit needs few. Not for the gateway, whose
-# setting of that name bounds its connections to Telegram as well.
+# Connections cost PostgreSQL some 3 MB each; group commit needs few. Not for the gateway, where
+# accepting, delivering and sending have transactions under way at once.
 CONNECTIONS_MAX = 4
 
 # Not inherited: they are the devbox's to hand on, role by role.

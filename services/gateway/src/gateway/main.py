@@ -225,7 +225,7 @@ def _telegram(settings: Settings) -> Telegram:
     return Telegram(
         settings.telegram.bot_token,
         settings.telegram.telegram_api_url,
-        connections_max=settings.telegram.connections_max,
+        connections_max=settings.telegram.telegram_connections_max,
         request_timeout_seconds=settings.telegram.request_timeout_seconds,
     )
 

@@ -67,8 +67,9 @@ class TelegramSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of one call of the Bot API. Telegram answers within a second; a picture of 1 MiB over a slow
     line takes some. Must be below `send_lease_seconds` by more than a second."""
 
-    connections_max: Annotated[int, Meta(ge=2, le=1000)] = 100
-    """Connections to Telegram: one poll, answers, notices."""
+    telegram_connections_max: Annotated[int, Meta(ge=2, le=1000)] = 100
+    """Connections to Telegram: one poll, answers, notices. Apart from `connections_max`, which is
+    PostgreSQL's: a budget there must not make answers queue here."""
 
 
 class AdmissionSettings(msgspec.Struct, frozen=True, kw_only=True):
