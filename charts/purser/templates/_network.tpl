@@ -23,16 +23,16 @@ spec:
 
 {{/* What every part admits: whoever reads its figures, and the pod of `helm test`. kubelet's probes need no rule. */}}
 {{- define "purser.ingress.everywhere" -}}
+- from:
+    {{- include "purser.peer" (dict "root" .root "part" "test") | nindent 4 }}
+  ports:
+    - {port: 50052, protocol: TCP}
 {{- with .root.Values.networkPolicy.metricsFrom }}
 - from:
     {{- toYaml . | nindent 4 }}
   ports:
     - {port: 9090, protocol: TCP}
 {{- end }}
-- from:
-    {{- include "purser.peer" (dict "root" .root "part" "test") | nindent 4 }}
-  ports:
-    - {port: 50052, protocol: TCP}
 {{- end -}}
 
 {{/* gRPC, from one part. */}}
@@ -72,9 +72,11 @@ spec:
 {{- end -}}
 
 {{- define "purser.tcpPorts" -}}
-{{- range . }}
-- {port: {{ . }}, protocol: TCP}
-{{- end }}
+{{- $ports := list -}}
+{{- range . -}}
+{{- $ports = append $ports (dict "port" (int .) "protocol" "TCP") -}}
+{{- end -}}
+{{- toYaml $ports -}}
 {{- end -}}
 
 {{/* PostgreSQL: the trial's pod, or where the values say it is. */}}
