@@ -38,7 +38,7 @@ template:
       - name: passwords
         image: {{ include "purser.image" (dict "root" . "part" "devbox" "own" .Values.trial.image) }}
         imagePullPolicy: {{ .Values.image.pullPolicy }}
-        command: [python, -m, devbox, passwords, --folder, /etc/purser/trial]
+        args: [passwords, --folder, /etc/purser/trial]
         {{- include "purser.migrations.rest" . | nindent 8 }}
           - {name: trial, mountPath: /etc/purser/trial, readOnly: true}
       {{- else }}

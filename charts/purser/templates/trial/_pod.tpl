@@ -1,4 +1,4 @@
-{{/* A pod of the trial's, from the image `devbox`. Takes "part", "command", "args", "port", "secret" (its name), "items"
+{{/* A pod of the trial's, from the image `devbox`. Takes "part", "args" ("command" where it is another program than the image's), "port", "secret" (its name), "items"
      (its keys) and "data" (whether it keeps something under /data). */}}
 {{- define "purser.trial.pod" -}}
 metadata:
@@ -15,7 +15,10 @@ spec:
     - name: {{ .part }}
       image: {{ include "purser.image" (dict "root" .root "part" "devbox" "own" .root.Values.trial.image) }}
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-      command: {{ toJson (concat (list "python" "-m") .command) }}
+      {{- with .command }}
+      command: {{ toJson . }}
+      {{- end }}
+      args: {{ toJson .args }}
       {{- with .environment }}
       env:
         {{- range $name, $value := . }}
