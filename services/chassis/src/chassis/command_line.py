@@ -78,6 +78,8 @@ def run(
         # No room goes on in a forked child; gRPC's handlers for that say so in the midst of the log
         # each time a program is started. Read when grpc is imported, hence here.
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+        # gRPC writes a line past our log for each stranger who is refused a connection.
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         run_patiently(serve)
 
     def do_migrate(_parsed: argparse.Namespace) -> None:

@@ -9,6 +9,8 @@
     │   ├── StaleClaim         … STALE_EPOCH        stop writing for the shard: a newer claim is out
     │   └── ShardMismatch      … SHARD_MISMATCH     another shard has the user: ask the directory
     ├── LimitReached           RESOURCE_EXHAUSTED   ask for less, or later
+    ├── NotIdentified          … NO_IDENTITY        UNAUTHENTICATED: show a certificate of yours
+    ├── NotAllowed             … NOT_ALLOWED        PERMISSION_DENIED: it is not yours to call
     └── TryAgain               UNAVAILABLE          the same may succeed after `delay_seconds`
     CannotStart                exit status 1        one sentence for who starts the program
     ├── BadSettings            exit status 2        the same about settings
@@ -89,6 +91,18 @@ class ShardMismatch(Refused):
 
 class LimitReached(ServiceError):
     """A named limit is reached; ask for less, or later."""
+
+
+class NotIdentified(ServiceError):
+    """The caller's certificate must name one identity, spiffe://purser.dev/<part>"""
+
+    reason = "NO_IDENTITY"
+
+
+class NotAllowed(ServiceError):
+    """The caller is known and may not call this method."""
+
+    reason = "NOT_ALLOWED"
 
 
 class TryAgain(ServiceError):

@@ -25,11 +25,14 @@ from chassis.errors import (
     AlreadyExists,
     CallerMistake,
     LimitReached,
+    NotAllowed,
     NotFound,
+    NotIdentified,
     Refused,
     ServiceError,
     TryAgain,
 )
+from chassis.grpc_callers import AllowList
 from chassis.telemetry import continue_trace, current_trace, get_logger
 from kernel.malformed import Malformed
 
@@ -43,6 +46,8 @@ _STATUS: tuple[tuple[type[ServiceError], grpc.StatusCode], ...] = (
     (AlreadyExists, grpc.StatusCode.ALREADY_EXISTS),
     (Refused, grpc.StatusCode.FAILED_PRECONDITION),
     (LimitReached, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (NotIdentified, grpc.StatusCode.UNAUTHENTICATED),
+    (NotAllowed, grpc.StatusCode.PERMISSION_DENIED),
     (TryAgain, grpc.StatusCode.UNAVAILABLE),
 )
 
@@ -71,11 +76,17 @@ Handler = Callable[[Any, Any], Any]
 
 
 class DoorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
-    """Wraps each method as the module says."""
+    """Wraps each method as the module says; without an `allow_list` everybody may call."""
 
-    def __init__(self, call_timeout_seconds: float, stream_timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        call_timeout_seconds: float,
+        stream_timeout_seconds: float,
+        allow_list: AllowList | None = None,
+    ) -> None:
         self._call_timeout_seconds = call_timeout_seconds
         self._stream_timeout_seconds = stream_timeout_seconds
+        self._allow_list = allow_list
         self._streams: dict[asyncio.Task[Any], str] = {}
         self._draining = False
 
@@ -162,6 +173,8 @@ class DoorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         code = grpc.StatusCode.OK
         with continue_trace(_header(context, TRACE_KEY), method):
             try:
+                if self._allow_list is not None:
+                    self._allow_list.check(method, context.auth_context())
                 remaining: float | None = context.time_remaining()
                 async with asyncio.timeout(timeout_seconds if remaining is None else None):
                     yield

@@ -7,6 +7,9 @@ without `timeout=` raises `MissingTimeout` before anything is sent. The current 
 Nothing is retried by itself except what grpc knows to have reached no server; `call_idempotent`
 repeats on UNAVAILABLE what is safe to repeat.
 
+With TLS the server must be the host the target names, and the channel goes on when the certificate
+is renewed (`chassis.grpc_renewal`).
+
 The channel is wrapped rather than intercepted: grpc.aio's client interceptors put a task around
 each call.
 """
@@ -23,8 +26,11 @@ from prometheus_client import Counter
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from chassis.grpc_calls import REASON_KEY, TRACE_KEY
+from chassis.grpc_renewal import RenewedChannel
 from chassis.grpc_server import MESSAGE_BYTES_MAX
 from chassis.telemetry import current_traceparent
+from chassis.tls import certificates_of, channel_credentials
+from chassis.tls_files import TlsSettings
 
 ATTEMPTS_MAX: Final = 8
 """Of one `call_idempotent`; with the pauses below, some four seconds: a replica restarts in that
@@ -48,6 +54,9 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_seconds: Annotated[int, msgspec.Meta(ge=10)] = 30
     """How often an idle connection is asked whether it lives. Servers take offence below 10 s."""
 
+    tls: TlsSettings = TlsSettings()
+    """Whom a caller says it is; the same variables as the server's."""
+
 
 class MissingTimeout(TypeError):  # noqa: N818 (named like the rest of the tree)
     """A call was made without `timeout=`: it could wait for ever. Mend the code."""
@@ -56,28 +65,20 @@ class MissingTimeout(TypeError):  # noqa: N818 (named like the rest of the tree)
 def open_channel(target: str, settings: ClientSettings | None = None) -> grpc.aio.Channel:
     """Make a channel; it connects at the first call.
 
-    Close it with `await channel.close()`, or `async with` it.
+    Close it with `await channel.close()`, or `async with` it. Raises NotYet when TLS is asked
+    for and its files do not fit.
     """
     chosen = settings or ClientSettings()
+    options = _options(chosen)
+    certificates = certificates_of(chosen.tls)
+    if certificates is None:
+        return _Channel(grpc.aio.insecure_channel(target, options=options))
     return _Channel(
-        grpc.aio.insecure_channel(
-            target,
-            options=[
-                ("grpc.service_config", _SERVICE_CONFIG),
-                ("grpc.max_receive_message_length", chosen.message_bytes_max),
-                ("grpc.max_send_message_length", chosen.message_bytes_max),
-                ("grpc.keepalive_time_ms", chosen.keepalive_seconds * 1000),
-                ("grpc.keepalive_timeout_ms", 10_000),
-                ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.http2.max_pings_without_data", 0),
-                # Be back soon after a restart, and find new replicas soon.
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.min_reconnect_backoff_ms", 100),
-                ("grpc.max_reconnect_backoff_ms", 2_000),
-                ("grpc.dns_min_time_between_resolutions_ms", 2_000),
-                # Rooms are neighbours: a proxy of the environment is not on the way.
-                ("grpc.enable_http_proxy", 0),
-            ],
+        RenewedChannel(
+            certificates,
+            lambda material: grpc.aio.secure_channel(
+                target, channel_credentials(material), options=options
+            ),
         )
     )
 
@@ -114,6 +115,25 @@ def reason_of(error: grpc.RpcError) -> str:
         if name == REASON_KEY:
             return value if isinstance(value, str) else value.decode(errors="replace")
     return ""
+
+
+def _options(settings: ClientSettings) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.service_config", _SERVICE_CONFIG),
+        ("grpc.max_receive_message_length", settings.message_bytes_max),
+        ("grpc.max_send_message_length", settings.message_bytes_max),
+        ("grpc.keepalive_time_ms", settings.keepalive_seconds * 1000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        # Be back soon after a restart, and find new replicas soon.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.dns_min_time_between_resolutions_ms", 2_000),
+        # Rooms are neighbours: a proxy of the environment is not on the way.
+        ("grpc.enable_http_proxy", 0),
+    ]
 
 
 def _count_retry(details: RetryDetails) -> None:

@@ -102,7 +102,8 @@ def load(
     reader = _Reader(prefix, environ)
     settings = reader.read(cls)
     if reader.problems or settings is None:
-        raise BadSettings(*reader.problems)
+        # Once each: a server's settings and a client's may hold the same part.
+        raise BadSettings(*dict.fromkeys(reader.problems))
     if warn_of_unknown and prefix != SHARED_PREFIX:
         _warn_of_unknown(prefix, environ, reader.known)
     return settings
