@@ -66,6 +66,9 @@ from kernel.seals import seal
 from kernel.sharding import ShardKey
 from purser.gateway.v1.gateway_pb2_grpc import add_GatewayServiceServicer_to_server
 
+MAY_CALL = {"purser.gateway.v1.GatewayService": {"user-worker"}}
+"""Who may call what; the README says why."""
+
 _log = telemetry.get_logger(__name__)
 
 
@@ -165,6 +168,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
                 settings.server,
                 lambda server: add_GatewayServiceServicer_to_server(servicer, server),
                 telling,
+                MAY_CALL,
             )
         )
         webhook_address = None

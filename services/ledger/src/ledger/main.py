@@ -17,6 +17,9 @@ from ledger.servicer import LedgerServicer
 from ledger.settings import ApplySettings, HousekeepingSettings, Settings
 from purser.ledger.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 
+MAY_CALL = {"purser.ledger.v1.LedgerService": {"user-worker"}}
+"""Who may call what; the README says why."""
+
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Server]:
@@ -38,6 +41,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
                 settings.server,
                 lambda server: add_LedgerServiceServicer_to_server(servicer, server),
                 telling,
+                MAY_CALL,
             )
         )
 

@@ -26,6 +26,12 @@ from pricing.simulation import SimulatedMarket, read_instruments
 from purser.pricing.v1.pricing_pb2_grpc import add_PricingServiceServicer_to_server
 from purser.venue.v1.venue_pb2_grpc import add_VenueServiceServicer_to_server
 
+MAY_CALL = {
+    "purser.pricing.v1.PricingService": {"user-worker"},
+    "purser.venue.v1.VenueService": {"user-worker"},
+}
+"""Who may call what; the README says why."""
+
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Server]:
@@ -58,7 +64,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             add_PricingServiceServicer_to_server(servicer, server)
             add_VenueServiceServicer_to_server(venue, server)
 
-        yield await stack.enter_async_context(serving(settings.server, add_servicers, telling))
+        yield await stack.enter_async_context(
+            serving(settings.server, add_servicers, telling, MAY_CALL)
+        )
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:

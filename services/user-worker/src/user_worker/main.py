@@ -97,6 +97,8 @@ from user_worker.stream import RedisJobStream
 SERVICE = "user-worker"
 ROOM = "worker"
 """The name of its schema, and of its migrations."""
+MAY_CALL = {"purser.worker.v1.WorkerService": {"operator"}}
+"""Who may call what; the README says why."""
 NAME_CHARACTERS_MAX = 253
 """Of a pod's name, and of placement's column."""
 
@@ -185,6 +187,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     WorkerServicer(owner, shards), grpc_server
                 ),
                 traced,
+                MAY_CALL,
             )
         )
         note_start()

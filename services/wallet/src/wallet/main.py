@@ -17,6 +17,9 @@ from wallet.postgres import PostgresVault
 from wallet.servicer import WalletServicer
 from wallet.settings import Settings
 
+MAY_CALL = {"purser.wallet.v1.WalletService": {"user-worker"}}
+"""Who may call what; the README says why."""
+
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Server]:
@@ -38,6 +41,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
                 settings.server,
                 lambda server: add_WalletServiceServicer_to_server(servicer, server),
                 telling,
+                MAY_CALL,
             )
         )
 

@@ -18,6 +18,10 @@ _OUTAGES = frozenset(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.ABORTED,
         grpc.StatusCode.CANCELLED,
+        # Who we are is not believed, or may not call this: a certificate or a table is to be
+        # mended, and no job is to blame.
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
     }
 )
 

@@ -5,7 +5,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from chassis.errors import BadSettings
+from chassis.errors import BadSettings, CannotStart
 from chassis.grpc_client import open_channel
 from chassis.settings import load
 from chassis.terminal import complain, tell
@@ -41,6 +41,8 @@ def do(parsed: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> i
     except DependencyDown as outage:
         address = settings.gateway_address
         return _fail(f"The gateway at {address} does not answer: {outage.reason}", EXIT_FAILED)
+    except CannotStart as lack:
+        return _fail(str(lack), EXIT_FAILED)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     tell(text)
