@@ -1,5 +1,7 @@
-{{/* A pod of the trial's, from the image `devbox`. Takes "part", "args" ("command" where it is another program than the image's), "port", "secret" (its name), "items"
-     (its keys) and "data" (whether it keeps something under /data). */}}
+{{/*
+A pod of the trial's, from the image `devbox`. Takes "part", "args" (and "command" where it is another program than the
+image's), "port", "secret" (its name), "items" (its keys) and "data" (whether it keeps something under /data).
+*/}}
 {{- define "purser.trial.pod" -}}
 metadata:
   labels:
