@@ -2,6 +2,7 @@
 one table."""
 
 import itertools
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -94,6 +95,16 @@ def test_parts_may_call_what_the_table_says_and_nothing_else(
     }
 
     assert allowed == expected
+
+
+@pytest.mark.parametrize("part", ["gateway", "pricing", "wallet", "ledger"])
+def test_the_network_admits_whom_the_room_hears(part: str) -> None:
+    """One list of callers in two places: the policy, and the room's own by certificate."""
+    heard: dict[str, set[str]] = import_module(f"{part}.main").MAY_CALL
+
+    admitted = {source for source, target, port in CALLS if (target, port) == (part, GRPC)}
+
+    assert admitted == set().union(*heard.values())
 
 
 def test_workers_of_another_pool_are_workers() -> None:
