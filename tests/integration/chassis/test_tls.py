@@ -6,11 +6,12 @@ import asyncio
 import dataclasses
 import socket
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -51,6 +52,10 @@ async def _echo(request: bytes, context: Any) -> bytes:
     return request
 
 
+async def _peer(request: bytes, context: Any) -> bytes:
+    return str(context.peer()).encode()
+
+
 async def _stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
     for _ in range(int(request)):
         yield b"x"
@@ -62,6 +67,7 @@ def _add(server: grpc.aio.Server) -> None:
         "Unary": grpc.unary_unary_rpc_method_handler(_echo),
         "Other": grpc.unary_unary_rpc_method_handler(_echo),
         "Unnamed": grpc.unary_unary_rpc_method_handler(_echo),
+        "Peer": grpc.unary_unary_rpc_method_handler(_peer),
         "Stream": grpc.unary_stream_rpc_method_handler(_stream),
     }
     handlers = [
@@ -216,6 +222,44 @@ async def test_a_caller_believes_only_the_host_it_named_and_our_authority(
     foreign = Authority().issue("room").write(tmp_path / "foreign")
     async with room(foreign) as server, open_channel(server.address, settings) as channel:
         assert (Code.UNAVAILABLE, "") == await refusal(channel)
+
+
+class Names(asyncio.DatagramProtocol):
+    """A name server with one answer: a headless Service of two replicas."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what answers go through."""
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, sender: tuple[str, int]) -> None:
+        """Answer a question for IPv4 with both addresses, any other with none."""
+        end = data.index(b"\0", 12) + 5
+        is_ipv4 = data[end - 4 : end - 2] == b"\0\1"
+        record = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4"
+        records = [record + bytes([127, 0, 0, last]) for last in (1, 2)] if is_ipv4 else []
+        counts = b"\0\1" + len(records).to_bytes(2, "big") + bytes(4)
+        answer = data[:2] + b"\x84\0" + counts + data[12:end] + b"".join(records)
+        self._transport.sendto(answer, sender)
+
+
+async def test_calls_go_round_all_replicas_behind_one_name_that_each_replica_can_prove(
+    authority: Authority, tmp_path: Path
+) -> None:
+    loop = asyncio.get_running_loop()
+    names, _ = await loop.create_datagram_endpoint(Names, local_addr=("127.0.0.1", 0))
+    name_server = "{}:{}".format(*names.get_extra_info("sockname"))
+    files = authority.issue("room", hosts=("purser-room",)).write(tmp_path / "room")
+    settings = client(authority.issue("friend"), tmp_path)
+    async with room(files) as one, room(files, listen_address=f"127.0.0.2:{one.port}"):
+        target = f"dns://{name_server}/purser-room:{one.port}"
+        async with open_channel(target, settings) as channel:
+            await asyncio.wait_for(channel.channel_ready(), 5)
+            # Each connection has a name of its own, and no server here has two.
+            seen = [await answer(channel, "Room/Peer") for _ in range(50)]
+    names.close()
+    # Not 25 exactly: the second connection may be up a call later.
+    assert [20, 20] <= sorted(Counter(seen).values())[-2:]
+    assert 2 == len(set(seen))
 
 
 async def test_tls_before_1_2_is_not_spoken(authority: Authority, tmp_path: Path) -> None:
