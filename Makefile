@@ -41,6 +41,15 @@ jobs: $(STAMP) ## list the jobs that were set aside; ARGS='show JOB', ARGS='repl
 stop: $(STAMP) ## stop what a killed run left behind
 	@$(BIN)/python -m devbox stop
 
+##@ Put it on a cluster
+.PHONY: images
+images: $(STAMP) ## build the images that changed and print their sizes; needs Docker, or as root buildah and debootstrap
+	@$(BIN)/python -m tests.cluster.images $(ARGS)
+
+.PHONY: cluster-secrets
+cluster-secrets: $(STAMP) ## make the Secrets the chart expects where they are absent, for trying out (NAMESPACE=purser)
+	@$(BIN)/python -m devbox cluster-secrets $(if $(NAMESPACE),--namespace $(NAMESPACE)) $(ARGS)
+
 ##@ Change it
 .PHONY: test
 test: $(STAMP) ## pass the tests that need neither root nor Go; T=tests/unit/ledger narrows
@@ -111,7 +120,7 @@ format: $(STAMP) ## write the code as `make check` wants it
 
 ##@ Keep it
 .PHONY: lock
-lock: $(STAMP) ## resolve the dependencies anew into requirements*.txt (commit both)
+lock: $(STAMP) ## resolve the dependencies anew into requirements*.txt and requirements/ (commit them all)
 	@.ci/lock
 
 .PHONY: clean
