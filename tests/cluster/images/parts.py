@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.binaries import cache_folder
+from tests.cluster.go_programs import cache_folder
 from tests.cluster.images.bases import recipe_hash
 
 TREE = Path(__file__).parents[3]
