@@ -1,8 +1,13 @@
-"""`python -m devbox run|status|scale|jobs|stop`: the one-machine run of Purser."""
+"""`python -m devbox run|status|scale|jobs|stop`: the one-machine run of Purser.
+
+`postgres`, `valkey` and `passwords` are for the pods of a trial on a cluster, `cluster-secrets` is
+for whoever sets one up.
+"""
 
 import argparse
 import asyncio
 import contextlib
+import datetime as dt
 import os
 import signal
 import sys
@@ -11,6 +16,7 @@ import time
 from chassis.errors import BadSettings
 from devbox.data_folder import DataFolder
 from devbox.errors import DevboxError
+from devbox.pod.verbs import POD_VERBS, add_pod_verbs, do_in_pod
 from devbox.settings import WORKERS_MAX, load_settings
 
 STOP_TIMEOUT_SECONDS = 60.0
@@ -43,6 +49,10 @@ def main() -> None:
 def _do(asked: argparse.Namespace) -> int:
     if asked.verb == "run":
         return _run(asked)
+    if asked.verb in POD_VERBS:
+        return do_in_pod(asked)
+    if asked.verb == "cluster-secrets":
+        return _cluster_secrets(asked)
     folder = DataFolder(load_settings(data_dir=asked.data_dir).data_dir)
     if asked.verb == "jobs":
         from devbox.jobs import become_jobs
@@ -66,6 +76,21 @@ def _run(asked: argparse.Namespace) -> int:
         data_dir=asked.data_dir, port=asked.port, gateways=asked.gateways, workers=asked.workers
     )
     asyncio.run(run(settings, os.environ, _say))
+    return 0
+
+
+def _cluster_secrets(asked: argparse.Namespace) -> int:
+    """Make the Secrets the chart expects where they are absent."""
+    from devbox.cluster_secrets import ensure_cluster_secrets
+    from devbox.cluster_secrets.kubectl import Kubectl
+    from devbox.telegram.world import SIMULATOR_TOKEN
+
+    given = load_settings().bot_token
+    cluster = Kubectl(
+        asked.namespace, asked.kubeconfig, asked.context, os.environ.get("KUBECTL") or "kubectl"
+    )
+    token = given.reveal() if given else SIMULATOR_TOKEN
+    ensure_cluster_secrets(cluster, token, dt.datetime.now(dt.UTC), _say)
     return 0
 
 
@@ -114,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=ENVIRONMENT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|status|scale|jobs|stop")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     starting = verbs.add_parser("run", help="start everything; Ctrl-C stops it")
     starting.add_argument("--port", type=int, help="port of the chat page; 0 takes a free one")
     starting.add_argument("--gateways", type=int, help="how many gateways (1)")
@@ -129,6 +154,13 @@ def _parser() -> argparse.ArgumentParser:
     asking.add_argument("arguments", nargs="*", help="as for python -m user_worker jobs, after --")
     for verb in (starting, showing, scaling, asking, stopping):
         verb.add_argument("--data-dir", help="the data folder (.data)")
+    making = verbs.add_parser(
+        "cluster-secrets", help="make the Secrets the chart expects where they are absent"
+    )
+    making.add_argument("--namespace", "-n", default="", help="kubectl's own unless said")
+    making.add_argument("--kubeconfig", default="", help="kubectl's own unless said")
+    making.add_argument("--context", default="", help="kubectl's own unless said")
+    add_pod_verbs(verbs)
     return parser
 
 

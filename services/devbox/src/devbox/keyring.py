@@ -7,12 +7,16 @@ Nothing here is printed, and no command line carries one.
 
 import base64
 import os
+import re
 import secrets
 from pathlib import Path
 
 from devbox.errors import CannotBegin
 
 SECRET_BYTES = 32
+PASSWORD = re.compile(r"[!-~]{1,1024}")
+# A configuration file would end the password there, or begin something else.
+NOT_IN_A_PASSWORD = frozenset("\"'\\#")
 
 
 def ensure_secret(folder: Path, name: str) -> str:
@@ -46,3 +50,21 @@ def ensure_secret_file(folder: Path, name: str, content: str) -> Path:
     if not path.read_text().strip():
         raise CannotBegin(f"The secret in {path} is empty: put it back from a copy.")
     return path
+
+
+def read_password(path: Path) -> str:
+    """Read a password somebody else put into a file, such as a mounted Secret's.
+
+    Raises CannotBegin, without the password, when there is none that every server takes as it is.
+    """
+    try:
+        text = path.read_text(encoding="ascii").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not plain text"
+        raise CannotBegin(f"The password in {path} cannot be read: {why}.") from None
+    if not PASSWORD.fullmatch(text) or NOT_IN_A_PASSWORD & set(text):
+        raise CannotBegin(
+            f"The password in {path} must be 1 to 1024 visible ASCII characters without quotes, "
+            "backslashes and #."
+        )
+    return text

@@ -24,7 +24,7 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -101,6 +101,28 @@ class PostgresServer:
     def owner_url(self, database: str = "postgres") -> str:
         """Give the address of the role that owns the cluster."""
         return self.url(OWNER, database, self.owner_password)
+
+
+def initdb_command(cluster: Path, password_file: Path) -> list[str | Path]:
+    """Give the command that makes a cluster in a folder that is not there yet."""
+    return [
+        postgres_program("initdb"),
+        f"--pgdata={cluster}",
+        f"--username={OWNER}",
+        f"--pwfile={password_file}",
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--locale=C",
+        "--set=scram_iterations=1",
+    ]
+
+
+def postgres_command(cluster: Path, settings: Mapping[str, str]) -> list[str | Path]:
+    """Give the command that serves a cluster with `settings` over its own."""
+    options = (f"--{name}={value}" for name, value in settings.items())
+    return [postgres_program("postgres"), "-D", cluster, *options]
 
 
 def make_url(user: str, password: str, port: int, database: str) -> str:
@@ -212,19 +234,7 @@ async def _make_cluster(
     try:
         password_file.write_text(owner_password)
         _hand_over(password_file, identity)
-        command: list[str | Path] = [
-            postgres_program("initdb"),
-            f"--pgdata={new}",
-            f"--username={OWNER}",
-            f"--pwfile={password_file}",
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-            "--locale=C",
-            "--set=scram_iterations=1",
-            *([] if durable else ["--no-sync"]),
-        ]
+        command = [*initdb_command(new, password_file), *([] if durable else ["--no-sync"])]
         process = start_program(command, folder=cluster.parent, log=log, identity=identity)
         if not await wait_for_end(process, INITDB_TIMEOUT_SECONDS):
             await stop_program(process)
@@ -244,12 +254,7 @@ def _launch(
 ) -> PostgresServer:
     settings = SETTINGS | (DURABLE if durable else FORGETFUL) | {"port": str(port)}
     process = start_program(
-        [
-            postgres_program("postgres"),
-            "-D",
-            cluster,
-            *(f"--{name}={value}" for name, value in settings.items()),
-        ],
+        postgres_command(cluster, settings),
         folder=cluster.parent,
         log=log,
         death_signal=signal.SIGINT,

@@ -40,7 +40,7 @@ PORT_ATTEMPTS_MAX = 5
 MEMORY_MEGABYTES_MAX = 256
 
 CONFIGURATION = """\
-bind 127.0.0.1
+bind {bind}
 port {port}
 requirepass {password}
 save ""
@@ -138,6 +138,7 @@ def _launch(folder: Path, log: Path, password: str, port: int, durable: bool) ->
     configuration.touch(mode=0o600)
     configuration.write_text(
         CONFIGURATION.format(
+            bind="127.0.0.1",
             port=port,
             password=password,
             appendonly="yes" if durable else "no",

@@ -1,7 +1,8 @@
 """`python -m devbox.telegram`: the simulator as a process of its own.
 
-The bot's token is read from SIMULATOR_TOKEN (not an argument: arguments can be read by everyone
-on the machine), and is otherwise a fixed one that is no secret. SIGINT and SIGTERM stop it.
+The bot's token is read from SIMULATOR_TOKEN or the file SIMULATOR_TOKEN_FILE names (not an
+argument: arguments can be read by everyone on the machine), and is otherwise a fixed one that is no
+secret. SIGINT and SIGTERM stop it.
 """
 
 import argparse
@@ -9,7 +10,11 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
+from devbox.errors import CannotBegin
+from devbox.keyring import read_password
 from devbox.telegram.server import Simulator
 from devbox.telegram.world import SIMULATOR_TOKEN
 
@@ -25,14 +30,20 @@ def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def read_token(environ: Mapping[str, str]) -> str:
+    """The bot's token; one that comes from outside is never shown."""
+    if file := environ.get(f"{TOKEN_VARIABLE}_FILE"):
+        return read_password(Path(file))
+    return environ.get(TOKEN_VARIABLE) or SIMULATOR_TOKEN
+
+
 async def run(arguments: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    token = os.environ.get(TOKEN_VARIABLE) or SIMULATOR_TOKEN
     simulator = Simulator(
-        host=arguments.host, port=arguments.port, token=token, seed=arguments.seed
+        host=arguments.host, port=arguments.port, token=read_token(os.environ), seed=arguments.seed
     )
     async with simulator:
         print(f"Telegram simulator: {simulator.url}", flush=True)  # noqa: T201 -- a command line
@@ -44,6 +55,8 @@ def main() -> None:
     arguments = read_arguments()
     try:
         asyncio.run(run(arguments))
+    except CannotBegin as error:
+        sys.exit(str(error))
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
         sys.exit(f"The simulator cannot listen on port {arguments.port}: {reason}. Try --port 0.")
