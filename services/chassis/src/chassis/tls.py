@@ -82,7 +82,7 @@ class Certificates:
 
     def _look(self) -> None:
         try:
-            found = read_material(self._files)
+            found = read_material(self._files, self.material)
         except DoNotFit as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
@@ -90,7 +90,7 @@ class Certificates:
                 _log.warning("certificate_kept", why=self._complaint, days_left=self._rounded())
         else:
             self._complaint = ""
-            if found != self.material:
+            if found is not self.material:
                 self.material = found
                 self._warn_at = 0.0
                 _LOOKS.labels("taken").inc()
