@@ -35,6 +35,7 @@ RATE = 4.0
 ON_THE_NEW_SCHEMA_SECONDS = 8.0
 """How long the version before works on alone."""
 BOTH_SECONDS_MAX = 120.0
+SETTLE_SECONDS_MAX = 60.0
 TRADES_FEWEST = 15
 PRICES = dict.fromkeys(SYMBOLS, Decimal(100))
 HOUSE = MARKET | PLANS | {"DEVBOX_USERS_PER_SHARD": "5"}
@@ -86,13 +87,14 @@ async def test_nothing_is_lost_and_no_answer_fails_in_an_upgrade(tmp_path: Path)
             for name in ORDER:
                 await _replace(run, name)
             enough.set()
+        assert crowd.deeds.impatient == 0, "somebody was not answered"
         assert _trees(run, release) == {TREE}
         await crowd.panic()
-        settled_seconds, books = await settle(run.database, history.records)
+        settled_seconds, books = await settle(run.database, history.records, SETTLE_SECONDS_MAX)
         traces = stack_traces(run.folder.logs.glob("*.log*"))
     assert judge(history.records, books) == []
     assert settled_seconds is not None
-    assert crowd.deeds.impatient == 0, "somebody was not answered"
+    assert crowd.deeds.impatient == 0, "somebody was not answered at the end"
     assert len(books.trades) >= TRADES_FEWEST
     assert traces == []
 
