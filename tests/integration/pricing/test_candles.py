@@ -69,6 +69,28 @@ async def test_a_refusal_by_the_database_says_try_again_and_ends_nothing(
         await pool.close()
 
 
+async def test_candles_nobody_can_read_any_more_are_forgotten(database: Database) -> None:
+    """A batch at a time; what one may still look back to stays, and cannot be asked away."""
+    pool = await open_pool(
+        PostgresSettings(database_url=Secret(database.url("purser_pricing"))), "test"
+    )
+    book, now = CandleBook(pool), datetime.now(UTC).replace(second=0, microsecond=0)
+    young, old = now - timedelta(days=30), now - timedelta(days=32)
+    month = timedelta(days=31)
+    try:
+        await book.add([candle("BTC", "1", young)])
+        await book.add([candle("BTC", "1", old - timedelta(minutes=n)) for n in range(5)])
+        forgotten = [await book.forget(month, rows_max=3) for _ in range(3)]
+        with pytest.raises(TryAgain, match="22023"):
+            await book.forget(timedelta(days=29), rows_max=3)
+        left = await pool.fetch("SELECT minute FROM pricing.candles")
+    finally:
+        await pool.close()
+
+    assert [3, 2, 0] == forgotten
+    assert [young] == [row["minute"] for row in left]
+
+
 async def test_pricings_role_can_do_no_more_than_it_must(database: Database) -> None:
     """It cannot change a candle, look into another room, or ask the fence: it writes for no
     shard."""

@@ -18,6 +18,7 @@ from chassis.redis import Redis, open_redis
 from pricing.application import Limits, Market, QuoteSource
 from pricing.cache import RedisQuoteCache
 from pricing.history import PastSource, fill_in
+from pricing.housekeeping import forget_candles
 from pricing.paper_venue.opening import open_venue
 from pricing.postgres import CandleBook
 from pricing.servicer import PricingServicer
@@ -54,8 +55,11 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         await market.step()
         reach = timedelta(hours=settings.history_hours)
         past = fill_in(source, book, _now(), reach)
+        aging = forget_candles(
+            book, timedelta(days=settings.candles_keep_days), settings.candles_forget_every_seconds
+        )
         await stack.enter_async_context(
-            _beside(market.follow_quotes(), market.keep_candles(), past)
+            _beside(market.follow_quotes(), market.keep_candles(), past, aging)
         )
         servicer = PricingServicer(market)
         venue = await stack.enter_async_context(open_venue(settings, market, _now))

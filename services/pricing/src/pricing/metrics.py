@@ -41,8 +41,8 @@ DISAGREEMENTS = Counter(
 )
 CANDLES = Counter(
     "purser_pricing_candles",
-    "Finished candles: kept, dropped because the database was away for too long, or filled in from "
-    "a source's past.",
+    "Finished candles: kept, dropped because the database was away for too long, filled in from a "
+    "source's past, or forgotten by age.",
     ["outcome"],
 )
 WATCHES = Gauge("purser_pricing_watches", "Streams of quotes being served.")

@@ -33,6 +33,8 @@ _COUNT = """
     WHERE symbol = $1 AND currency = $2 AND source = $3 AND minute >= $4 AND minute < $5
 """
 
+_FORGET = "SELECT pricing.forget_candles($1, $2)"
+
 
 class CandleBook:
     """Candles in PostgreSQL."""
@@ -62,6 +64,15 @@ class CandleBook:
         async with transaction(self._pool, readonly=True) as connection:
             count: int = await connection.fetchval(_COUNT, *_of(traded), begin, end)
         return count
+
+    async def forget(self, age: timedelta, rows_max: int) -> int:
+        """See housekeeping.AgingBook."""
+        try:
+            async with transaction(self._pool) as connection:
+                forgotten: int = await connection.fetchval(_FORGET, age.total_seconds(), rows_max)
+        except asyncpg.PostgresError as error:
+            raise TryAgain(f"the database forgets no candles ({error.sqlstate})") from error
+        return forgotten
 
 
 def _of(traded: Traded) -> tuple[str, str, str]:

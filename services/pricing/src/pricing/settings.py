@@ -149,6 +149,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     candles_pending_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
     """Finished candles that may wait for the database: 18 hours of nine symbols, about 4 MB."""
 
+    candles_keep_days: Annotated[int, msgspec.Meta(ge=30, le=3650)] = 31
+    """How long candles are kept: a call looks back 30 days at most. Nine symbols take some 2 MB a
+    day."""
+
+    candles_forget_every_seconds: Annotated[float, msgspec.Meta(gt=0)] = 3600.0
+    """How often older ones are forgotten; a batch at a time, more often while there is more."""
+
     history_hours: Annotated[int, msgspec.Meta(ge=0, le=24 * 30)] = 24
     """How far back missing minutes are filled in after a start, where the source knows its past. A
     simulated day of nine symbols is 7 s of computing, spread over half a minute; 0 for none."""
