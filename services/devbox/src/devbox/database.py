@@ -10,10 +10,11 @@ All of it is safe to repeat and is repeated at every start.
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import asyncpg
 
@@ -65,8 +66,7 @@ async def migrate_rooms(owner_url: str) -> None:
 
 async def ensure_logins(owner_url: str, passwords: Mapping[str, str]) -> None:
     """Let each role log in with its password."""
-    connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_SECONDS)
-    try:
+    async with _transaction(owner_url) as connection:
         for role, password in passwords.items():
             verifier = scram_verifier(password, secrets.token_bytes(SALT_BYTES))
             await connection.execute(
@@ -76,15 +76,23 @@ async def ensure_logins(owner_url: str, passwords: Mapping[str, str]) -> None:
                     verifier,
                 )
             )
-    finally:
-        await connection.close()
 
 
 async def ensure_shard(owner_url: str, pool: str, shard: int) -> None:
     """Make a shard if it is not there."""
-    connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_SECONDS)
-    try:
+    async with _transaction(owner_url) as connection:
         await connection.execute("SELECT placement.ensure_shard($1, $2)", pool, shard)
+
+
+@contextlib.asynccontextmanager
+async def _transaction(owner_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Give a connection of its own in one transaction: a given server may be behind a pooler."""
+    connection = await asyncpg.connect(
+        owner_url, timeout=CONNECT_TIMEOUT_SECONDS, statement_cache_size=0
+    )
+    try:
+        async with connection.transaction():
+            yield connection
     finally:
         await connection.close()
 

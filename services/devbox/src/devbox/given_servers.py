@@ -26,7 +26,10 @@ async def require_given(settings: RunSettings) -> None:
 async def require_database(url: Secret) -> None:
     """Raise `CannotBegin` unless the database is new enough and its role may make roles."""
     try:
-        connection = await asyncpg.connect(url.reveal(), timeout=CONNECT_TIMEOUT_SECONDS)
+        # A transaction pooler may stand in between: one transaction, and no named statements.
+        connection = await asyncpg.connect(
+            url.reveal(), timeout=CONNECT_TIMEOUT_SECONDS, statement_cache_size=0
+        )
     except ValueError:
         raise CannotBegin(
             "PURSER_DATABASE_URL is not an address like postgresql://role:password@host:5432/name."
@@ -37,10 +40,11 @@ async def require_database(url: Secret) -> None:
             "look at the address and at whether the server is up."
         ) from None
     try:
-        version = int(await connection.fetchval("SHOW server_version_num"))
-        may = await connection.fetchval(
-            "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
-        )
+        async with connection.transaction(readonly=True):
+            version = int(await connection.fetchval("SHOW server_version_num"))
+            may = await connection.fetchval(
+                "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+            )
     finally:
         await connection.close()
     if version < POSTGRES_VERSION_MIN:

@@ -68,10 +68,15 @@ class Placement:
         try:
             async with asyncio.timeout(ASK_TIMEOUT_SECONDS):
                 if self._pool is None:
+                    # A given server may be behind a pooler: nothing is kept in the session.
                     self._pool = await asyncpg.create_pool(
-                        self._owner_url, min_size=0, max_size=CONNECTIONS_MAX
+                        self._owner_url,
+                        min_size=0,
+                        max_size=CONNECTIONS_MAX,
+                        statement_cache_size=0,
                     )
-                answer: bool = await self._pool.fetchval(question, *arguments)
+                async with self._pool.acquire() as connection, connection.transaction():
+                    answer: bool = await connection.fetchval(question, *arguments)
                 return answer
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
