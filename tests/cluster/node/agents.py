@@ -1,4 +1,6 @@
-"""The two Kubernetes processes of a node: kubelet runs pods, kube-proxy has Services reached."""
+"""The processes that make a node of a machine: kubelet runs pods, kube-proxy has Services reached,
+and the third has NetworkPolicies obeyed.
+"""
 
 import json
 from pathlib import Path
@@ -6,17 +8,20 @@ from pathlib import Path
 from tests.cluster.binaries import component_path
 from tests.cluster.children import Child
 from tests.cluster.components import Components
+from tests.cluster.local_node import ROOT
 from tests.cluster.node.places import (
     DNS_ADDRESS,
     FOLDER,
     KUBELET_PORT,
     LOGS,
+    NAMESPACE_FILE,
     NODE_ADDRESS,
     NODE_NAME,
     PODS,
     SOCKET,
     in_namespace,
 )
+from tests.cluster.node.policies import policies_command
 
 OPEN_FILES_MAX = 20_000
 """Within the hard limit of a small machine; kubelet asks for a million otherwise and ends."""
@@ -104,6 +109,12 @@ def start_proxy(components: Components) -> Child:
     )
     command = in_namespace(component_path("kube-proxy"), f"--config={config}")
     return Child("kube-proxy", command, LOGS / "kube-proxy.log")
+
+
+def start_policies(components: Components) -> Child:
+    """Start it before there are pods: one that it does not know yet is mute."""
+    command = policies_command(components.admin, PODS, NAMESPACE_FILE)
+    return Child("policies", command, LOGS / "policies.log", folder=ROOT)
 
 
 def _write(name: str, config: dict[str, object]) -> Path:

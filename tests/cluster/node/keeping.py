@@ -2,7 +2,8 @@
 
 Everything is a child of the process that holds it and dies with that one; what containerd has
 started, and what the kernel keeps, is swept by whoever comes next. Order of a start: network,
-control plane, containerd with the two images a node cannot do without, kubelet, kube-proxy, DNS.
+control plane, what sees to NetworkPolicies, containerd with the two images a node cannot do
+without, kubelet, kube-proxy, DNS.
 """
 
 import fcntl
@@ -26,7 +27,7 @@ from tests.cluster.children import Child
 from tests.cluster.components import POLL_PERIOD_SECONDS, Components, Place, default_account
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.errors import BinariesMissing, NodeImpossible, StartFailed
-from tests.cluster.node.agents import start_kubelet, start_proxy
+from tests.cluster.node.agents import start_kubelet, start_policies, start_proxy
 from tests.cluster.node.cgroups import make_cgroups
 from tests.cluster.node.containers import (
     PAUSE_IMAGE,
@@ -113,6 +114,7 @@ def running_node() -> Iterator[Node]:
         make_cgroups()
         lay_network()
         components = _start_control_plane(stack)
+        stack.callback(start_policies(components).stop)
         _start_containers(stack)
         for start in (start_kubelet, start_proxy):
             stack.callback(start(components).stop)
