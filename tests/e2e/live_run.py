@@ -28,6 +28,8 @@ DATABASE_GONE = (
     OSError,
 )
 """What a connection may say whose server is killed, frozen or restarted in the middle."""
+AUDITOR = "auditor"
+"""The name under which a test's own connections to the database are known there."""
 _UNNOTED = """
 SELECT EXISTS (SELECT FROM gateway.outbox o JOIN gateway.users u USING (user_id)
     WHERE u.telegram_id = $1 AND o.state = 0)
@@ -69,6 +71,9 @@ class LiveRun:
         self.folder = folder
         self.process = process
         self.lines: list[str] = []
+        self.owner_url: str | None = None
+        """Where the owner finds a database that was given to the run; None means the embedded one.
+        """
         self._http = http
 
     @property
@@ -191,9 +196,11 @@ class LiveRun:
 
     async def database(self) -> asyncpg.Connection:
         """A connection as the owner of everything; the caller closes it."""
-        password = ensure_secret(self.folder.secrets, f"{OWNER}.password")
-        url = make_url(OWNER, password, self.report.ports["database"], "purser")
-        return await asyncpg.connect(url)
+        url = self.owner_url
+        if url is None:
+            password = ensure_secret(self.folder.secrets, f"{OWNER}.password")
+            url = make_url(OWNER, password, self.report.ports["database"], "purser")
+        return await asyncpg.connect(url, server_settings={"application_name": AUDITOR})
 
     async def _until_noted(self, user_id: int) -> None:
         """Wait until the gateway has noted what it sent to a user: which of our messages is pressed

@@ -149,9 +149,17 @@ class Baseline:
 
 @contextlib.asynccontextmanager
 async def purser(
-    folder: Path, simulator: Simulator, exchanges: FakeExchanges, **environ: str
+    folder: Path,
+    simulator: Simulator,
+    exchanges: FakeExchanges,
+    *,
+    workers: int = 2,
+    owner_url: str | None = None,
+    **environ: str,
 ) -> AsyncIterator[Purser]:
     """Run Purser on these: one gateway, two workers, all limits but one as they are.
+
+    `owner_url` is where the books of a given database are read.
 
     Users sign up faster here than an advertisement would bring them; and of the past one hour is
     filled in, not a day, so that it is over when the load begins.
@@ -165,8 +173,9 @@ async def purser(
         "PRICING_KRAKEN_URL": f"{exchanges.url}/kraken",
         "PRICING_HISTORY_HOURS": "1",
     }
-    options = ("--gateways", "1", "--workers", "2")
+    options = ("--gateways", "1", "--workers", str(workers))
     async with running(folder, *options, **settings | environ) as run:
+        run.owner_url = owner_url
         yield Purser(run)
 
 

@@ -131,7 +131,7 @@ def _interval(values: Sequence[float], share: float) -> tuple[float, float]:
 async def purser_scene(folder: Path, seed: int) -> AsyncIterator[Scene]:
     """Purser with a Telegram and exchanges of its own."""
     async with (
-        _surroundings() as (simulator, exchanges),
+        surroundings() as (simulator, exchanges),
         bots.purser(folder, simulator, exchanges) as bot,
     ):
         yield Scene(bot, simulator, exchanges, seed)
@@ -141,14 +141,15 @@ async def purser_scene(folder: Path, seed: int) -> AsyncIterator[Scene]:
 async def baseline_scene(folder: Path, seed: int) -> AsyncIterator[Scene]:
     """The baseline likewise."""
     async with (
-        _surroundings() as (simulator, exchanges),
+        surroundings() as (simulator, exchanges),
         bots.baseline(folder, simulator, exchanges) as bot,
     ):
         yield Scene(bot, simulator, exchanges, seed)
 
 
 @contextlib.asynccontextmanager
-async def _surroundings() -> AsyncIterator[tuple[Simulator, FakeExchanges]]:
+async def surroundings() -> AsyncIterator[tuple[Simulator, FakeExchanges]]:
+    """Serve a simulated Telegram and exchanges as far away as real ones."""
     async with fake_exchanges() as exchanges, Simulator() as simulator:
         exchanges.prices = {name: dict(bots.PRICES) for name in ("binance", "kraken")}
         exchanges.delay_seconds = UPSTREAM_DELAY_SECONDS
