@@ -11,13 +11,16 @@ amount, as candles do; the books, the orders and what the venue knows are kept f
 
 import asyncio
 import contextlib
+import sys
 import tempfile
 from pathlib import Path
 
 import msgspec
+import pytest
 from tests.load import bots, schedule
 from tests.load.figures import tell
 from tests.load.mix import DAY as USUAL
+from tests.load.pooler import require_pgbouncer
 from tests.load.small_plan import (
     USERS,
     Seen,
@@ -196,6 +199,10 @@ async def _trades(servers: SmallServers) -> int:
 
 def main() -> None:
     """Measure once and print."""
+    try:
+        require_pgbouncer()
+    except pytest.skip.Exception as missing:
+        sys.exit(str(missing))
     with tempfile.TemporaryDirectory(prefix="purser-small-") as folder:
         Path(folder).chmod(0o755)
         tell_all(asyncio.run(measure_small_plan(Path(folder))))
