@@ -15,8 +15,9 @@ from tests.cluster.images.bases import recipe_hash
 
 TREE = Path(__file__).parents[3]
 TAG = "dev"
-ARCHIVES_PER_PART_MAX = 2
-"""This tree's and one before; each takes some 250 MB."""
+ARCHIVES_PER_PART_MAX = 4
+"""This tree's, the version before, and what other working trees of this machine have just built;
+each takes some 200 MB."""
 
 SHARED = ("Dockerfile", ".dockerignore", "requirements/build.txt", "protos", "services/chassis")
 _GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi", ".pyc")
@@ -80,12 +81,13 @@ def source_hash(part: Part, tree: Path = TREE) -> str:
 
 def forget_older(part: Part, kept: Path) -> None:
     """Remove a part's archives beyond the newest ARCHIVES_PER_PART_MAX; `kept` always stays."""
-    kept.touch()
-    of_part = [
-        path for path in images_folder().glob(f"{part.name}-*.tar") if _is_archive_of(path, part)
+    others = [
+        path
+        for path in images_folder().glob(f"{part.name}-*.tar")
+        if path != kept and _is_archive_of(path, part)
     ]
-    of_part.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in of_part[ARCHIVES_PER_PART_MAX:]:
+    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in others[ARCHIVES_PER_PART_MAX - 1 :]:
         for file in (path, base_layers_path(path)):
             file.unlink(missing_ok=True)
 

@@ -60,13 +60,13 @@ def test_older_archives_go_and_the_version_before_stays(
     monkeypatch.setenv("PURSER_CACHE_DIR", str(tmp_path))
     folder = parts.images_folder()
     folder.mkdir(parents=True)
-    names = ["worker-1.tar", "worker-2.tar", "worker-3.tar", "user-worker-1.tar"]
-    for name in names:
+    count = parts.ARCHIVES_PER_PART_MAX + 2
+    for name in [*(f"worker-{number}.tar" for number in range(count)), "user-worker-1.tar"]:
         (folder / name).touch()
     kept = folder / "worker-1.tar"
     forget_older(Part("worker", "services/worker", "worker"), kept)
     left = {path.name for path in folder.iterdir()}
-    assert len(left) == 3
+    assert len(left) == parts.ARCHIVES_PER_PART_MAX + 1
     assert {"worker-1.tar", "user-worker-1.tar"} <= left
 
 
