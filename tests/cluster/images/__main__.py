@@ -6,6 +6,7 @@ only, `--forget` removes archives, base images and the builder's storage.
 """
 
 import argparse
+import contextlib
 import fcntl
 import subprocess
 import sys
@@ -44,7 +45,8 @@ def ensure_images(parts: Sequence[Part] = PARTS) -> list[Path]:
         archives = {part: archive_path(part) for part in parts}
         missing = {part: path for part, path in archives.items() if not path.exists()}
         if missing:
-            _build(missing, choose_builder())
+            with contextlib.closing(choose_builder()) as builder:
+                _build(missing, builder)
     return list(archives.values())
 
 

@@ -40,6 +40,9 @@ class Builder(Protocol):
     def save(self, part: Part, archive: Path) -> None:
         """Write a part's image to an archive that containerd and Docker load."""
 
+    def close(self) -> None:
+        """Leave no container and no mount behind; images stay."""
+
 
 def choose_builder() -> Builder:
     """Docker when there is an engine behind the command, else buildah. Raises ImageFailed."""
@@ -73,6 +76,9 @@ class Docker:
     def save(self, part: Part, archive: Path) -> None:
         """Write what `docker load` reads."""
         _run(["docker", "save", "--output", str(archive), part.image], BUILD_TIMEOUT_SECONDS)
+
+    def close(self) -> None:
+        """The engine keeps its own house."""
 
 
 class Buildah:
@@ -121,6 +127,13 @@ class Buildah:
         """Write what `docker load` and `ctr images import` read."""
         target = f"docker-archive:{archive}:{part.image}"
         _run([*self._buildah, "push", "--quiet", part.image, target], BUILD_TIMEOUT_SECONDS)
+
+    def close(self) -> None:
+        """Remove working containers, a killed build's too, and the mount of the storage itself."""
+        _run([*self._buildah, "rm", "--all"])
+        layers = images_folder() / "storage" / "overlay"
+        if layers.is_mount():
+            _run(["umount", str(layers)])
 
     def _keep_base(self, root: Path, use: str) -> None:
         container = _run([*self._buildah, "from", "scratch"]).strip()
