@@ -344,11 +344,11 @@ async def test_the_table_goes_with_the_process_and_stays_when_that_is_killed(
     await stage.expect()
     stage.child.process.kill()
     stage.child.process.wait()
-    await stage.pod("newcomer", "10.249.1.8")
+    await stage.pod("newcomer", "10.249.1.20")
     await stage.expect()
 
     with enforcing(control_plane.kubeconfig, stage.network, tmp_path):
-        await eventually(lambda: asyncio.sleep(0, knows(stage.network, "10.249.1.8")))
+        await eventually(lambda: asyncio.sleep(0, knows(stage.network, "10.249.1.20")))
         await stage.expect()
     assert stage.network.tables() == ""
 

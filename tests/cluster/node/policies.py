@@ -9,7 +9,7 @@ Until everything was listed no pod reaches another. When the process ends by SIG
 table away. When it is killed, or ends with one sentence because kernel or API refused something,
 the table stays as it was, and pods that come later are mute.
 
-A policy holds some tens of milliseconds after the API has it. Nothing tells when: whoever needs to
+A policy holds about a tenth of a second after the API has it. Nothing tells when: whoever needs to
 know tries.
 """
 
