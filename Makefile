@@ -53,7 +53,7 @@ cluster-secrets: $(STAMP) ## make the Secrets the chart expects where they are a
 ##@ Change it
 .PHONY: test
 test: $(STAMP) ## pass the tests that need neither root nor Go; T=tests/unit/ledger narrows
-	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster -m 'not long' -n 3 --dist loadfile)
+	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster --ignore=tests/node -m 'not long' -n 3 --dist loadfile)
 
 
 .PHONY: simulate
@@ -67,7 +67,7 @@ controlplane: $(STAMP) ## build the control plane of the tests: once, some six m
 .PHONY: test-cluster
 test-cluster: controlplane ## pass the tests against a real Kubernetes control plane, and the long ones; T=... narrows
 	@$(BIN)/python -m pytest $(if $(T),$(T),tests/cluster)
-	@$(if $(T),,$(BIN)/python -m pytest tests --ignore=tests/cluster -m long -n 2)
+	@$(if $(T),,$(BIN)/python -m pytest tests --ignore=tests/cluster --ignore=tests/node -m long -n 2)
 
 .PHONY: cluster
 cluster: $(STAMP) ## start Purser on a Kubernetes control plane, say what to try with kubectl; needs Go once; Ctrl-C stops it all
@@ -84,6 +84,10 @@ cluster-node: node-programs ## start a real Kubernetes node in the background, w
 .PHONY: cluster-down
 cluster-down: $(STAMP) ## end that node; nothing of it is left
 	@$(BIN)/python -m tests.cluster.node down
+
+.PHONY: test-node
+test-node: node-programs images ## pass the tests on real pods, on a node or the cluster PURSER_TEST_KUBECONFIG names; T=... narrows
+	@$(BIN)/python -m pytest $(if $(T),$(T),tests/node)
 
 .PHONY: check
 check: $(STAMP) ## read the code: format, lint, protos, import contracts, types (fastest first)

@@ -38,6 +38,11 @@ class Users:
         traders = [user for user in EVERYBODY if user not in QUEUING]
         self._crowd = Crowd(telegram, traders, prices, seed=1)
 
+    @property
+    def impatient(self) -> int:
+        """How often somebody was not answered in time."""
+        return self._crowd.deeds.impatient
+
     async def follow(self) -> None:
         """Follow everybody's chats until cancelled."""
         await self._telegram.follow(EVERYBODY)

@@ -1,0 +1,113 @@
+"""Purser installed on a cluster as docs/install.md says: helm, kubectl, `make cluster-secrets`."""
+
+import asyncio
+import base64
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from tests.cluster.api import JsonObject
+from tests.cluster.binaries import HELM, component_path
+from tests.cluster.kubeconfig import read_kubeconfig
+from tests.cluster.operators import TREE
+
+CHARTS = TREE / "charts"
+RELEASE = "purser"
+COMMAND_TIMEOUT_SECONDS = 300.0
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One namespace of one cluster, and what is done to it."""
+
+    kubeconfig: Path
+    namespace: str
+    folder: Path
+    """Keeps the values that were given."""
+
+    async def kubectl(self, *arguments: str, given: str | None = None) -> str:
+        """What kubectl prints; a failure fails the test with what it said."""
+        command = [str(component_path("kubectl")), *self._where, *arguments]
+        return await asyncio.to_thread(run, command, given)
+
+    async def helm(self, *arguments: str) -> str:
+        """What helm prints; a failure fails the test with what it said."""
+        return await asyncio.to_thread(run, [str(HELM.path()), *arguments, *self._where])
+
+    async def prepare(self) -> None:
+        """The definition, the namespace under Pod Security "restricted", the Secrets."""
+        await self.kubectl("create", "namespace", self.namespace)
+        await self.helm("upgrade", "--install", "purser-crds", str(CHARTS / "purser-crds"))
+        label = "pod-security.kubernetes.io/enforce=restricted"
+        await self.kubectl("label", "namespace", self.namespace, label)
+        await self.make_secrets()
+
+    async def make_secrets(self) -> str:
+        """`make cluster-secrets`, in this namespace."""
+        command = [sys.executable, "-m", "devbox", "cluster-secrets", *self._where]
+        return await asyncio.to_thread(run, command)
+
+    async def install(self, values: Values) -> None:
+        """Install the chart; pods come up by themselves."""
+        await self.helm("install", RELEASE, str(CHARTS / "purser"), *self._given(values))
+
+    async def upgrade(self, values: Values) -> None:
+        """Another set of values for the running release."""
+        await self.helm("upgrade", RELEASE, str(CHARTS / "purser"), *self._given(values))
+
+    async def read(self, kind: str, name: str) -> JsonObject:
+        """One object."""
+        found: JsonObject = json.loads(await self.kubectl("get", kind, name, "-o", "json"))
+        return found
+
+    async def pods(self, part: str = "") -> list[JsonObject]:
+        """The pods of the release, or of one part of it, that are not told to end."""
+        label = f"app.kubernetes.io/name={part}" if part else "app.kubernetes.io/part-of=purser"
+        listed = json.loads(await self.kubectl("get", "pods", "-l", label, "-o", "json"))["items"]
+        return [pod for pod in listed if "deletionTimestamp" not in pod["metadata"]]
+
+    async def secret(self, name: str, key: str) -> str:
+        """One key of a Secret."""
+        data = (await self.read("secret", name))["data"][key]
+        return base64.b64decode(data).decode()
+
+    def _given(self, values: Values) -> list[str]:
+        # A policy sees the API server's own port, which is no usual one on a node of ours.
+        port = urlsplit(read_kubeconfig(self.kubeconfig).server).port
+        values = values | {"networkPolicy": {"kubernetes": {"ports": sorted({443, 6443, port})}}}
+        file = self.folder / "values.yaml"
+        file.write_text(yaml.safe_dump(values))
+        return ["-f", str(CHARTS / "purser/values-dev.yaml"), "-f", str(file)]
+
+    @property
+    def _where(self) -> list[str]:
+        return [f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}"]
+
+
+def run(command: list[str], given: str | None = None) -> str:
+    """What a command prints; a failure fails the test with what it said."""
+    finished = subprocess.run(
+        command,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if finished.returncode:
+        pytest.fail(f"{' '.join(command)}: {finished.stderr or finished.stdout}")
+    return finished.stdout
+
+
+def is_ready(pod: JsonObject) -> bool:
+    """Whether it takes calls."""
+    conditions = pod["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -1,0 +1,84 @@
+"""Pods are deleted, crowded out and evicted while people trade."""
+
+import asyncio
+import contextlib
+
+import pytest
+from tests.cluster.waiting import until
+from tests.node.house import NodeHouse
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize(
+    "part", ["gateway", "pricing", "wallet", "ledger", "operator", "user-worker", "valkey"]
+)
+async def test_a_deleted_pod_of_each_kind_costs_nothing(
+    house: NodeHouse, request: pytest.FixtureRequest, part: str
+) -> None:
+    """As an eviction deletes it. Valkey comes back empty: its volume goes with the pod."""
+    await house.until_all_ready()
+    async with house.under_load(request):
+        pod = (await house.release.pods(part))[0]["metadata"]["name"]
+        house.strike("kill", pod)
+        await house.release.kubectl("delete", "pod", pod, "--wait=false")
+        await house.users.act()
+        await house.until_all_ready(part)
+        await house.users.act()
+
+
+FILL_MEMORY = """
+import time
+open('/dev/shm/full', 'wb').write(bytes(60 * 2**20))
+held = b'x' * (40 * 2**20)
+time.sleep(10)
+"""
+"""In a worker's container: more than fits, by a process that is smaller than the worker, which is
+therefore the one the kernel chooses."""
+
+
+async def test_workers_come_with_the_backlog_and_go_with_it(
+    house: NodeHouse, request: pytest.FixtureRequest
+) -> None:
+    """The wallet is away, people queue up: more worker pods. It is back: fewer again."""
+    await house.until_all_ready()
+    scale = ("scale", "deployment/purser-wallet")
+
+    async def workers() -> int:
+        return len(await house.release.pods("user-worker"))
+
+    before = await workers()
+    async with house.under_load(request):
+        await house.release.kubectl(*scale, "--replicas=0")
+        await house.users.queue_up()
+        most = await until(workers, lambda count: count > before, "more workers come")
+        await house.release.kubectl(*scale, "--replicas=1")
+        await house.until_all_ready("wallet", 1)
+        await until(workers, lambda count: count <= before, "they go again", 180.0)
+    house.note("workers before", before)
+    house.note("workers, most seen first", most)
+
+
+async def test_a_worker_that_runs_out_of_memory_is_started_again(
+    house: NodeHouse, request: pytest.FixtureRequest
+) -> None:
+    """The kernel kills it at once, without a word; others serve its shards, and it comes back."""
+    await house.until_all_ready()
+    pod = (await house.release.pods("user-worker"))[0]["metadata"]["name"]
+
+    async def last_end() -> str:
+        status = (await house.release.read("pod", pod))["status"]["containerStatuses"][0]
+        return str(status["lastState"].get("terminated", {}).get("reason", ""))
+
+    async with house.under_load(request):
+        house.strike("kill", pod)
+        filling = asyncio.create_task(_exec(house, pod, FILL_MEMORY))
+        await until(last_end, lambda reason: reason == "OOMKilled", "the kernel ends the worker")
+        await filling
+        await house.until_all_ready("user-worker")
+
+
+async def _exec(house: NodeHouse, pod: str, program: str) -> None:
+    """Run a program in a pod, which ends with the container."""
+    with contextlib.suppress(pytest.fail.Exception):
+        await house.release.kubectl("exec", pod, "--", "python", "-c", program)
