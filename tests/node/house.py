@@ -8,7 +8,7 @@ minute.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,11 +40,12 @@ FIRST_ANSWER_GOAL_SECONDS = 60.0
 FIRST_USER = 699_999
 ANSWERED_WITHIN_SECONDS = 180.0
 VALUES: Values = {
+    "gateway": {"replicas": 2},  # so that there is a budget to honour
     "pricing": {"settings": MARKET},
     "userWorker": {
         "settings": PLANS,
         # As much as makes one that runs out of memory quickly made.
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "160Mi"}},
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
     },
     "pools": [{"name": "main", "userShard": {"spec": SPEC}}],
 }
@@ -153,14 +154,11 @@ async def standing_house(
         async def connect() -> Any:
             return await asyncpg.connect(database)
 
-        credentials = await _credentials_of_a_worker(release)
         market = PriceWatch(
             f"127.0.0.1:{await forward('pricing', 50051)}",
             SYMBOLS,
             history,
-            lambda target: grpc.aio.secure_channel(
-                target, credentials, (("grpc.ssl_target_name_override", "purser-pricing"),)
-            ),
+            await channel_as(release, "user-worker", "pricing"),
         )
         house = NodeHouse(
             release,
@@ -205,10 +203,12 @@ async def _database_url(release: Release, port: int) -> str:
     return parts._replace(netloc=f"{login}@127.0.0.1:{port}").geturl()
 
 
-async def _credentials_of_a_worker(release: Release) -> grpc.ChannelCredentials:
-    """The tests ask for prices as a worker does."""
+async def channel_as(release: Release, part: str, server: str) -> Callable[[str], grpc.aio.Channel]:
+    """Opens a channel to a part of the release as another part would."""
     authority, key, certificate = [
-        (await release.secret("purser-user-worker-tls", name)).encode()
+        (await release.secret(f"purser-{part}-tls", name)).encode()
         for name in ("ca.crt", "tls.key", "tls.crt")
     ]
-    return grpc.ssl_channel_credentials(authority, key, certificate)
+    credentials = grpc.ssl_channel_credentials(authority, key, certificate)
+    options = (("grpc.ssl_target_name_override", f"purser-{server}"),)
+    return lambda target: grpc.aio.secure_channel(target, credentials, options)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -35,7 +36,11 @@ class Release:
 
     async def kubectl(self, *arguments: str, given: str | None = None) -> str:
         """What kubectl prints; a failure fails the test with what it said."""
-        command = [str(component_path("kubectl")), *self._where, *arguments]
+        # A plugin reads the flags itself, so they come after its name; what is run in a pod must
+        # not get them.
+        flags = self._where
+        first = [*arguments[:2], *flags, *arguments[2:]] if arguments[0] == "purser" else None
+        command = [str(component_path("kubectl")), *(first or [*flags, *arguments])]
         return await asyncio.to_thread(run, command, given)
 
     async def helm(self, *arguments: str) -> str:
@@ -81,7 +86,7 @@ class Release:
 
     def _given(self, values: Values) -> list[str]:
         # A policy sees the API server's own port, which is no usual one on a node of ours.
-        port = urlsplit(read_kubeconfig(self.kubeconfig).server).port
+        port = urlsplit(read_kubeconfig(self.kubeconfig).server).port or 443
         values = values | {"networkPolicy": {"kubernetes": {"ports": sorted({443, 6443, port})}}}
         file = self.folder / "values.yaml"
         file.write_text(yaml.safe_dump(values))
@@ -94,9 +99,11 @@ class Release:
 
 def run(command: list[str], given: str | None = None) -> str:
     """What a command prints; a failure fails the test with what it said."""
+    programs = [Path(sys.executable).parent, component_path("kubectl").parent]
     finished = subprocess.run(
         command,
         input=given,
+        env=os.environ | {"PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]])},
         capture_output=True,
         text=True,
         timeout=COMMAND_TIMEOUT_SECONDS,

@@ -6,6 +6,7 @@ import contextlib
 import pytest
 from tests.cluster.waiting import until
 from tests.node.house import NodeHouse
+from tests.node.release import is_ready
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
@@ -76,6 +77,30 @@ async def test_a_worker_that_runs_out_of_memory_is_started_again(
         await until(last_end, lambda reason: reason == "OOMKilled", "the kernel ends the worker")
         await filling
         await house.until_all_ready("user-worker")
+
+
+async def test_a_drain_waits_for_who_must_stay(
+    house: NodeHouse, request: pytest.FixtureRequest
+) -> None:
+    """Of two gateways one may go; its successor has no place to go to, so the other one stays, and
+    everybody is answered. With the node back both are there again."""
+    await house.until_all_ready("gateway", 2)
+    kubectl = house.release.kubectl
+    node = (await house.release.pods("gateway"))[0]["spec"]["nodeName"]
+    async with house.under_load(request):
+        house.strike("drain", node)
+        try:
+            with pytest.raises(pytest.fail.Exception, match="disruption budget"):
+                await kubectl(
+                    *("drain", node, "--pod-selector=app.kubernetes.io/name=gateway"),
+                    *("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=15s"),
+                )
+            assert [True] == [is_ready(pod) for pod in await house.release.pods("gateway")
+                              if "nodeName" in pod["spec"]]  # fmt: skip
+            await house.users.act()
+        finally:
+            await kubectl("uncordon", node)
+        await house.until_all_ready("gateway", 2)
 
 
 async def _exec(house: NodeHouse, pod: str, program: str) -> None:
