@@ -67,7 +67,7 @@ controlplane: $(STAMP) ## build the control plane of the tests: once, some six m
 .PHONY: test-cluster
 test-cluster: controlplane ## pass the tests against a real Kubernetes control plane, and the long ones; T=... narrows
 	@$(BIN)/python -m pytest $(if $(T),$(T),tests/cluster)
-	@$(if $(T),,$(BIN)/python -m pytest tests --ignore=tests/cluster --ignore=tests/node -m long -n 2)
+	@$(if $(T),,$(BIN)/python -m pytest tests --ignore=tests/cluster --ignore=tests/node -m long)
 
 .PHONY: cluster
 cluster: $(STAMP) ## start Purser on a Kubernetes control plane, say what to try with kubectl; needs Go once; Ctrl-C stops it all
