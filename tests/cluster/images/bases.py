@@ -41,7 +41,6 @@ EMPTY_AFTERWARDS = ("var/cache/apt/archives/partial", "var/lib/apt/lists/partial
 DEBOOTSTRAP_TIMEOUT_SECONDS = 900.0
 STEP_TIMEOUT_SECONDS = 300.0
 SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
-MIRROR_DEFAULT = "http://deb.debian.org/debian"
 _MIRROR = re.compile(r"^(?:URIs:|deb(?: \[[^]]*])?) *(https?://\S*/debian/?)(?:\s|$)", re.MULTILINE)
 
 
@@ -66,7 +65,7 @@ def make_bases(workshop: Path, keep: Callable[[Path, str], None]) -> None:
             f"--include={','.join([*FOR_RUNNING, *FOR_BUILDING])}",
             SUITE,
             str(root),
-            mirror(),
+            *mirror(),
         ],
         DEBOOTSTRAP_TIMEOUT_SECONDS,
     )
@@ -90,8 +89,8 @@ def remove_workshop(workshop: Path) -> None:
     shutil.rmtree(workshop)
 
 
-def mirror(places: tuple[Path, ...] = SOURCES) -> str:
-    """The mirror of Debian that this machine installs from, else Debian's own."""
+def mirror(places: tuple[Path, ...] = SOURCES) -> list[str]:
+    """The mirror of Debian that this machine installs from; none where debootstrap knows better."""
     files = [
         file
         for place in places
@@ -100,8 +99,8 @@ def mirror(places: tuple[Path, ...] = SOURCES) -> str:
     ]
     for file in files:
         if found := _MIRROR.search(file.read_text(errors="replace")):
-            return found[1]
-    return MIRROR_DEFAULT
+            return [found[1]]
+    return []
 
 
 def _tidy(root: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.images import parts
-from tests.cluster.images.bases import MIRROR_DEFAULT, mirror
+from tests.cluster.images.bases import mirror
 from tests.cluster.images.parts import PARTS, TREE, Part, forget_older, source_hash
 from tests.cluster.images.pip_settings import pip_configuration
 from tests.cluster.images.sizes import Size, measure, render
@@ -89,9 +89,9 @@ def test_the_mirror_is_this_machines_in_both_ways_of_writing_it(tmp_path: Path) 
     new, old = tmp_path / "debian.sources", tmp_path / "sources.list"
     new.write_text("Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm\n")
     old.write_text("deb [signed-by=/key] https://other.example/debian bookworm main\n")
-    assert mirror((new,)) == "http://mirror.example/debian"
-    assert mirror((old,)) == "https://other.example/debian"
-    assert mirror((tmp_path / "none",)) == MIRROR_DEFAULT
+    assert mirror((new,)) == ["http://mirror.example/debian"]
+    assert mirror((old,)) == ["https://other.example/debian"]
+    assert mirror((tmp_path / "none",)) == []
 
 
 def test_a_size_is_told_apart_into_base_and_part(tmp_path: Path) -> None:
