@@ -63,7 +63,7 @@ WITH_THE_OWNERS_RIGHTS = {
     "purser_operator": {"placement.assign_shard", "placement.forget_workers"},
     "purser_gateway": FENCE | MAKE_SHARDS,
     "purser_worker": FENCE | OWN_SHARDS,
-    "purser_pricing": set[str](),
+    "purser_pricing": {"pricing.forget_candles"},
     "purser_venue": FENCE,
     "purser_wallet": FENCE,
     "purser_ledger": FENCE,

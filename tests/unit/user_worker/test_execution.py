@@ -163,7 +163,7 @@ async def test_a_handler_that_hangs_is_a_failed_try(capsys: pytest.CaptureFixtur
     await work(inbox, hang)
     assert Outcome.SET_ASIDE is inbox.deliveries[0].outcome
     assert inbox.deliveries[0].error == "AttemptTimedOut: no answer within 0.2 s"
-    told = capsys.readouterr().out
+    told = "".join(capsys.readouterr())
     assert 3 == told.count("job_timed_out")
     assert "Traceback" not in told
 
@@ -173,7 +173,7 @@ async def test_a_handlers_own_time_limit_is_a_defect_with_a_trace(
 ) -> None:
     """Only the attempt's own bound is told without one."""
     await work(FakeInbox(), Failing(TimeoutError(), TimeoutError()))
-    told = capsys.readouterr().out
+    told = "".join(capsys.readouterr())
     assert 2 == told.count("job_failed")
     assert "Traceback" in told
 
