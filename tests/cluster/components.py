@@ -30,6 +30,8 @@ class Place:
     """Where a control plane listens."""
 
     address: str = "127.0.0.1"
+    port: int | None = None
+    """Of the API server; None takes a free one."""
     services: str = "10.250.0.0/16"
     """Of the Services' addresses. Without a node nothing answers there."""
     reached_by_pods: bool = False
@@ -52,7 +54,7 @@ class Components:
         self._children: dict[str, Child] = {}
         self._authority = Authority()
         self.etcd = f"http://127.0.0.1:{free_port()}"
-        self._port = free_port()
+        self._port = place.port or free_port()
         self._ca = folder / "ca.crt"
         write_private(self._ca, self._authority.certificate)
         self._account_key = folder / "service-accounts.key"

@@ -9,13 +9,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from tests.cluster.api import JsonObject
 from tests.cluster.binaries import HELM, component_path
-from tests.cluster.kubeconfig import read_kubeconfig
 from tests.cluster.operators import TREE
 
 CHARTS = TREE / "charts"
@@ -85,9 +83,6 @@ class Release:
         return base64.b64decode(data).decode()
 
     def _given(self, values: Values) -> list[str]:
-        # A policy sees the API server's own port, which is no usual one on a node of ours.
-        port = urlsplit(read_kubeconfig(self.kubeconfig).server).port or 443
-        values = values | {"networkPolicy": {"kubernetes": {"ports": sorted({443, 6443, port})}}}
         file = self.folder / "values.yaml"
         file.write_text(yaml.safe_dump(values))
         return ["-f", str(CHARTS / "purser/values-dev.yaml"), "-f", str(file)]

@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.cluster.binaries import component_path
+from tests.cluster.binaries import HELM, component_path
 from tests.cluster.errors import ClusterError
 from tests.cluster.node.containers import load_image, loaded_images
 from tests.cluster.node.keeping import check_machine, running_node
@@ -116,6 +116,7 @@ def _say_how(first: str) -> None:
         f"{first}\n"
         f"  export KUBECONFIG={FOLDER / 'admin.kubeconfig'}\n"
         f"  alias kubectl={component_path('kubectl')}\n"
+        f"  alias helm={HELM.path()}\n"
         "  make cluster-down   # ends it and leaves nothing behind"
     )
 

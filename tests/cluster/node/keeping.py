@@ -38,6 +38,7 @@ from tests.cluster.node.containers import (
 from tests.cluster.node.dns import DNS_IMAGE, dns_manifests
 from tests.cluster.node.network import lay_network
 from tests.cluster.node.places import (
+    API_PORT,
     CNI_PROGRAMS,
     FOLDER,
     HOST_ADDRESS,
@@ -141,7 +142,7 @@ def _the_only_one() -> Iterator[None]:
 
 
 def _start_control_plane(stack: ExitStack) -> Components:
-    place = Place(HOST_ADDRESS, SERVICES, reached_by_pods=True)
+    place = Place(HOST_ADDRESS, API_PORT, SERVICES, reached_by_pods=True)
     components = Components(FOLDER, stack, place)
     components.start_etcd()
     components.start_apiserver()

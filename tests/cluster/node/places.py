@@ -22,6 +22,8 @@ HOST_LINK: Final = "purser-host"
 """The machine's end of the way to the node."""
 NODE_LINK: Final = "uplink"
 HOST_ADDRESS: Final = "10.250.0.1"
+API_PORT: Final = 6443
+"""The usual one, which policies name; the address is nobody else's."""
 NODE_ADDRESS: Final = "10.250.0.2"
 LINK_BITS: Final = 30
 EVERYTHING: Final = "10.250.0.0/16"
