@@ -8,10 +8,11 @@ tells of both periods. Lines are flushed one by one: a killed recording is a sho
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -35,6 +36,7 @@ EXIT_AWAY = 1
 EXIT_MISTAKE = 2
 EXIT_NOT_FOUND = 3
 CONNECTIONS = 2
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class RecordSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +110,8 @@ async def _record(parsed: argparse.Namespace, settings: RecordSettings) -> int:
             return EXIT_NOT_FOUND
         # "x": a recording is a day's work, and no slip of the hand should end it.
         output = sys.stdout if parsed.file is None else stack.enter_context(parsed.file.open("x"))
-        await _write_lines(output, placement, redis, pool, parsed.period, parsed.seconds)
+        stop = _stopped_by_signals()
+        await _write_lines(output, placement, redis, pool, parsed.period, parsed.seconds, stop)
     return EXIT_DONE
 
 
@@ -127,11 +130,12 @@ async def _write_lines(
     pool: str,
     period: float,
     seconds: float | None,
+    stop: asyncio.Event,
 ) -> None:
     output.write(",".join(COLUMNS) + "\n")
     counts, shards = Counts(), list[int]()
     begin = due = time.monotonic()
-    while seconds is None or due - begin <= seconds:
+    while not stop.is_set() and (seconds is None or due - begin <= seconds):
         try:
             seen = await placement.observe_placement(pool)
             shards = [shard.shard for shard in seen.shards]
@@ -141,7 +145,26 @@ async def _write_lines(
         output.write(line(time.time(), seen, work, counts) + "\n")
         output.flush()
         due += period
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), max(0.0, due - time.monotonic()))
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; the second one ends the program at once.
+
+    Not by a cancellation, which is how asyncio takes SIGINT: one that meets the end of a call in a
+    client of PostgreSQL or Redis can get lost there, and the recording would go on for ever.
+    """
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def on_signal() -> None:
+        stop.set()
+        for number in STOPPING:
+            loop.remove_signal_handler(number)
+
+    for number in STOPPING:
+        loop.add_signal_handler(number, on_signal)
+    return stop
 
 
 def line(
