@@ -139,7 +139,5 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """The figures, after everything else."""
-    if (measured := config.stash.get(FIGURES, None)) is not None and measured.lines:
-        terminalreporter.section(f"figures ({FIGURES_FILE})")
-        for line in measured.lines:
-            terminalreporter.write_line(line)
+    if (measured := config.stash.get(FIGURES, None)) is not None:
+        measured.tell(terminalreporter)

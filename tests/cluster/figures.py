@@ -7,6 +7,8 @@ own bounds fail.
 import json
 from pathlib import Path
 
+import pytest
+
 FIGURES_FILE = Path("build/cluster/figures.jsonl")
 
 
@@ -24,3 +26,10 @@ class Figures:
         self.lines.append(json.dumps(line))
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text("".join(f"{line}\n" for line in self.lines))
+
+    def tell(self, report: pytest.TerminalReporter) -> None:
+        """Print them, after everything else."""
+        if self.lines:
+            report.section(f"figures ({self._file})")
+            for line in self.lines:
+                report.write_line(line)
