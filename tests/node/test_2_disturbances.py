@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 from tests.cluster.waiting import until
@@ -52,7 +53,9 @@ async def test_workers_come_with_the_backlog_and_go_with_it(
     async with house.under_load(request):
         await house.release.kubectl(*scale, "--replicas=0")
         await house.users.queue_up()
-        most = await until(workers, lambda count: count > before, "more workers come")
+        begun = time.monotonic()
+        most = await until(workers, lambda count: count > before, "more workers come", 180.0)
+        house.note("backlog to more workers, s", time.monotonic() - begun, 10)
         await house.release.kubectl(*scale, "--replicas=1")
         await house.until_all_ready("wallet", 1)
         await until(workers, lambda count: count <= before, "they go again", 180.0)
