@@ -73,7 +73,7 @@ async def connect(
                     database="purser",
                     ssl=False,
                 )
-            except (OSError, asyncpg.CannotConnectNowError):
+            except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
                 await asyncio.sleep(POLL_SECONDS)
 
 
