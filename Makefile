@@ -61,7 +61,7 @@ simulate: $(STAMP) ## run the workers in simulated worlds where everything goes 
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0))
 
 .PHONY: controlplane
-controlplane: $(STAMP) ## build the control plane of the tests: once, some six minutes; needs Go 1.24 or newer
+controlplane: $(STAMP) ## build the control plane of the tests: once, some ten minutes; needs Go 1.24 or newer
 	@$(BIN)/python -m tests.cluster.binaries
 
 .PHONY: test-cluster

@@ -278,12 +278,21 @@ def _expected(annotation: Any) -> str:
     return ", ".join(parts)
 
 
+_told_unknown: set[str] = set()
+"""As many as the environment has: a program that waits at its start reads its settings each time
+it looks again, and says this once."""
+
+
 def _warn_of_unknown(prefix: str, environ: Mapping[str, str], known: set[str]) -> None:
     unknown = sorted(
         name
         for name in environ
-        if name.startswith(f"{prefix}_") and name not in known and not name.endswith(_SERVICE_LINKS)
+        if name.startswith(f"{prefix}_")
+        and name not in known
+        and not name.endswith(_SERVICE_LINKS)
+        and name not in _told_unknown
     )
+    _told_unknown.update(unknown)
     if not unknown:
         return
     from difflib import get_close_matches
