@@ -20,6 +20,7 @@ from tests.cluster.waiting import eventually
 
 from devbox.database import Database
 from devbox.keyring import ensure_key_file
+from devbox.ports import free_port
 from devbox.processes import (
     Ports,
     ProcessPlan,
@@ -28,7 +29,7 @@ from devbox.processes import (
     plan_simulator,
     plan_stores,
 )
-from devbox.programs import choose_ports, start_program, stop_program, wait_for_end
+from devbox.programs import start_program, stop_program, wait_for_end
 from devbox.readiness import grpc_serves, http_answers
 from devbox.settings import RunSettings
 from devbox.world import SIMULATED_BOT_ID
@@ -140,17 +141,16 @@ def _make_world(
     chat_port: int,
     environ: Mapping[str, str],
 ) -> World:
-    simulator, pricing, wallet, ledger, gateway = choose_ports(5)
     return World(
         settings=RunSettings(),
         ports=Ports(
-            simulator=chat_port or simulator,
+            simulator=chat_port or free_port(),
             database=0,
             redis=0,
-            gateways=(gateway,),
-            pricing=pricing,
-            wallet=wallet,
-            ledger=ledger,
+            gateways=(free_port(),),
+            pricing=free_port(),
+            wallet=free_port(),
+            ledger=free_port(),
         ),
         database=database,
         redis_url=redis_url,

@@ -10,9 +10,7 @@ Output goes to a file per child, not to a pipe: nobody has to read it for the ch
 
 import ctypes
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -91,20 +89,3 @@ class Child:
     def log_tail(self) -> str:
         """The end of what the process printed, for an error that should explain itself."""
         return self.log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
-
-
-def free_port() -> int:
-    """A loopback TCP port nobody listens on now.
-
-    Kubernetes' components cannot be told to choose a port and say which, so there is a moment
-    between this answer and their bind. Ports below the range from which the kernel serves `bind(0)`
-    and outgoing connections are taken by nobody by chance in that moment.
-    """
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

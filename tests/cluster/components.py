@@ -13,9 +13,11 @@ from tests.cluster.api import resource_path
 from tests.cluster.audit import audit_flags
 from tests.cluster.binaries import component_path
 from tests.cluster.certificates import Authority, signing_key, write_private
-from tests.cluster.children import Child, free_port
+from tests.cluster.children import Child
 from tests.cluster.errors import StartFailed
 from tests.cluster.kubeconfig import write_kubeconfig
+
+from devbox.ports import free_port
 
 START_TIMEOUT_SECONDS = 60.0
 """A start takes ten seconds on two free cores; a machine that is busy building is given time."""

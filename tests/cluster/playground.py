@@ -34,7 +34,8 @@ from tests.cluster.waiting import eventually
 from tests.cluster.worth_trying import exports, rendered, steps
 
 from devbox.errors import DevboxError
-from devbox.programs import choose_port, wait_for_end
+from devbox.ports import choose_port
+from devbox.programs import wait_for_end
 from devbox.roles import Database
 
 NAMESPACE = "default"

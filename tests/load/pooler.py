@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from devbox.programs import choose_port, start_program, stop_program, unprivileged_identity
+from devbox.ports import free_port
+from devbox.programs import start_program, stop_program, unprivileged_identity
 
 SERVER_CONNECTIONS_MAX = 20
 """Of all roles together; free tiers give some 15 to 60."""
@@ -23,7 +24,6 @@ CLIENT_CONNECTIONS_MAX = 100
 START_SECONDS_MAX = 10.0
 STOP_SECONDS_MAX = 5.0
 RETRY_SECONDS = 0.02
-PORT_VARIABLE = "the pooler's port"
 MISSING = "PgBouncer is not installed: `apt-get install pgbouncer` (the service may stay stopped)."
 
 CONFIGURATION = """\
@@ -115,7 +115,7 @@ async def pooler(
     are several: what wants to find its session again is found out.
     """
     require_pgbouncer()
-    port = choose_port(0, PORT_VARIABLE)
+    port = free_port()
     pooling = Pooler(folder, port)
     configuration = CONFIGURATION.format(
         database=database,

@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.cluster.binaries import component_path
-from tests.cluster.children import free_port
 from tests.cluster.podrunner.runner import cancel_until_done
+
+from devbox.ports import free_port
 
 BEGIN_SECONDS_MAX = 30.0
 """Until the first one stands: its pod is there and Ready when it is asked for."""

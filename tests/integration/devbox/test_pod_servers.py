@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 from tests.conftest import Cluster
 
 from devbox.database import ensure_database, migrate_rooms
-from devbox.programs import choose_port, launched, unprivileged_identity
+from devbox.ports import free_port
+from devbox.programs import launched, unprivileged_identity
 from devbox.roles import ROLES
 from devbox.servers import PostgresServer
 from devbox.servers.postgresql import OWNER
@@ -97,7 +98,7 @@ async def test_postgres_keeps_its_data_and_takes_the_password_of_today(tmp_path:
     words = ["postgres", "--data", str(tmp_path / "volume")]
     for turn in (0, 1):
         file, password = write_password(tmp_path, f"password-{turn}")
-        port = choose_port(0, "PORT")
+        port = free_port()
         asked = [*words, "--password-file", str(file), "--port", str(port)]
         with pod(tmp_path / "log", *asked) as process:
             connection = await connect(port, password, process)
@@ -112,7 +113,7 @@ async def test_postgres_keeps_its_data_and_takes_the_password_of_today(tmp_path:
 async def test_a_second_server_on_the_volume_is_refused(tmp_path: Path) -> None:
     """Two postmasters in one folder would be the end of the data."""
     file, password = write_password(tmp_path, "password")
-    port = choose_port(0, "PORT")
+    port = free_port()
     words = ["postgres", "--data", str(tmp_path / "volume"), "--password-file", str(file)]
     with pod(tmp_path / "log", *words, "--port", str(port)) as process:
         connection = await connect(port, password, process)
@@ -127,7 +128,7 @@ async def test_a_second_server_on_the_volume_is_refused(tmp_path: Path) -> None:
 async def test_valkey_takes_its_password_unseen_and_evicts_nothing(tmp_path: Path) -> None:
     """Neither its arguments nor its log hold the password; it keeps what it was given."""
     file, password = write_password(tmp_path, "password")
-    port = choose_port(0, "PORT")
+    port = free_port()
     words = ["valkey", "--data", str(tmp_path / "volume"), "--password-file", str(file)]
     for turn in (0, 1):
         asked = [*words, "--port", str(port), "--memory-megabytes", "30"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,6 +13,7 @@ from tests.integration.user_worker.world import World, neighbours
 
 from chassis import settings
 from devbox.database import Database
+from devbox.ports import free_port
 from purser.worker.v1 import worker_pb2, worker_pb2_grpc
 from user_worker import main
 from user_worker.settings import PREFIX, Settings
@@ -63,13 +63,6 @@ class Worker:
         self.task.cancel()
         with suppress(asyncio.CancelledError):
             await self.task
-
-
-def free_port() -> int:
-    """Find a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 StartWorker = Callable[..., Worker]

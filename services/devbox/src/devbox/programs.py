@@ -14,7 +14,6 @@ import contextlib
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # carries no types
 
-from devbox.errors import CannotBegin, PortTaken
+from devbox.errors import CannotBegin
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 PROBE_TIMEOUT_SECONDS = 5.0
@@ -142,34 +141,6 @@ def log_since(log: Path, mark: int) -> str:
     with log.open("rb") as file:
         file.seek(mark)
         return file.read().decode(errors="replace")
-
-
-def choose_port(wanted: int, variable: str) -> int:
-    """Return `wanted` if it is free on the loopback address (0: any free port).
-
-    The port is free when this returns, not reserved: a server that then finds it taken is started
-    again with another one.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except PermissionError:
-            why = "one that only root may use"
-            raise PortTaken(wanted, variable, why) from None
-        except OSError as error:
-            raise PortTaken(wanted, variable) from error
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def choose_ports(count: int) -> list[int]:
-    """Return that many different free ports of the loopback address; free now, not reserved."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def unprivileged_identity() -> str:

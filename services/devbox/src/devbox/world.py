@@ -6,8 +6,8 @@ from pathlib import Path
 
 from devbox.data_folder import DataFolder
 from devbox.keyring import ensure_key_file, ensure_secret, ensure_secret_file
+from devbox.ports import choose_port, free_port
 from devbox.processes import Ports, World
-from devbox.programs import choose_port, choose_ports
 from devbox.roles import ROLES, Database
 from devbox.servers import postgresql, valkey
 from devbox.settings import RunSettings
@@ -52,15 +52,18 @@ def maintenance_url(database: Database) -> str:
 
 def _choose_ports(settings: RunSettings) -> Ports:
     """Take the named ports where a person named them, free ones elsewhere."""
-    database, redis, pricing, wallet, ledger, *gateways = choose_ports(5 + settings.gateways)
-    if settings.database_port:
-        database = choose_port(settings.database_port, postgresql.PORT_VARIABLE)
-    if settings.redis_port:
-        redis = choose_port(settings.redis_port, valkey.PORT_VARIABLE)
     simulator = 0
     if settings.bot_token is None:
         simulator = choose_port(settings.port, "`make run PORT=…` or PURSER_PORT")
-    return Ports(simulator, database, redis, tuple(gateways), pricing, wallet, ledger)
+    return Ports(
+        simulator=simulator,
+        database=choose_port(settings.database_port, postgresql.PORT_VARIABLE),
+        redis=choose_port(settings.redis_port, valkey.PORT_VARIABLE),
+        gateways=tuple(free_port() for _ in range(settings.gateways)),
+        pricing=free_port(),
+        wallet=free_port(),
+        ledger=free_port(),
+    )
 
 
 def _find_database(settings: RunSettings, kept: Path, port: int) -> Database:

@@ -30,8 +30,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from devbox.errors import CannotBegin, ServerFailed
+from devbox.ports import choose_port
 from devbox.programs import (
-    choose_port,
     end_leftovers,
     launched,
     log_mark,

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devbox.errors import CannotBegin, ServerFailed
+from devbox.ports import choose_port
 from devbox.programs import (
-    choose_port,
     end_leftovers,
     log_mark,
     log_since,
