@@ -38,6 +38,9 @@ from chassis.settings import Secret
 from devbox.database import Database
 from kernel.sharding import Claim
 
+RENEWED = "role_of_this_test_alone"
+"""Roles are the server's, and other tests use theirs."""
+
 
 def _settings(database: Database, **changes: Any) -> PostgresSettings:
     return PostgresSettings(database_url=Secret(database.owner_url), **changes)
@@ -133,6 +136,35 @@ async def test_a_session_that_is_killed_says_try_again_and_the_next_one_works(po
         async with transaction(pool) as connection:
             await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     assert await _count(pool) == 0
+
+
+async def test_a_role_whose_password_was_changed_says_try_again_until_it_fits(
+    database: Database,
+) -> None:
+    """A password is changed before the programs that use it are started anew; a job that meets the
+    time between must not count that as its own failure.
+    """
+    owner = await open_pool(_settings(database), "test")
+    await _execute(owner, f"CREATE ROLE {RENEWED} LOGIN PASSWORD 'old'")
+    try:
+        passwords = {**database.passwords, RENEWED: "old"}
+        url = Database(database.owner_url, passwords).url(RENEWED)
+        settings = PostgresSettings(database_url=Secret(url))
+        pool = await open_pool(settings, "test", connect_at_once=False)
+        await _execute(owner, f"ALTER ROLE {RENEWED} PASSWORD 'new'")
+        with pytest.raises(TryAgain):
+            await _execute(pool, "SELECT 1")
+        await _execute(owner, f"ALTER ROLE {RENEWED} PASSWORD 'old'")
+        await _execute(pool, "SELECT 1")
+        await pool.close()
+    finally:
+        await _execute(owner, f"DROP ROLE {RENEWED}")
+        await owner.close()
+
+
+async def _execute(pool: Pool, statement: str) -> None:
+    async with transaction(pool) as connection:
+        await connection.execute(statement)
 
 
 async def test_a_statement_cancelled_while_the_server_hangs_leaves_no_trace(

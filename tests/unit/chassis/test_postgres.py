@@ -20,7 +20,7 @@ def _error(sqlstate: str) -> BaseException:
     "sqlstate",
     [
         *("40001", "40P01", "55P03", "57014", "57P01", "57P03", "25P04", "25006", "08006"),
-        *("53100", "53200", "53300"),
+        *("53100", "53200", "53300", "28000", "28P01"),
     ],
 )
 def test_what_is_nobodys_mistake_says_try_again_and_quotes_nothing(sqlstate: str) -> None:

@@ -6,9 +6,10 @@ SET, no LISTEN, no session lock; asyncpg's reset on release, which would cost a 
 startup sends no parameter but the application's name, and statements are unnamed unless
 `prepared_statements` says that the server, or the pooler, keeps them.
 
-Every failure that is nobody's mistake (no connection, a server going down, a deadlock, a time
-limit) becomes `TryAgain`; SQLSTATE PF001 becomes `StaleClaim`. What a statement says about its data
-(unique violations and so on) stays asyncpg's exception for the room's `postgres.py` to translate.
+Every failure that is nobody's mistake (no connection, not let in, a server going down, a deadlock,
+a time limit) becomes `TryAgain`; SQLSTATE PF001 becomes `StaleClaim`. What a statement says about
+its data (unique violations and so on) stays asyncpg's exception for the room's `postgres.py` to
+translate.
 """
 
 import asyncio
@@ -37,6 +38,9 @@ _TRY_AGAIN = _NOTHING_WAS_WRITTEN | {
     "25006",  # read_only_sql_transaction: connected to a standby during a failover
     "25P03",  # idle_in_transaction_session_timeout
     "25P04",  # transaction_timeout
+    # At login alone, so nothing was written: a role's password changes before its programs know.
+    "28000",  # invalid_authorization_specification
+    "28P01",  # invalid_password
     "53100",  # disk_full
     "53200",  # out_of_memory
     "53300",  # too_many_connections
