@@ -1,9 +1,12 @@
-"""The pages name nothing that is not there."""
+"""The pages name nothing that is not there, and the runbook's entries say all they have to."""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from tests.contract.rendering import CHART, pods, rendered
 
 TREE = Path(__file__).parents[2]
 PAGES = sorted((TREE / "docs").glob("*.md"))
@@ -13,6 +16,14 @@ SOURCES = [
     for file in sorted((TREE / folder).glob("**/src/**/*.py"))
 ]
 ALL_SOURCE = "\n".join(SOURCES)
+ALL_SQL = "\n".join(
+    file.read_text()
+    for folder in ("services", "operator")
+    for file in sorted((TREE / folder).glob("**/migrations/*.sql"))
+)
+RUNBOOK = TREE / "docs/what-to-do-when.md"
+EVERY_ENTRY = ["Seen", "Money", "Do", "Over when"]
+PREFIXES = r"(?:PURSER|GATEWAY|USER_WORKER|PRICING|WALLET|LEDGER|OPERATOR)"
 _ROLES = {
     f"purser_{room}" for room in ("gateway", "worker", "pricing", "venue", "wallet", "ledger")
 }
@@ -59,8 +70,16 @@ def test_log_events_of_the_status_page_are_logged() -> None:
     }
     assert len(events) > 8
     for event in events:
-        logged = rf'\.(?:debug|info|warning|error|exception|critical)\(\s*"{event}"'
-        assert re.search(logged, ALL_SOURCE), event
+        assert _is_logged(event), event
+
+
+@pytest.mark.parametrize("name", ["what-to-do-when.md", "renew-secrets.md"])
+def test_words_of_a_log_or_a_table_are_those_of_the_code(name: str) -> None:
+    """In code's letters with an underscore: an event that is logged, or a name of the schema."""
+    words = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", (TREE / "docs" / name).read_text()))
+    assert words
+    for word in words - _series() - {"pg_stat_activity"}:  # PostgreSQL's own
+        assert _is_logged(word) or re.search(rf"\b{word}\b", ALL_SQL), word
 
 
 def _series() -> set[str]:
@@ -77,6 +96,76 @@ def test_conditions_and_reasons_are_the_operators_own(name: str) -> None:
     """Words in the form of a reason that stand in the operator's README."""
     text = (TREE / "docs" / name).read_text()
     known = (TREE / "operator/README.md").read_text() + ALL_SOURCE
-    elsewhere = {"OOMKilled", "StatefulSet", "UserShard", "NetworkPolicy", "PodDisruptionBudget"}
+    elsewhere = {"OOMKilled", "StatefulSet", "UserShard", "NetworkPolicy", "NetworkPolicies"}
+    elsewhere |= {"PodDisruptionBudget"}
     for word in set(re.findall(r"\b(?:[A-Z][a-z]+){2,}\b", text)) - elsewhere:
         assert word in known, word
+
+
+def test_each_entry_of_the_runbook_says_its_four_things() -> None:
+    """How it is seen, what it means for money, what to do, and which word says that it is over."""
+    entries = re.split(r"^## ", RUNBOOK.read_text(), flags=re.MULTILINE)[1:]
+    assert len(entries) > 15
+    for entry in entries:
+        title = entry.partition("\n")[0]
+        found = re.findall(r"^- \*\*([^*]+):\*\* \S", entry, re.MULTILINE)
+        assert found == EVERY_ENTRY, title
+        end = entry.partition("**Over when:**")[2]
+        assert re.search(r"`[^`]+`|\b(?:READY|BACKLOG|OLDEST|Degraded)\b", end), title
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_variables_of_the_pages_are_settings(page: Path) -> None:
+    """A misspelt one would be warned of by the program, in the middle of the night."""
+    for name in set(re.findall(rf"\b{PREFIXES}_[A-Z_]*[A-Z]\b", page.read_text())):
+        assert _is_setting(name.removesuffix("_FILE").split("_")), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_values_of_the_pages_are_the_charts(page: Path) -> None:
+    """Those written with their path."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    for path in set(re.findall(r"`([a-zA-Z]+(?:\.[a-zA-Z]+)+)\b", page.read_text())):
+        is_of_another_kind = path in ALL_SQL or path in ("tls.crt", "tls.key")
+        if path.partition(".")[0] in values and not is_of_another_kind:
+            assert _is_value(values, path.split(".")), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_objects_the_commands_name_are_the_charts(page: Path) -> None:
+    """For the release and the namespace `purser`, as the pages say."""
+    objects = [*rendered("dev"), *rendered("everything")]
+    made = {(found["kind"].lower(), found["metadata"]["name"]) for found in objects}
+    for _, pod in pods(objects):
+        for volume in pod["spec"].get("volumes", []):
+            made.add(("secret", volume.get("secret", {}).get("secretName", "")))
+    text = page.read_text().replace("put purser-", "secret purser-")
+    kinds = "deployment|statefulset|service|secret"
+    for kind, name in re.findall(rf"\b({kinds})[/ ](purser-[a-z-]*[a-z])\b", text):
+        assert (kind, name) in made, f"{kind}/{name}"
+
+
+def _is_logged(event: str) -> bool:
+    """By a call of a logger, under that very name."""
+    logged = rf'\.(?:debug|info|warning|error|exception|critical)\(\s*"{event}"'
+    return re.search(logged, ALL_SOURCE) is not None
+
+
+def _is_setting(words: list[str]) -> bool:
+    """Whether a program reads settings with a prefix of these words, and the rest is a field."""
+    ways = [("_".join(words[:cut]), "_".join(words[cut:]).lower()) for cut in range(1, len(words))]
+    return any(
+        f'"{prefix}"' in ALL_SOURCE and re.search(rf"^ +{field}: ", ALL_SOURCE, re.MULTILINE)
+        for prefix, field in ways
+    )
+
+
+def _is_value(values: Any, path: list[str]) -> bool:
+    """Whether the chart knows it; below what is empty by default it may have any name."""
+    for key in path:
+        if not isinstance(values, dict) or not values:
+            return values in ({}, "")
+        if key not in values:
+            return False
+        values = values[key]
+    return True

@@ -1,0 +1,58 @@
+"""What docs/renew-secrets.md has a person type is typed here, against a real API server."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.cluster.binaries import component_path
+from tests.cluster.conftest import Kubectl
+from tests.cluster.control_plane import ControlPlane
+
+PAGE = Path(__file__).parents[2] / "docs/renew-secrets.md"
+SHELL_SECONDS = 60.0
+BEFORE = {"database-url": "old", "redis-url": "redis", "bot-token": "token"}
+
+
+def typed(page: str, beginning: str) -> str:
+    """The page's line that begins so."""
+    (line,) = re.findall(rf"^    ({re.escape(beginning)}.*)$", page, re.MULTILINE)
+    return str(line)
+
+
+@pytest.mark.timeout(120)
+def test_one_key_of_a_secret_is_written_and_nothing_else_happens_to_it(
+    control_plane: ControlPlane, namespace: str, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    """The other keys stay, also when another one is written next; no annotation has a value."""
+    put = typed(PAGE.read_text(), "put() {").replace("-n purser", f"-n {namespace}")
+    literals = [f"--from-literal={key}={value}" for key, value in BEFORE.items()]
+    kubectl("create", "secret", "generic", "purser-gateway", *literals)
+    (tmp_path / "url").write_text("new\n")
+    (tmp_path / "token").write_text("renewed")
+    script = f"""{put}
+        put purser-gateway --from-file=database-url=./url
+        put purser-gateway --from-file=bot-token=./token"""
+
+    done = subprocess.run(
+        ["sh", "-ec", script],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "KUBECONFIG": str(control_plane.kubeconfig),
+            "PATH": f"{component_path('kubectl').parent}:{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=SHELL_SECONDS,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    secret = json.loads(kubectl("get", "secret", "purser-gateway", "-o", "json"))
+    kept = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+    assert kept == BEFORE | {"database-url": "new\n", "bot-token": "renewed"}
+    assert "annotations" not in secret["metadata"]
