@@ -327,6 +327,36 @@ async def test_a_renewed_server_certificate_is_shown_to_new_connections_and_no_c
             assert await answer(other) == b"hello"
 
 
+async def test_an_authority_is_replaced_in_three_steps_and_no_call_fails(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """Part by part, as docs/renew-secrets.md has it: both are believed, then the next one's
+    certificates are shown, then it alone is believed.
+    """
+    following = Authority()
+    both = authority.certificate + following.certificate
+    parts = {part: authority.issue(part) for part in ("room", "friend")}
+    left_behind = authority.issue("friend")
+    for part, pair in parts.items():
+        pair.write(tmp_path / part)
+
+    def take(part: str, pair: Pair) -> Callable[[], object]:
+        parts[part] = pair
+        return lambda: pair.write(tmp_path / part)
+
+    async with (
+        room(parts["room"].write(tmp_path / "room")) as server,
+        open_channel(server.address, client(parts["friend"], tmp_path / "friend")) as channel,
+    ):
+        for trusted, signer in ((both, None), (both, following), (following.certificate, None)):
+            for part, present in list(parts.items()):
+                pair = signer.issue(part) if signer else present
+                change = take(part, dataclasses.replace(pair, authority=trusted))
+                assert await _calls_meanwhile(channel, change, 0.4) > 0
+        async with bare_channel(server, left_behind) as other:
+            assert (Code.UNAVAILABLE, "") == await refusal(other)
+
+
 async def test_a_renewed_client_certificate_is_shown_soon_and_neither_call_nor_stream_is_cut(
     authority: Authority, tmp_path: Path
 ) -> None:
