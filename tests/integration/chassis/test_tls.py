@@ -353,6 +353,8 @@ async def test_an_authority_is_replaced_in_three_steps_and_no_call_fails(
                 pair = signer.issue(part) if signer else present
                 change = take(part, dataclasses.replace(pair, authority=trusted))
                 assert await _calls_meanwhile(channel, change, 0.4) > 0
+                async with bare_channel(server, parts["friend"]) as new_connection:
+                    assert await answer(new_connection) == b"hello"
         async with bare_channel(server, left_behind) as other:
             assert (Code.UNAVAILABLE, "") == await refusal(other)
 
