@@ -1,5 +1,6 @@
-"""What docs/renew-secrets.md has a person type is typed here, against a real API server."""
+"""What the pages have a person type is typed here, against a real API server."""
 
+import asyncio
 import base64
 import json
 import os
@@ -11,9 +12,12 @@ import pytest
 from tests.cluster.binaries import component_path
 from tests.cluster.conftest import Kubectl
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.operators import TARGET, OperatorFactory, PlayedWorkers
+from tests.cluster.subject import Subject
 
 PAGE = Path(__file__).parents[2] / "docs/renew-secrets.md"
 SHELL_SECONDS = 60.0
+STANDING_STILL_SECONDS = 2.0
 BEFORE = {"database-url": "old", "redis-url": "redis", "bot-token": "token"}
 
 
@@ -56,3 +60,22 @@ def test_one_key_of_a_secret_is_written_and_nothing_else_happens_to_it(
     kept = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
     assert kept == BEFORE | {"database-url": "new\n", "bot-token": "renewed"}
     assert "annotations" not in secret["metadata"]
+
+
+@pytest.mark.timeout(180)
+async def test_workers_that_were_made_to_stand_still_come_back_with_the_operator(
+    operators: OperatorFactory, workers: PlayedWorkers, subject: Subject, kubectl: Kubectl
+) -> None:
+    """Who wrote the count while no operator ran is nobody whom the next one would leave alone."""
+    await subject.create()
+    first = operators.start()
+    await subject.until_condition("Ready", "True", "ShardsServed")
+    assert await asyncio.to_thread(first.stop) == 0
+
+    kubectl("scale", "statefulset", TARGET, "--replicas=0")
+    await asyncio.sleep(STANDING_STILL_SECONDS)
+    assert await subject.asked() == 0
+
+    operators.start()
+    await subject.until_asked(2)
+    await subject.until_condition("Ready", "True", "ShardsServed")
