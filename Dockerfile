@@ -59,6 +59,16 @@ RUN /opt/tools/bin/pip wheel --quiet --no-index --no-deps --no-build-isolation -
 FROM workspace AS compiled
 RUN /opt/purser/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/purser/source
 
+# What starts a part again after an edit, apart from the part's own packages.
+FROM tools AS watcher
+COPY requirements/reload.txt /build/requirements/
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca.crt,target=/run/secrets/ca.crt \
+    --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv --without-pip /opt/reload && \
+    /opt/tools/bin/pip --python /opt/reload/bin/python install --quiet --require-hashes --no-deps \
+      --only-binary :all: --requirement /build/requirements/reload.txt
+
 # What both targets have in common: who runs, with what on PATH, and no installer.
 FROM ${BASE} AS ground
 RUN echo 'purser:x:65532:65532:Purser:/tmp:/usr/sbin/nologin' >> /etc/passwd && echo 'purser:x:65532:' >> /etc/group && \
@@ -69,9 +79,10 @@ WORKDIR /tmp
 COPY --from=packages /opt/purser /opt/purser
 ARG PACKAGE
 # A process that is number 1 ignores signals it has no handler for, and the imports take a second or more: until the
-# program has handlers of its own, SIGTERM ends it at once.
+# program has handlers of its own, SIGTERM (and the watcher's SIGINT) ends it at once.
 RUN printf '%s\n' '#!/opt/purser/bin/python' 'import runpy, signal, sys' \
-      'signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))' \
+      'for number in (signal.SIGTERM, signal.SIGINT):' \
+      '    signal.signal(number, lambda *_: sys.exit(0))' \
       "runpy.run_module('${PACKAGE}', run_name='__main__', alter_sys=True)" > /opt/purser/bin/part && \
     chmod 755 /opt/purser/bin/part
 ARG VERSION=dev
@@ -83,10 +94,18 @@ LABEL org.opencontainers.image.title="purser/${PACKAGE}" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENTRYPOINT ["/opt/purser/bin/part"]
 
-# For a cluster one tries things out on: edited files are copied into the running container, with tar.
+# For a cluster one tries things out on: edited files are copied into the running container, with tar, and what serves is
+# ended as a pod is and started again. Commands such as `migrate` run once. Bytecode is kept beside the source there.
 FROM ground AS dev
+COPY --from=watcher /opt/reload /opt/reload
+RUN printf '%s\n' '#!/bin/sh' '[ $# -eq 0 ] || exec /opt/purser/bin/part "$@"' \
+      'exec /opt/reload/bin/watchfiles --target-type command --sigint-timeout 20 --verbosity warning \' \
+      '  /opt/purser/bin/part /opt/purser/source' > /opt/purser/bin/part-reloaded && \
+    chmod 755 /opt/purser/bin/part-reloaded
 COPY --from=workspace --chown=65532:65532 /opt/purser/source /opt/purser/source
+ENV PYTHONDONTWRITEBYTECODE=
 USER 65532:65532
+ENTRYPOINT ["/opt/purser/bin/part-reloaded"]
 
 FROM ground AS runtime
 COPY --from=compiled /opt/purser/source /opt/purser/source

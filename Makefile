@@ -46,6 +46,14 @@ stop: $(STAMP) ## stop what a killed run left behind
 images: $(STAMP) ## build the images that changed and print their sizes; needs Docker, or as root buildah and debootstrap
 	@$(BIN)/python -m tests.cluster.images $(ARGS)
 
+.PHONY: dev
+dev: $(STAMP) ## skaffold dev: Purser on the node of `make cluster-node` or your current context; an edit is there in seconds
+	@exec $(BIN)/python -m tests.cluster.skaffold dev $(ARGS)
+
+.PHONY: deploy
+deploy: $(STAMP) ## skaffold run: the same once, and left there; `make deploy VERB=delete` takes it away
+	@exec $(BIN)/python -m tests.cluster.skaffold $(or $(VERB),run) $(ARGS)
+
 .PHONY: cluster-secrets
 cluster-secrets: $(STAMP) ## make the Secrets the chart expects where they are absent, for trying out (NAMESPACE=purser)
 	@$(BIN)/python -m devbox cluster-secrets $(if $(NAMESPACE),--namespace $(NAMESPACE)) $(ARGS)

@@ -23,12 +23,16 @@ HERE = Path(__file__).parent
 
 def kubernetes_version() -> str:
     """The Kubernetes release that go.mod requires, such as `v1.33.13`."""
+    return _required_version("controlplane", "k8s.io/kubernetes")
+
+
+def _required_version(program: str, module: str) -> str:
     found = re.search(
-        r"^\s*k8s\.io/kubernetes (v\S+)$",
-        (HERE / "controlplane/go.mod").read_text(),
+        rf"^(?:require)?\s*{re.escape(module)} (v\S+)$",
+        (HERE / program / "go.mod").read_text(),
         re.MULTILINE,
     )
-    assert found, "go.mod requires no k8s.io/kubernetes"
+    assert found, f"{program}/go.mod requires no {module}"
     return found[1]
 
 
@@ -48,6 +52,32 @@ COREDNS = GoProgram("coredns", HERE / "coredns", "about two minutes")
 PAUSE = GoProgram("pause", HERE / "pause", "seconds")
 HELM = GoProgram("helm", HERE / "helm", "about two minutes", package="helm.sh/helm/v4/cmd/helm")
 NODE_PROGRAMS = (COREDNS, PAUSE, HELM)
+# Up to 2.16 skaffold is a post-renderer that helm 4 does not take.
+HELM3 = GoProgram(
+    "helm3",
+    HERE / "helm3",
+    "about two minutes",
+    package="helm.sh/helm/v3/cmd/helm",
+    links=("helm",),
+)
+CRANE = GoProgram(
+    "crane",
+    HERE / "skaffold",
+    "a minute",
+    package="github.com/google/go-containerregistry/cmd/crane",
+)
+SKAFFOLD_MODULE = "github.com/GoogleContainerTools/skaffold/v2"
+SKAFFOLD = GoProgram(
+    "skaffold",
+    HERE / "skaffold",
+    "about ten minutes",
+    package=f"{SKAFFOLD_MODULE}/cmd/skaffold",
+    # Without it skaffold calls itself by no version, and refuses none of a newer configuration.
+    stamps=(
+        f"{SKAFFOLD_MODULE}/pkg/skaffold/version.version="
+        + _required_version("skaffold", SKAFFOLD_MODULE),
+    ),
+)
 
 
 def component_path(component: str, environment: Mapping[str, str] = os.environ) -> Path:

@@ -35,6 +35,7 @@ EVERYTHING: dict[str, Any] = {
     "operator": {"watchNamespaces": ["*"]},
     "secrets": {"sessionUrls": True},
     "image": {"pullSecrets": ["registry"]},
+    "development": {"writableSource": True},
     "trial": {"enabled": True, "storage": {"size": "1Gi", "className": "local"}},
     "pools": [{"name": "main"}, {"name": "fast", "userShard": {"create": False}}],
 }

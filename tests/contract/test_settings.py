@@ -80,7 +80,13 @@ def running() -> Iterator[Any]:
         for owner, pod in pods(rendered(name)):
             part = pod["metadata"]["labels"]["app.kubernetes.io/name"]
             if part in ROOMS:
-                yield pytest.param(part, containers(pod)[0], id=f"{name}-{owner}")
+                yield pytest.param(part, serving(pod), id=f"{name}-{owner}")
+
+
+def serving(pod: Manifest) -> Manifest:
+    """The part's own container; what runs before it has no settings."""
+    container: Manifest = pod["spec"]["containers"][0]
+    return container
 
 
 def environment(container: Manifest) -> dict[str, str]:
@@ -171,4 +177,4 @@ def test_rules_of_admission_name_pools_of_this_namespace_unless_they_say_another
 def environment_or_none(pod: Manifest) -> dict[str, str]:
     """The environment of a part's container; of other pods none."""
     part = pod["metadata"]["labels"]["app.kubernetes.io/name"]
-    return environment(containers(pod)[0]) if part in ROOMS else {}
+    return environment(serving(pod)) if part in ROOMS else {}

@@ -25,6 +25,19 @@ spec:
   terminationGracePeriodSeconds: {{ .graceSeconds | default 30 }}
   {{- include "purser.podSecurity" . | nindent 2 }}
   {{- include "purser.placement" . | nindent 2 }}
+  {{- if .root.Values.development.writableSource }}
+  # The image's file system stays read-only: what is edited is a copy, which outlives the container and goes with the pod.
+  initContainers:
+    - name: source
+      image: {{ include "purser.image" (dict "root" .root "part" .part "own" .own.image) }}
+      imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+      command: [cp, --recursive, /opt/purser/source/., /source]
+      resources:
+        {{- toYaml .own.resources | nindent 8 }}
+      {{- include "purser.containerSecurity" . | nindent 6 }}
+      volumeMounts:
+        - {name: source, mountPath: /source}
+  {{- end }}
   containers:
     - name: {{ .part }}
       image: {{ include "purser.image" (dict "root" .root "part" .part "own" .own.image) }}
@@ -56,6 +69,9 @@ spec:
         - {name: tls, mountPath: /etc/purser/tls, readOnly: true}
         {{- end }}
         - {name: tmp, mountPath: /tmp}
+        {{- if .root.Values.development.writableSource }}
+        - {name: source, mountPath: /opt/purser/source}
+        {{- end }}
   volumes:
     - name: secrets
       secret:
@@ -70,6 +86,10 @@ spec:
     {{- end }}
     - name: tmp
       emptyDir: {sizeLimit: 64Mi}
+    {{- if .root.Values.development.writableSource }}
+    - name: source
+      emptyDir: {sizeLimit: 64Mi}
+    {{- end }}
 {{- end -}}
 
 {{/* What every pod runs as. The uid is the images' user `purser`. */}}

@@ -57,7 +57,7 @@ def _build(archives: Mapping[Part, Path], builder: Builder) -> None:
         secrets = write_build_secrets(Path(workshop))
         for part, archive in archives.items():
             began = time.monotonic()
-            builder.build(part, "runtime", secrets)
+            builder.build(part, "runtime", secrets, part.image)
             unfinished = Path(workshop) / archive.name
             builder.save(part, unfinished)
             if archive_path(part) != archive:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
 
@@ -34,8 +35,11 @@ class Builder(Protocol):
     def ensure_base(self) -> list[str]:
         """Have the base image; the ids of its layers, lowest first."""
 
-    def build(self, part: Part, target: str, secrets: Mapping[str, Path]) -> None:
-        """Build a part's image under its name. Raises ImageFailed."""
+    def build(self, part: Part, target: str, secrets: Mapping[str, Path], image: str) -> None:
+        """Build a part's image under that name. Raises ImageFailed."""
+
+    def push(self, image: str) -> None:
+        """Push an image to the registry its name begins with. Raises ImageFailed."""
 
     def save(self, part: Part, archive: Path) -> None:
         """Write a part's image to an archive that containerd and Docker load."""
@@ -67,11 +71,15 @@ class Docker:
         )
         return layers
 
-    def build(self, part: Part, target: str, secrets: Mapping[str, Path]) -> None:
+    def build(self, part: Part, target: str, secrets: Mapping[str, Path], image: str) -> None:
         """Build with BuildKit, which reads SOURCE_DATE_EPOCH."""
         stamp = ["--build-arg", f"SOURCE_DATE_EPOCH={EPOCH_SECONDS}"]
-        arguments = _arguments(part, target, secrets)
+        arguments = _arguments(part, target, secrets, image)
         _run(["docker", "build", "--quiet", *stamp, *arguments], BUILD_TIMEOUT_SECONDS)
+
+    def push(self, image: str) -> None:
+        """Push as who `docker login` made one."""
+        _run(["docker", "push", "--quiet", image], BUILD_TIMEOUT_SECONDS)
 
     def save(self, part: Part, archive: Path) -> None:
         """Write what `docker load` reads."""
@@ -107,7 +115,7 @@ class Buildah:
         layers: list[str] = json.loads(_run(inspect))["OCIv1"]["rootfs"]["diff_ids"]
         return layers
 
-    def build(self, part: Part, target: str, secrets: Mapping[str, Path]) -> None:
+    def build(self, part: Part, target: str, secrets: Mapping[str, Path], image: str) -> None:
         """Build in a chroot, layer by layer."""
         bases = ["BASE=" + self._bases["run"], "BUILD_BASE=" + self._bases["build"]]
         _run(
@@ -118,10 +126,16 @@ class Buildah:
                 *("--format=oci", "--identity-label=false", f"--timestamp={EPOCH_SECONDS}"),
                 "--pull-never",
                 *(word for base in bases for word in ("--build-arg", base)),
-                *_arguments(part, target, secrets),
+                *_arguments(part, target, secrets, image),
             ],
             BUILD_TIMEOUT_SECONDS,
         )
+
+    def push(self, image: str) -> None:
+        """Push; a registry on a private address need not speak TLS."""
+        plain = [] if not _is_private(image) else ["--tls-verify=false"]
+        push = ["push", "--quiet", *plain, image, f"docker://{image}"]
+        _run([*self._buildah, *push], BUILD_TIMEOUT_SECONDS)
 
     def save(self, part: Part, archive: Path) -> None:
         """Write what `docker load` and `ctr images import` read."""
@@ -153,11 +167,19 @@ class Buildah:
         _run([*self._buildah, *committing, container, self._bases[use]], BUILD_TIMEOUT_SECONDS)
 
 
-def _arguments(part: Part, target: str, secrets: Mapping[str, Path]) -> list[str]:
+def _is_private(image: str) -> bool:
+    host = image.split("/", maxsplit=1)[0].rpartition(":")[0]
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host == "localhost"
+
+
+def _arguments(part: Part, target: str, secrets: Mapping[str, Path], image: str) -> list[str]:
     return [
         *("--build-arg", f"MEMBER={part.member}", "--build-arg", f"PACKAGE={part.package}"),
         *(word for name, file in secrets.items() for word in ("--secret", f"id={name},src={file}")),
-        *("--target", target, "--tag", part.image, "--file", str(TREE / "Dockerfile"), str(TREE)),
+        *("--target", target, "--tag", image, "--file", str(TREE / "Dockerfile"), str(TREE)),
     ]
 
 

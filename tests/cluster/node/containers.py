@@ -13,9 +13,11 @@ from tests.cluster.node.places import (
     IMAGES_NAMESPACE,
     LOGS,
     PODS,
+    REGISTRIES,
     SOCKET,
     in_namespace,
 )
+from tests.cluster.node.registry import write_registry_hosts
 
 PAUSE_IMAGE = "localhost/purser/pause:1"
 IMPORT_TIMEOUT_SECONDS = 300.0
@@ -37,6 +39,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
   disable_tcp_service = true
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{REGISTRIES}"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
     default_runtime_name = "runc"
@@ -73,6 +77,7 @@ def start_containerd() -> Child:
     """Start it; it serves when `ctr version` succeeds."""
     config = FOLDER / "containerd.toml"
     config.write_text(_CONFIG)
+    write_registry_hosts()
     networks = FOLDER / "cni"
     networks.mkdir()
     (networks / "purser.conflist").write_text(json.dumps(_NETWORK))

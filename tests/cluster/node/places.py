@@ -26,6 +26,9 @@ API_PORT: Final = 6443
 """The usual one, which policies name; the address is nobody else's."""
 NODE_ADDRESS: Final = "10.250.0.2"
 LINK_BITS: Final = 30
+REGISTRY_PORT: Final = 5000
+REGISTRY: Final = f"{HOST_ADDRESS}:{REGISTRY_PORT}"
+"""Of images, where one runs; images of that registry are named so."""
 EVERYTHING: Final = "10.250.0.0/16"
 """What the machine reaches through the node."""
 PODS: Final = "10.250.1.0/24"
@@ -37,6 +40,8 @@ FOLDER: Final = Path(tempfile.gettempdir()) / "purser-node"
 """State, images, logs; only root reads it. Short: a socket's path has at most 107 characters."""
 LOCK: Final = Path(tempfile.gettempdir()) / "purser-node.lock"
 READY: Final = FOLDER / "ready"
+REGISTRIES: Final = FOLDER / "registries"
+"""How containerd speaks to each."""
 SOCKET: Final = FOLDER / "containerd.sock"
 LOGS: Final = FOLDER / "logs"
 CNI_PROGRAMS: Final = Path("/usr/lib/cni")
