@@ -74,22 +74,28 @@ def test_what_is_built_is_what_is_deployed() -> None:
     """With the names and tags that skaffold puts in, every container has the image just built."""
     values = plan("dev")
     for path, template in PURSER["setValueTemplates"].items():
-        part = re.fullmatch(r"\{\{\.IMAGE_(?:REPO|TAG)_purser_(\w+)\}\}", template)
+        part = re.fullmatch(r"\{\{\.IMAGE_(REPO|TAG|DIGEST)_purser_(\w+)\}\}", template)
         assert part, template
-        name = part[1].replace("_", "-")
-        text = f"10.0.0.1:5000/purser_{part[1]}" if path.endswith("repository") else f"t-{name}"
-        _set(values, path, text)
+        _set(values, path, _image(part[2])[part[1]])
     for path, text in PURSER["setValues"].items():
         _set(values, path, text == "true")
     objects = render(values)
-    expected = {
-        f"10.0.0.1:5000/purser_{part.name.replace('-', '_')}:t-{part.name}" for part in PARTS
-    }
+    built = [_image(part.name.replace("-", "_")) for part in PARTS]
+    expected = {f"{image['REPO']}:{image['TAG']}@{image['DIGEST']}" for image in built}
     images = {container["image"] for _, pod in pods(objects) for container in containers(pod)}
     assert images == expected
     _check_source_is_writable(objects)
     forwarded = {forward["resourceName"] for forward in SKAFFOLD["portForward"]}
     assert forwarded <= set(of_kind(objects, "Service"))
+
+
+def _image(part: str) -> dict[str, str]:
+    """What skaffold knows of an image, by its variable's middle."""
+    return {
+        "REPO": f"10.0.0.1:5000/purser_{part}",
+        "TAG": f"tag-of-{part}",
+        "DIGEST": "sha256:" + part.encode().hex().rjust(64, "0"),
+    }
 
 
 def _check_source_is_writable(objects: list[Manifest]) -> None:

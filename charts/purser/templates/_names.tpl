@@ -92,7 +92,7 @@ labels:
 {{- $repository := $own.repository | default (printf "purser/%s" .part) -}}
 {{- with $shared.registry }}{{ . }}/{{ end -}}
 {{- if $own.digest -}}
-{{ $repository }}@{{ $own.digest }}
+{{ $repository }}{{ with $own.tag }}:{{ . }}{{ end }}@{{ $own.digest }}
 {{- else -}}
 {{ $repository }}:{{ $own.tag | default $shared.tag | default .root.Chart.AppVersion }}
 {{- end -}}

@@ -22,7 +22,7 @@ from tests.cluster.node.places import FOLDER, READY, REGISTRY
 from tests.cluster.node.registry import running_registry
 
 TREE = Path(__file__).parents[3]
-OPTIONS = {"dev": ["--port-forward"], "run": [], "delete": []}
+OPTIONS = {"dev": ["--port-forward=user"], "run": [], "delete": []}
 """By verb. `dev` forwards the chat page."""
 
 
