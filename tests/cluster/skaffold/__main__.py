@@ -63,7 +63,12 @@ def _skaffold(verb: str, options: Sequence[str]) -> int:
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    quiet = {"SKAFFOLD_UPDATE_CHECK": "false", "SKAFFOLD_INTERACTIVE": "false"}
+    quiet = {
+        "SKAFFOLD_UPDATE_CHECK": "false",
+        "SKAFFOLD_INTERACTIVE": "false",
+        # Else it looks for pods in the context's own namespace too, and warns that there are none.
+        "SKAFFOLD_NAMESPACE": "purser",
+    }
     process = subprocess.Popen(
         command,
         cwd=TREE,
