@@ -37,6 +37,8 @@ def running_registry() -> Iterator[None]:
     """A registry named REGISTRY for as long as the context lasts; its images' layers stay with the
     node. Raises StartFailed.
     """
+    if _is_open():
+        raise StartFailed(f"{REGISTRY} is taken: another `make dev` or `make deploy` is under way.")
     blobs = FOLDER / "registry"
     blobs.mkdir(exist_ok=True)
     command = [str(CRANE.path()), "registry", "serve", f"--address={REGISTRY}", f"--disk={blobs}"]
