@@ -26,6 +26,9 @@ others by name. What stands in `settings` goes over what the chart says.
 {{- range $name, $key := .facts.files -}}
 {{- $_ := set $set (printf "%s_%s_FILE" $.facts.prefix $name) (printf "/etc/purser/secrets/%s" $key) -}}
 {{- end -}}
+{{- if and $values.redis.cluster (hasKey (.facts.files | default dict) "REDIS_URL") -}}
+{{- $_ := set $set "PURSER_REDIS_CLUSTER" "yes" -}}
+{{- end -}}
 {{- $set = merge (dict) (.own.settings | default dict) $values.settings (.environment | default dict) $set -}}
 - name: POD_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}

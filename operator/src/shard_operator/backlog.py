@@ -4,7 +4,7 @@ An entry stays in its stream until its job is done, so XLEN is waiting plus runn
 that hold something are looked at closer: XINFO STREAM gives the first entry, whose id begins with
 the millisecond it was appended, and how many entries were ever added; those added and no longer
 there are the jobs that ended. Ages are taken against the server's own clock (TIME), the clock that
-made the ids.
+made the ids; in a Redis Cluster that is the clock of the node that has the stream.
 
 The answer is whole or None: a sum over the streams that happened to answer would look like less
 work.
@@ -18,11 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
-
 from chassis.errors import TryAgain
-from chassis.redis import translating
+from chassis.redis import Command, Redis, RedisError, clocks, send, translating
 from chassis.streams import depth
 from chassis.telemetry import get_logger
 from kernel.names import jobs_stream
@@ -107,10 +104,10 @@ async def measure_shards(
                 streams[names[name]] = stream
     if not streams:
         return {}
-    with translating():
-        seconds, microseconds = await redis.time()
-    now = seconds + microseconds / 1e6
-    return {shard: _read(stream, now) for shard, stream in streams.items()}
+    now = await clocks(redis, [name for name, shard in names.items() if shard in streams])
+    return {
+        shard: _read(streams[shard], now[name]) for name, shard in names.items() if shard in streams
+    }
 
 
 def _read(stream: dict[str, Any], now: float) -> ShardWork:
@@ -123,20 +120,16 @@ def _read(stream: dict[str, Any], now: float) -> ShardWork:
 
 
 async def _inspect(redis: Redis, names: Sequence[str]) -> list[dict[str, Any] | None]:
-    if not names:
-        return []
-    pipeline = redis.pipeline(transaction=False)
-    for name in names:
-        pipeline.xinfo_stream(name)
-    with translating():
-        answers = await pipeline.execute(raise_on_error=False)
-    return [_stream_or_none(answer) for answer in answers]
+    commands = [Command(name, ("XINFO STREAM", name)) for name in names]
+    return [_stream_or_none(answer) for answer in await send(redis, commands)]
 
 
 def _stream_or_none(answer: object) -> dict[str, Any] | None:
     if isinstance(answer, dict):
         return answer
-    if isinstance(answer, ResponseError) and "no such key" in str(answer):
+    if isinstance(answer, TryAgain):
+        raise answer
+    if isinstance(answer, RedisError) and "no such key" in str(answer):
         return None
     raise TryAgain(f"Redis did not describe a stream ({type(answer).__name__})")
 

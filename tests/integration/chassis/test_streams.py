@@ -7,10 +7,11 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
 
 from chassis.errors import LimitReached
 from chassis.rate_limit import TokenBucket
-from chassis.redis import Redis, RedisSettings, open_redis
+from chassis.redis import RedisSettings, open_redis
 from chassis.settings import Secret
 from chassis.streams import append, append_many, depth, read, remove
 
@@ -22,6 +23,7 @@ OTHER = "purser:{default.main/1}:jobs"
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A client of an empty Valkey."""
     client = open_redis(RedisSettings(redis_url=Secret(redis_url)))
+    assert isinstance(client, Redis)
     yield client
     await client.aclose()
 

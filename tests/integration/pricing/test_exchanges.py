@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -293,7 +293,7 @@ async def test_a_429_silences_all_replicas_for_the_time_it_names(
 async def test_a_wish_to_be_left_alone_is_heeded_without_redis_too() -> None:
     """By whoever heard it; and a budget that cannot ask the others is its own."""
     now = 1000.0
-    async with open_redis(AWAY["redis"]) as redis:
+    async with aclosing(open_redis(AWAY["redis"])) as redis:
         budget = Budget(redis, "kraken", 60, 0.1, lambda: now)
         assert await budget.take()
         await budget.pause(30.0)

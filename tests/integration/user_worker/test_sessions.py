@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from redis.asyncio import Redis
 
-from chassis.redis import Redis, RedisSettings, open_redis
+from chassis.redis import RedisSettings, open_redis
 from chassis.settings import Secret
 from kernel.names import session_key
 from user_worker.domain.orders import Side
@@ -21,6 +22,7 @@ ANN, BEN, JOB = UUID(int=1), UUID(int=2), UUID(int=7)
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A client as the worker opens it."""
     client = open_redis(RedisSettings(redis_url=Secret(redis_url)))
+    assert isinstance(client, Redis)
     yield client
     await client.aclose()
 

@@ -65,14 +65,21 @@ async def test_streams_say_try_again_and_quote_nothing(error: Exception) -> None
 
 async def test_a_batch_of_appends_answers_each_item() -> None:
     class Away(AwayRedis):
-        def eval(self, *_: Any) -> Any:
+        def execute_command(self, *_: Any) -> Any:
             return None
 
     away = cast("Redis", Away(AWAY[0]))
     results = await streams.append_many(away, [("a", b"1"), ("b", b"2")])
     assert [type(result) for result in results] == [TryAgain, TryAgain]
+
+
+async def test_an_append_that_nobody_answers_is_to_be_tried_again() -> None:
+    class Away(AwayRedis):
+        async def execute_command(self, *_: Any) -> Any:
+            raise self._error
+
     with pytest.raises(TryAgain):
-        await streams.append(away, "a", b"1")
+        await streams.append(cast("Redis", Away(AWAY[0])), "a", b"1")
 
 
 async def test_a_limit_nobody_can_ask_about_allows_and_is_counted() -> None:

@@ -25,7 +25,7 @@ class FakeRedis:
         self.answer = answer
         self.asked = 0
 
-    async def eval(self, *_: object) -> Any:
+    async def execute_command(self, *_: object) -> Any:
         """Answer."""
         self.asked += 1
         return await self.answer()

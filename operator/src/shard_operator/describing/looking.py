@@ -72,7 +72,9 @@ async def _open(
     stack.push_async_callback(connections.close)
     if settings.redis_url is None:
         return PlacementReader(connections), None
-    redis = open_redis(RedisSettings(redis_url=settings.redis_url))
+    redis = open_redis(
+        RedisSettings(redis_url=settings.redis_url, redis_cluster=settings.redis_cluster)
+    )
     stack.push_async_callback(redis.aclose)
     return PlacementReader(connections), redis
 

@@ -18,6 +18,9 @@ class DescribeSettings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: Secret | None = None
     """Where the streams are. Unset: the backlog is unknown."""
 
+    redis_cluster: bool = False
+    """Whether that is a cluster, also when its address does not say so."""
+
     lease: LeaseSettings = LeaseSettings()
     """Which Lease the operators take turns at."""
 

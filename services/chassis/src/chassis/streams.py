@@ -8,19 +8,40 @@ A stream has a named limit. XADD's MAXLEN would keep it by dropping the oldest e
 so instead a script compares XLEN (O(1)) and appends in one atomic step, or refuses. It is sent with
 each call (EVAL, 120 bytes): the server finds it by its digest anyway, and there is no "unknown
 script" to recover from after a restart.
+
+In a cluster no read blocks: `chassis.stream_looks`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from chassis.errors import LimitReached, ServiceError, TryAgain
-from chassis.redis import BLOCK_MILLISECONDS_MAX, Redis, translating
+from chassis.redis import (
+    BLOCK_MILLISECONDS_MAX,
+    ClusterRedis,
+    Command,
+    Redis,
+    send,
+    translating,
+    value_of,
+)
+from chassis.stream_looks import Answer, Entry, SomeAway, entries_of, read_nodes
+
+__all__ = [
+    "ENTRIES_MAX",
+    "Entry",
+    "SomeAway",
+    "append",
+    "append_many",
+    "depth",
+    "read",
+    "remove",
+]
 
 ENTRIES_MAX = 100_000
 """The default limit of one stream: some 30 MB of small jobs, hours of work for the fifty users of a
 shard."""
 
-_FIELD = b"p"
 _APPEND = """\
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[2]) then return false end
 return redis.call('XADD', KEYS[1], '*', 'p', ARGV[1])"""
@@ -31,10 +52,6 @@ _DEPTHS = """\
 local depths = {}
 for i, stream in ipairs(KEYS) do depths[i] = redis.call('XLEN', stream) end
 return depths"""
-
-Entry = tuple[str, bytes, bytes]
-"""(stream, entry id, payload)"""
-_Answer = list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]
 
 
 async def append(
@@ -59,14 +76,11 @@ async def append_many(
     """
     if not items:
         return []
-    pipeline = redis.pipeline(transaction=False)
-    for stream, payload in items:
-        pipeline.eval(_APPEND, 1, stream, payload, entries_max)
-    try:
-        with translating():
-            results = await pipeline.execute(raise_on_error=False)
-    except TryAgain as error:
-        return [error] * len(items)
+    commands = [
+        Command(stream, ("EVAL", _APPEND, 1, stream, payload, entries_max))
+        for stream, payload in items
+    ]
+    results = await send(redis, commands)
     return [_appended(stream, result) for (stream, _), result in zip(items, results, strict=True)]
 
 
@@ -78,21 +92,19 @@ async def read(
 
     Waits up to `block_milliseconds` (0: not at all, at most 2000) for the first entry; an empty
     list is a normal answer. An entry that is not ours has the payload `b""`. Raises TryAgain when
-    Redis is away.
+    Redis is away, SomeAway when a part of it is.
     """
     if not 0 <= block_milliseconds <= BLOCK_MILLISECONDS_MAX:
         raise ValueError(f"block_milliseconds must be 0 to {BLOCK_MILLISECONDS_MAX}")
     if not positions:
         return []
+    if isinstance(redis, ClusterRedis):
+        return await read_nodes(redis, positions, block_milliseconds / 1000, entries_max)
     streams: dict[Any, Any] = dict(positions)
     with translating():
         # To Redis BLOCK 0 means for ever, and no BLOCK means not at all.
         answer = await redis.xread(streams, count=entries_max, block=block_milliseconds or None)
-    return [
-        (stream.decode(), entry_id, fields.get(_FIELD, b""))
-        for stream, entries in cast("_Answer", answer)
-        for entry_id, fields in entries
-    ]
+    return entries_of(cast("Answer", answer))
 
 
 async def remove(redis: Redis, stream: str, ids: Sequence[bytes]) -> int:
@@ -116,12 +128,17 @@ async def depth(redis: Redis, streams: Sequence[str]) -> list[int]:
     if not streams:
         return []
     with translating():
+        if isinstance(redis, ClusterRedis):
+            answers = await send(redis, [Command(name, ("XLEN", name)) for name in streams])
+            return [value_of(answer) for answer in answers]
         counts: list[int] = await redis.eval(_DEPTHS, len(streams), *streams)
     return counts
 
 
 def _appended(stream: str, result: object) -> bytes | ServiceError:
     if isinstance(result, bytes):
+        return result
+    if isinstance(result, TryAgain):
         return result
     if result is None:
         return LimitReached(f"the stream {stream} is full")

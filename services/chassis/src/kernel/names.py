@@ -1,9 +1,10 @@
 """Every name Purser gives to something in Redis: one function per kind of name.
 
 All begin with `purser:`, so that Purser can share a server. The braces of a stream's name are a
-Redis Cluster hash tag: whatever belongs to one shard would live in one slot. `kind` is a word of
-the code and must not hold a colon, so that no two kinds can ever build the same name; what follows
-the last colon may be anything.
+Redis Cluster hash tag: whatever belongs to one shard lives in one slot, and a command or script may
+name it together. Every other name stands alone. `kind` is a word of the code and must not hold a
+colon, so that no two kinds can ever build the same name; what follows the last colon may be
+anything.
 """
 
 from kernel.malformed import Malformed

@@ -20,7 +20,7 @@ async def require_given(settings: RunSettings) -> None:
     if settings.database_url is not None:
         await require_database(settings.database_url)
     if settings.redis_url is not None:
-        await require_redis(settings.redis_url)
+        await require_redis(settings.redis_url, is_cluster=settings.redis_cluster)
 
 
 async def require_database(url: Secret) -> None:
@@ -59,22 +59,26 @@ async def require_database(url: Secret) -> None:
         )
 
 
-async def require_redis(url: Secret) -> None:
+async def require_redis(url: Secret, *, is_cluster: bool = False) -> None:
     """Raise `CannotBegin` unless Redis answers."""
-    from redis.asyncio import Redis
-    from redis.exceptions import RedisError
+    from chassis.errors import CannotStart, TryAgain
+    from chassis.redis import RedisError, RedisSettings, open_redis, translating
 
     try:
-        async with Redis.from_url(
-            url.reveal(), socket_connect_timeout=CONNECT_TIMEOUT_SECONDS
-        ) as redis:
-            await redis.ping()
-    except ValueError:
+        redis = open_redis(RedisSettings(redis_url=url, redis_cluster=is_cluster))
+    except CannotStart:
         raise CannotBegin(
-            "PURSER_REDIS_URL is not an address like redis://:password@host:6379/0."
+            "PURSER_REDIS_URL is not an address like redis://:password@host:6379/0, or of a "
+            "cluster like redis+cluster://:password@host:6379."
         ) from None
-    except (OSError, RedisError) as error:
+    try:
+        with translating():
+            await redis.ping()
+    except (TryAgain, RedisError) as error:
+        why = error.__cause__ or error
         raise CannotBegin(
-            f"The Redis named by PURSER_REDIS_URL does not answer ({type(error).__name__}): "
+            f"The Redis named by PURSER_REDIS_URL does not answer ({type(why).__name__}): "
             "look at the address and at whether the server is up."
         ) from None
+    finally:
+        await redis.aclose()

@@ -202,4 +202,5 @@ def _inherited(world: World) -> dict[str, str]:
         "PURSER_PREPARED_STATEMENTS": "no" if world.settings.database_url else "yes",
     }
     inherited = {name: value for name, value in world.environ.items() if name not in WITHHELD}
-    return defaults | inherited | world.ports.targets() | {"PURSER_REDIS_URL": world.redis_url}
+    redis = {"PURSER_REDIS_URL": world.redis_url, "PURSER_REDIS_CLUSTER": "no"}
+    return defaults | inherited | world.ports.targets() | redis

@@ -56,7 +56,11 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     roles and schemas."""
 
     redis_url: Secret | None = None
-    """A Redis (7 or newer) or Valkey of yours instead of the embedded one."""
+    """A Redis (7 or newer), Valkey or cluster of them (`redis+cluster://`) of yours instead of the
+    embedded one."""
+
+    redis_cluster: bool = False
+    """It is a cluster, also when its address does not say so."""
 
     database_port: Port = 0
     """Port of the embedded PostgreSQL; 0 takes a free one, `.data/run/state.json` says which."""

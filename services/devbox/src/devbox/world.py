@@ -76,7 +76,10 @@ def _find_database(settings: RunSettings, kept: Path, port: int) -> Database:
 
 def _find_redis(settings: RunSettings, kept: Path, port: int) -> str:
     if settings.redis_url is not None:
-        return settings.redis_url.reveal()
+        scheme, _, rest = settings.redis_url.reveal().partition("://")
+        # The address alone says it to everybody: the setting must not reach an embedded server.
+        kind = "+cluster" if settings.redis_cluster and not scheme.endswith("+cluster") else ""
+        return f"{scheme}{kind}://{rest}"
     return f"redis://:{ensure_secret(kept, 'redis.password')}@127.0.0.1:{port}/0"
 
 

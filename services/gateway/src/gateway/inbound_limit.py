@@ -1,9 +1,10 @@
 """How much one user may send: a token bucket per user in Redis, shared by all gateways.
 
 One script looks at a whole batch. Of each user it refills the bucket by Redis' own clock, takes a
-token per update and says which updates found none. Two more things live in the bucket, so that an
-update met again (Telegram repeats what was not acknowledged, Redis' client what was not answered)
-changes nothing. The newest update ids that took a token take no second one. And a rush, which lasts
+token per update and says which updates found none. In a Redis Cluster each user is a script of his
+own, and those whose node is away pass. Two more things live in the bucket, so that an update met
+again (Telegram repeats what was not acknowledged, Redis' client what was not answered) changes
+nothing. The newest update ids that took a token take no second one. And a rush, which lasts
 from the first update refused until the bucket is full again, has a name, the time it began: by that
 name the user is told of it once, whoever refuses the rest. A bucket expires when it would be full,
 and the rush with it. A bucket owes no tokens: one that says so is none of ours and counts as full,
@@ -15,11 +16,12 @@ excess; they must not stop the service.
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 from uuid import UUID, uuid5
 
 from chassis.errors import TryAgain
-from chassis.redis import Redis, RedisError, translating
+from chassis.redis import Command, Redis, RedisError, Word, send, together, value_of
 from chassis.telemetry import get_logger
 from gateway import metrics
 from gateway.domain import Incoming
@@ -112,15 +114,35 @@ class InboundLimit:
         places: dict[int, list[int]] = {}
         for place, update in enumerate(updates):
             places.setdefault(update.telegram_id, []).append(place)
-        arguments: list[float] = [self._per_second, self._burst]
-        for own in places.values():
-            arguments += [len(own), *(updates[place].update_id for place in own)]
-        keys = [bucket_key("inbound", f"{self._bot_id}/{user}") for user in places]
-        with translating():
-            answers = await self._redis.eval(_LOOK, len(keys), *keys, *arguments)
+        users = list(places)
+        keys = [bucket_key("inbound", f"{self._bot_id}/{user}") for user in users]
+        groups = [[users[n] for n in group] for group in together(self._redis, keys)]
+        answers = await send(
+            self._redis,
+            [
+                self._look_at(
+                    {user: [updates[n].update_id for n in places[user]] for user in group}
+                )
+                for group in groups
+            ],
+        )
+        if all(isinstance(answer, Exception) for answer in answers):
+            value_of(answers[0])
         found: list[UUID | None] = [None] * len(updates)
-        order = [(user, place) for user, own in places.items() for place in own]
-        for (user, place), began in zip(order, answers, strict=True):
-            if began:
-                found[place] = uuid5(_RUSHES, f"{self._bot_id}/{user}/{began}")
+        for group, answer in zip(groups, answers, strict=True):
+            order = [(user, place) for user in group for place in places[user]]
+            if isinstance(answer, Exception):
+                metrics.UNLIMITED.inc(len(order))
+                continue
+            for (user, place), began in zip(order, cast("list[int]", answer), strict=True):
+                if began:
+                    found[place] = uuid5(_RUSHES, f"{self._bot_id}/{user}/{began}")
         return found
+
+    def _look_at(self, update_ids: Mapping[int, Sequence[int]]) -> Command:
+        """Ask about the updates of some users."""
+        keys = [bucket_key("inbound", f"{self._bot_id}/{user}") for user in update_ids]
+        arguments: list[Word] = [self._per_second, self._burst]
+        for own in update_ids.values():
+            arguments += [len(own), *own]
+        return Command(keys[0], ("EVAL", _LOOK, len(keys), *keys, *arguments))

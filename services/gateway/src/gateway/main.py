@@ -8,8 +8,6 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-from redis.asyncio import Redis
-
 from chassis import telemetry
 from chassis.ending import end_tasks
 from chassis.errors import ServiceError
@@ -18,7 +16,7 @@ from chassis.migrations import folder_of, require_applied, require_placement
 from chassis.postgres import Pool, open_pool
 from chassis.process import ready_line
 from chassis.rate_limit import TokenBucket
-from chassis.redis import open_redis
+from chassis.redis import Redis, open_redis
 from chassis.streams import append_many
 from gateway.admission_rules import parse_rules
 from gateway.application import (

@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-import redis.asyncio
-import redis.exceptions
 from google.protobuf.message import DecodeError
 
 from chassis.errors import TryAgain
-from chassis.redis import translating
+from chassis.redis import Command, Redis, RedisError, Word, send
 from kernel.malformed import Malformed
 from kernel.money import exact
 from kernel.names import quote_key
@@ -50,15 +48,16 @@ _MICROSECOND = timedelta(microseconds=1)
 class RedisQuoteCache:
     """The cache in Redis or Valkey."""
 
-    def __init__(self, client: redis.asyncio.Redis, keep_seconds: float) -> None:
+    def __init__(self, client: Redis, keep_seconds: float) -> None:
         self._client = client
         self._keep_milliseconds = int(keep_seconds * 1000)
 
     async def share(self, quotes: Sequence[Quote]) -> list[Quote]:
         """See application.QuoteCache. One round trip for all symbols."""
-        pipeline = self._client.pipeline(transaction=False)
-        for quote in quotes:
-            pipeline.eval(
+        commands = [
+            _of_quote(
+                quote.symbol,
+                "EVAL",
                 _WRITE_IF_NEWER,
                 1,
                 quote_key(quote.symbol),
@@ -67,35 +66,38 @@ class RedisQuoteCache:
                 str(self._keep_milliseconds),
                 str(AHEAD_MAX // _MICROSECOND),
             )
-        try:
-            with translating():
-                kept = await pipeline.execute()
-        except redis.exceptions.RedisError as error:
-            # For example something of another type under our key.
-            raise TryAgain(f"the shared cache refuses ({type(error).__name__})") from error
+            for quote in quotes
+        ]
+        kept = await self._ask(commands)
         return [_believe(own, other) for own, other in zip(quotes, kept, strict=True)]
 
     async def read(self, symbols: Sequence[str], now: datetime) -> list[Quote]:
         """Read what is kept of some symbols, without what nobody can believe. Raises TryAgain."""
-        pipeline = self._client.pipeline(transaction=False)
-        for symbol in symbols:
-            pipeline.hget(quote_key(symbol), "q")
-        try:
-            with translating():
-                kept = await pipeline.execute(raise_on_error=False)
-        except redis.exceptions.RedisError as error:
-            raise TryAgain(f"the shared cache refuses ({type(error).__name__})") from error
+        kept = await self._ask([_of_quote(s, "HGET", quote_key(s), "q") for s in symbols])
         quotes = [_quote_of(each) for each in kept if isinstance(each, bytes)]
         wanted = frozenset(symbols)
         return [q for q in quotes if q and q.symbol in wanted and q.stated_at <= now + AHEAD_MAX]
 
+    async def _ask(self, commands: Sequence[Command]) -> list[object]:
+        """Give the answers; a failure among them, unless all are failures."""
+        answers = await send(self._client, commands)
+        failures = [answer for answer in answers if isinstance(answer, (TryAgain, RedisError))]
+        if failures and len(failures) == len(answers):
+            # Away, or for example something of another type under our key.
+            raise TryAgain(f"the shared cache refuses ({type(failures[0]).__name__})")
+        return answers
 
-def _believe(own: Quote, kept: bytes | None) -> Quote:
+
+def _of_quote(symbol: str, *words: Word) -> Command:
+    return Command(quote_key(symbol), words)
+
+
+def _believe(own: Quote, kept: object) -> Quote:
     """Choose between the own quote and the one that was there first."""
     if kept is None:
         metrics.SHARED_QUOTES.labels("written").inc()
         return own
-    other = _quote_of(kept)
+    other = _quote_of(kept) if isinstance(kept, bytes) else None
     ahead = other.stated_at - own.stated_at if other is not None else -_MICROSECOND
     if (
         other is None
