@@ -25,7 +25,7 @@ SECRETS = {
     "purser-user-worker": {"database-url", "redis-url", "session-database-url"},
     "purser-pricing": {"database-url", "venue-database-url", "redis-url"},
     "purser-wallet": {"database-url", "key-encryption-key"},
-    "purser-ledger": {"database-url"},
+    "purser-ledger": {"database-url", "replica-database-url"},
     "purser-operator": {"database-url", "redis-url", "session-database-url"},
     "purser-migrations": {"database-url"},
 }

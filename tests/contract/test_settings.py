@@ -178,3 +178,18 @@ def environment_or_none(pod: Manifest) -> dict[str, str]:
     """The environment of a part's container; of other pods none."""
     part = pod["metadata"]["labels"]["app.kubernetes.io/name"]
     return environment(serving(pod)) if part in ROOMS else {}
+
+
+def test_the_large_plan_has_a_redis_cluster_and_reads_from_a_replica() -> None:
+    """Whoever has Redis' address is told that it is a cluster; the ledger alone has a replica."""
+    has = {
+        pod["metadata"]["labels"]["app.kubernetes.io/name"]: environment(serving(pod))
+        for owner, pod in pods(rendered("large"))
+        if owner.startswith(("Deployment/", "StatefulSet/"))
+    }
+    redis = {part for part, found in has.items() if any("REDIS_URL" in name for name in found)}
+
+    assert redis == {"gateway", "user-worker", "pricing", "operator"}
+    assert redis == {part for part, found in has.items() if "PURSER_REDIS_CLUSTER" in found}
+    replica = {part for part, found in has.items() if "LEDGER_REPLICA_DATABASE_URL_FILE" in found}
+    assert replica == {"ledger"}

@@ -226,6 +226,8 @@ class FakeLedger(Switch):
         currency_asset_id: str,
         marks: Mapping[str, Decimal],
         past: Sequence[MarkedTime],
+        *,
+        may_be_old: bool = False,
     ) -> Performance:
         times = [marked.at for marked in past]
         if times != sorted(set(times)):

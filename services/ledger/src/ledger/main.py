@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import msgspec
+
 from chassis import telemetry
 from chassis.ending import end_tasks
 from chassis.grpc_server import Server, serving
@@ -12,7 +14,7 @@ from chassis.postgres import Pool, open_pool
 from chassis.process import ready_line
 from ledger.application import Applying, ApplyLimits, AssetRegistry, Ledger, Reading
 from ledger.housekeeping import expire_holds, roll_up
-from ledger.postgres import Accounts, Batches, Housekeeping, Records
+from ledger.postgres import Accounts, Batches, Freshness, Housekeeping, OldRecords, Records
 from ledger.servicer import LedgerServicer
 from ledger.settings import ApplySettings, HousekeepingSettings, Settings
 from purser.ledger.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
@@ -34,7 +36,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         applying = await stack.enter_async_context(
             Applying(Batches(pool), registry, _limits(settings.applying))
         )
-        servicer = LedgerServicer(Ledger(Accounts(pool)), applying, Reading(records, registry))
+        old = await stack.enter_async_context(_old_records(settings, pool, records))
+        reading = Reading(records, registry, old)
+        servicer = LedgerServicer(Ledger(Accounts(pool)), applying, reading)
         await stack.enter_async_context(_keeping_house(pool, settings.housekeeping))
         yield await stack.enter_async_context(
             serving(
@@ -51,6 +55,34 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with running(settings) as server:
         ready_line("ledger", address=server.address)
         await stop.wait()
+
+
+@asynccontextmanager
+async def _old_records(
+    settings: Settings, primary: Pool, records: Records
+) -> AsyncIterator[OldRecords | None]:
+    """Read from the replica inside the block; None without one."""
+    own = settings.replica
+    if own.replica_database_url is None:
+        yield None
+        return
+    reaching = msgspec.structs.replace(
+        settings.postgres,
+        database_url=own.replica_database_url,
+        connections_max=own.replica_connections_max,
+        connect_timeout_seconds=own.replica_timeout_seconds,
+        acquire_timeout_seconds=own.replica_timeout_seconds,
+        statement_timeout_seconds=own.replica_timeout_seconds,
+    )
+    # It may be away, now as later.
+    replica = await open_pool(reaching, "purser-ledger-replica", connect_at_once=False)
+    freshness = Freshness(primary)
+    marking = asyncio.create_task(freshness.run())
+    try:
+        yield OldRecords(records, replica, freshness, own.replica_age_seconds_max)
+    finally:
+        await end_tasks({marking})
+        await replica.close()
 
 
 @asynccontextmanager

@@ -97,6 +97,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
             read_field("user_id", parse_uuid, request.user_id),
             read_token(request.page_token),
             read_page_size(request.page_size),
+            may_be_old=request.may_be_old,
         )
         return ledger_pb2.ListTradesResponse(
             trades=map(trade_message, trades),
@@ -116,5 +117,6 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
             read_field("currency_asset_id", check_asset_id, request.currency_asset_id),
             read_marks("marks", request.marks),
             read_past(request.past),
+            may_be_old=request.may_be_old,
         )
         return performance_message(performance)

@@ -6,6 +6,7 @@ import msgspec
 
 from chassis.grpc_server import ServerSettings
 from chassis.postgres import PostgresSettings
+from chassis.settings import Secret
 from chassis.telemetry import TelemetrySettings
 
 
@@ -39,6 +40,24 @@ class HousekeepingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How old the remembered asset registry may be; it changes with a deployment only."""
 
 
+class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to read what may be old."""
+
+    replica_database_url: Secret | None = None
+    """A streaming replica of the database, as the same role. Unset: the primary serves all."""
+
+    replica_connections_max: Annotated[int, msgspec.Meta(ge=1, le=200)] = 5
+    """Per process, to the replica."""
+
+    replica_age_seconds_max: Annotated[float, msgspec.Meta(ge=2, le=60)] = 5.0
+    """How old what it tells may be: people look at their profit more seldom. A read looks up to a
+    second older than it is."""
+
+    replica_timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    """For each of connecting, a free connection and a statement; then the primary is asked, and the
+    caller still waits."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger's settings; what is not here is the chassis's."""
 
@@ -53,6 +72,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     applying: ApplySettings = ApplySettings()
     """Group commit."""
+
+    replica: ReplicaSettings = ReplicaSettings()
+    """Where to read what may be old."""
 
     housekeeping: HousekeepingSettings = HousekeepingSettings()
     """What happens by itself."""

@@ -193,8 +193,11 @@ class Ledger(Protocol):
         currency_asset_id: str,
         marks: Mapping[str, Decimal],
         past: Sequence[MarkedTime],
+        *,
+        may_be_old: bool = False,
     ) -> Performance:
-        """Read how trading went; `marks` are present prices by asset id."""
+        """Read how trading went; `marks` are present prices by asset id. What `may_be_old` may lack
+        the trades of the last seconds."""
 
 
 class Trading(Protocol):

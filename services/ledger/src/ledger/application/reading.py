@@ -35,8 +35,12 @@ class RecordStore(Protocol):
 class Reading:
     """Reads that need more than a row."""
 
-    def __init__(self, store: RecordStore, registry: AssetRegistry) -> None:
+    def __init__(
+        self, store: RecordStore, registry: AssetRegistry, old: RecordStore | None = None
+    ) -> None:
+        """Take `old` as the store for reads that may be a few seconds old."""
         self._store = store
+        self._old = old or store
         self._registry = registry
 
     async def list_assets(self) -> list[Asset]:
@@ -44,20 +48,28 @@ class Reading:
         return list((await self._registry.assets()).values())
 
     async def list_trades(
-        self, user_id: UUID, before: Place | None, page_size: int
+        self, user_id: UUID, before: Place | None, page_size: int, *, may_be_old: bool = False
     ) -> tuple[list[TradeRecord], Place | None]:
         """Give a page of trades, newest first, and the place of the next page if there is one."""
-        trades = await self._store.list_trades(user_id, before, page_size + 1)
+        store = self._old if may_be_old else self._store
+        trades = await store.list_trades(user_id, before, page_size + 1)
         page = trades[:page_size]
         return page, place_of(page[-1]) if len(trades) > page_size else None
 
     async def performance(
-        self, user_id: UUID, currency: AssetId, marks: Marks, past: Sequence[MarkedTime]
+        self,
+        user_id: UUID,
+        currency: AssetId,
+        marks: Marks,
+        past: Sequence[MarkedTime],
+        *,
+        may_be_old: bool = False,
     ) -> Performance:
         """Compute how trading went. Raises UnknownAssets."""
         registry = await self._registry.assets()
         named = {currency, *marks, *(asset for time in past for asset in time.marks)}
         if unknown := sorted(named - registry.keys()):
             raise UnknownAssets(unknown)
-        record = await self._store.read_record(user_id, currency, [time.at for time in past])
+        store = self._old if may_be_old else self._store
+        record = await store.read_record(user_id, currency, [time.at for time in past])
         return measure(record, currency, registry[currency].decimals, marks, past)

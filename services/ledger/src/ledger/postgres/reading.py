@@ -6,7 +6,7 @@ between two past times; only closing trades and deposits come one by one, becaus
 depends on their order. Sums read every entry of the user: some 200,000 per second.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -77,10 +77,17 @@ _EVENTS = """
 
 
 class Records:
-    """Reads from PostgreSQL."""
+    """Reads from PostgreSQL.
 
-    def __init__(self, pool: Pool) -> None:
+    `look_first` is asked in the transaction of a read of one user, before anything is read; what it
+    raises is raised.
+    """
+
+    def __init__(
+        self, pool: Pool, look_first: Callable[[Connection], Awaitable[None]] | None = None
+    ) -> None:
         self._pool = pool
+        self._look_first = look_first
 
     async def list_assets(self) -> Registry:
         """See application.registry.RegistryStore."""
@@ -93,6 +100,8 @@ class Records:
     ) -> list[TradeRecord]:
         """See application.reading.RecordStore."""
         async with transaction(self._pool, readonly=True) as connection:
+            if self._look_first is not None:
+                await self._look_first(connection)
             if before is None:
                 rows = await connection.fetch(_NEWEST_TRADES, user_id, rows_max)
             else:
@@ -108,6 +117,8 @@ class Records:
         thresholds = [at + timedelta(microseconds=1) for at in past]
         async with transaction(self._pool, readonly=True) as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            if self._look_first is not None:
+                await self._look_first(connection)
             holdings = await connection.fetch(_HOLDINGS, user_id, currency, SPOT)
             flows = await connection.fetch(_FLOWS, user_id, thresholds)
             trades = await connection.fetchval(_TRADE_COUNT, user_id, currency)

@@ -107,7 +107,11 @@ class LedgerClient:
             "ledger",
             self._stub.ListTrades(
                 ledger_pb2.ListTradesRequest(
-                    user_id=str(user_id), page_size=page_size, page_token=page_token
+                    user_id=str(user_id),
+                    page_size=page_size,
+                    page_token=page_token,
+                    # Older pages do not change; the newest must show what was done just now.
+                    may_be_old=bool(page_token),
                 ),
                 timeout=self._timeout_seconds,
             ),
@@ -125,6 +129,8 @@ class LedgerClient:
         currency_asset_id: str,
         marks: Mapping[str, Decimal],
         past: Sequence[MarkedTime],
+        *,
+        may_be_old: bool = False,
     ) -> Performance:
         """Read how trading went; `marks` are present prices by asset id."""
         response = await asked(
@@ -140,6 +146,7 @@ class LedgerClient:
                         )
                         for marked in past
                     ],
+                    may_be_old=may_be_old,
                 ),
                 timeout=self._timeout_seconds,
             ),

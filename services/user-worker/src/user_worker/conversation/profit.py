@@ -22,7 +22,7 @@ FEES_SHOWN_MAX = 6
 
 async def answer(context: Context, _command: Command) -> list[Reply]:
     """Show the figures."""
-    valuation = await valued(context, list(SPANS.values()))
+    valuation = await valued(context, list(SPANS.values()), may_be_old=True)
     texts, performance = context.texts, valuation.performance
     paragraphs = [
         "\n".join(_overall(texts, performance)),

@@ -42,11 +42,14 @@ class Valuation:
     """The age of the oldest price that was used; 0 without any."""
 
 
-async def valued(context: Context, spans: Sequence[Span]) -> Valuation:
-    """Value what the user has, now and over some spans."""
+async def valued(context: Context, spans: Sequence[Span], *, may_be_old: bool = False) -> Valuation:
+    """Value what the user has, now and over some spans.
+
+    What `may_be_old` may lack the trades of the last seconds.
+    """
     ledger, user_id, now = context.services.ledger, context.job.user_id, context.services.now()
     held, page = await together(
-        ledger.performance(user_id, CURRENCY_ASSET_ID, {}, ()),
+        ledger.performance(user_id, CURRENCY_ASSET_ID, {}, (), may_be_old=may_be_old),
         ledger.trades(user_id, TRADES_LOOKED_AT_MAX, ""),
     )
     instruments = await _instruments(context)
@@ -67,6 +70,7 @@ async def valued(context: Context, spans: Sequence[Span]) -> Valuation:
         CURRENCY_ASSET_ID,
         {asset_id: quote.price for asset_id, quote in quotes.items()},
         [past[at] for at in sorted(past)],
+        may_be_old=may_be_old,
     )
     points = dict(zip(sorted(past), performance.points, strict=True))
     return Valuation(

@@ -1,0 +1,250 @@
+"""Reads that may be old come from a real streaming replica while it is young enough, never else."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+from uuid import UUID
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from prometheus_client import REGISTRY
+from tests.integration.ledger.operations import USDT, balances, new_user
+from tests.integration.ledger.test_reads import trade
+from tests.integration.stores import make_claims
+
+from chassis.grpc_client import open_channel
+from chassis.grpc_server import ServerSettings
+from chassis.postgres import PostgresSettings
+from chassis.settings import Secret
+from chassis.telemetry import TelemetrySettings
+from devbox.database import ensure_database, ensure_logins, migrate_rooms
+from devbox.ports import free_port
+from devbox.programs import start_program, stop_program, unprivileged_identity, wait_for_end
+from devbox.roles import ROLES, Database
+from devbox.servers import PostgresServer, embedded_postgres
+from devbox.servers.postgresql import (
+    FORGETFUL,
+    OWNER,
+    SETTINGS,
+    make_url,
+    postgres_command,
+    postgres_program,
+)
+from kernel.sharding import Claim
+from ledger.main import running
+from ledger.settings import ReplicaSettings, Settings
+from purser.ledger.v1.ledger_pb2 import GetPerformanceRequest, ListTradesRequest
+from purser.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+
+DATABASE = "purser"
+AGE_SECONDS_MAX = 2.0
+START_SECONDS = 30.0
+TIMEOUT_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A primary, and a replica that follows it."""
+
+    primary: PostgresServer
+    replica_folder: Path
+    replica_port: int
+    database: Database
+
+    def replica_url(self, role: str) -> str:
+        """Where a role finds the replica."""
+        return make_url(role, self.database.passwords[role], self.replica_port, DATABASE)
+
+    async def on_replica(self, statement: str) -> object:
+        """Ask the replica as its owner."""
+        url = make_url(OWNER, self.primary.owner_password, self.replica_port, DATABASE)
+        connection = await asyncpg.connect(url, timeout=2)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
+    """A primary with a copy of itself, made by pg_basebackup."""
+    folder, passwords = tmp_path_factory.mktemp("pair"), {r: secrets.token_hex(16) for r in ROLES}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SETTINGS, "wal_level", "replica")
+        patch.setitem(SETTINGS, "max_wal_senders", "4")
+        async with embedded_postgres(
+            folder / "primary", owner_password=secrets.token_hex(16), durable=False
+        ) as primary:
+            await ensure_database(primary.owner_url(), DATABASE)
+            await migrate_rooms(primary.owner_url(DATABASE))
+            await ensure_logins(primary.owner_url(DATABASE), passwords)
+            # Beside the primary's cluster, where the server's own user may write.
+            copy = folder / "primary" / "replica"
+            await _copy(primary, copy)
+            database = Database(primary.owner_url(DATABASE), passwords)
+            yield Pair(primary, copy, free_port(), database)
+
+
+@contextlib.asynccontextmanager
+async def serving(pair: Pair) -> AsyncIterator[Popen[bytes]]:
+    """The replica serves inside the block."""
+    settings = SETTINGS | FORGETFUL | {"port": str(pair.replica_port)}
+    process = start_program(
+        postgres_command(pair.replica_folder, settings),
+        folder=pair.replica_folder.parent,
+        log=pair.replica_folder.parent / "replica.log",
+        death_signal=signal.SIGINT,
+        identity=unprivileged_identity(),
+    )
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while True:
+                with contextlib.suppress(OSError, asyncpg.PostgresError):
+                    assert await pair.on_replica("SELECT pg_is_in_recovery()")
+                    break
+                await asyncio.sleep(0.05)
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGCONT)
+        await stop_program(process, (signal.SIGINT, 10.0), (signal.SIGQUIT, 3.0))
+
+
+@contextlib.asynccontextmanager
+async def ledger_with_replica(pair: Pair) -> AsyncIterator[LedgerServiceStub]:
+    """A ledger that was told of the replica."""
+    settings = Settings(
+        postgres=PostgresSettings(database_url=Secret(pair.database.url("purser_ledger"))),
+        server=ServerSettings(drain_timeout_seconds=1),
+        telemetry=TelemetrySettings(),
+        replica=ReplicaSettings(
+            replica_database_url=Secret(pair.replica_url("purser_ledger")),
+            replica_age_seconds_max=AGE_SECONDS_MAX,
+        ),
+    )
+    async with running(settings) as server, open_channel(server.address) as channel:
+        yield LedgerServiceStub(channel)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def claim(pair: Pair) -> Claim:
+    """A claim of a shard."""
+    return await make_claims(pair.database)(0)
+
+
+async def _copy(primary: PostgresServer, folder: Path) -> None:
+    command: list[str | Path] = [
+        postgres_program("pg_basebackup"),
+        f"--pgdata={folder}",
+        f"--dbname={primary.owner_url()}",
+        "--write-recovery-conf",
+        "--checkpoint=fast",
+        "--no-sync",
+    ]
+    log = folder.with_suffix(".copy.log")
+    process = start_program(
+        command, folder=folder.parent, log=log, identity=unprivileged_identity()
+    )
+    assert await wait_for_end(process, START_SECONDS)
+    assert process.returncode == 0, log.read_text()
+
+
+def count(outcome: str) -> float:
+    """How many reads ended so."""
+    name = "purser_ledger_replica_reads_total"
+    return REGISTRY.get_sample_value(name, {"outcome": outcome}) or 0.0
+
+
+async def trades(ledger: LedgerServiceStub, user: UUID, *, may_be_old: bool) -> int:
+    """How many trades a user has, as listed."""
+    request = ListTradesRequest(user_id=str(user), page_size=100, may_be_old=may_be_old)
+    return len((await ledger.ListTrades(request, timeout=TIMEOUT_SECONDS)).trades)
+
+
+async def traded(ledger: LedgerServiceStub, user: UUID, *, may_be_old: bool) -> int:
+    """How many trades a user has, as measured."""
+    request = GetPerformanceRequest(
+        user_id=str(user), currency_asset_id=USDT, may_be_old=may_be_old
+    )
+    answer = await ledger.GetPerformance(request, timeout=TIMEOUT_SECONDS)
+    return int(answer.trades)
+
+
+async def until_replica_answers(ledger: LedgerServiceStub, user: UUID) -> None:
+    """Until the ledger reads from the replica, which it may have left alone for a while, and the
+    replica has all of a user's trades."""
+    wanted = await trades(ledger, user, may_be_old=False)
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            before = count("answered")
+            found = await trades(ledger, user, may_be_old=True)
+            if found == wanted and count("answered") > before:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_a_read_is_as_old_as_it_may_be_and_no_older(pair: Pair, claim: Claim) -> None:
+    """Replay stands still: what came since is not seen by reads that may be old, for two seconds;
+    by all others, and by everybody afterwards, it is."""
+    async with serving(pair), ledger_with_replica(pair) as ledger:
+        user = await new_user(ledger, claim)
+        await trade(ledger, claim, user, "buy", "10", "0.1", "0")
+        await until_replica_answers(ledger, user)
+        assert [1, 1] == [
+            await trades(ledger, user, may_be_old=True),
+            await traded(ledger, user, may_be_old=True),
+        ]
+
+        await pair.on_replica("SELECT pg_wal_replay_pause()")
+        try:
+            await trade(ledger, claim, user, "buy", "10", "0.1", "0")
+            answered = count("answered")
+            assert await trades(ledger, user, may_be_old=True) == 1
+            assert await traded(ledger, user, may_be_old=True) == 1
+            assert count("answered") == answered + 2
+            assert await trades(ledger, user, may_be_old=False) == 2
+            assert await traded(ledger, user, may_be_old=False) == 2
+            assert (await balances(ledger, user))["BTC"][0] == "0.2"
+
+            await asyncio.sleep(AGE_SECONDS_MAX)
+            assert await trades(ledger, user, may_be_old=True) == 2
+            assert await traded(ledger, user, may_be_old=True) == 2
+            assert count("answered") == answered + 2
+            assert count("too_old") >= 1
+        finally:
+            await pair.on_replica("SELECT pg_wal_replay_resume()")
+        await until_replica_answers(ledger, user)
+        assert await trades(ledger, user, may_be_old=True) == 2
+
+
+async def test_a_replica_that_is_away_frozen_or_late_costs_one_wait(
+    pair: Pair, claim: Claim
+) -> None:
+    """The ledger starts without it, uses it when it comes, and goes on when it hangs and dies."""
+    async with ledger_with_replica(pair) as ledger:
+        user = await new_user(ledger, claim)
+        await trade(ledger, claim, user, "buy", "10", "0.1", "0")
+        assert await trades(ledger, user, may_be_old=True) == 1
+        assert count("away") >= 1
+
+        async with serving(pair) as process:
+            await until_replica_answers(ledger, user)
+            os.killpg(process.pid, signal.SIGSTOP)
+            began = time.monotonic()
+            assert await trades(ledger, user, may_be_old=True) == 1
+            assert time.monotonic() - began < 5
+            began = time.monotonic()
+            for _ in range(20):
+                assert await traded(ledger, user, may_be_old=True) == 1
+            assert time.monotonic() - began < 3
+        assert await trades(ledger, user, may_be_old=True) == 1
