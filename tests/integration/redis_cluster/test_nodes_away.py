@@ -23,6 +23,7 @@ from kernel.seals import KEY_BYTES, seal
 from kernel.sharding import ShardKey
 from purser.gateway.v1 import job_pb2
 from shard_operator.backlog import StreamBacklog
+from user_worker.errors import DependencyDown
 from user_worker.stream import RedisJobStream
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -163,6 +164,25 @@ async def test_users_whose_node_is_away_pass_and_the_others_are_limited(
         await nodes.start(dead)
     refused = {update.telegram_id for update, rush in zip(updates, rushes, strict=True) if rush}
     assert refused == set(users) - lost
+
+
+async def test_a_cluster_that_is_away_as_a_whole_is_an_outage_and_comes_back(
+    nodes: Nodes, house: House
+) -> None:
+    """Nobody is left to say who has which slot: what was known is tried until somebody answers."""
+    for node in [*nodes.primaries, *nodes.replicas]:
+        nodes.kill(node)
+    assert {} == (await house.publish(SHARDS))[0]
+    with pytest.raises(DependencyDown):
+        await house.read(1)
+    await asyncio.gather(*map(nodes.start, [*nodes.primaries, *nodes.replicas]))
+
+    published: dict[str, ShardKey] = {}
+    async with asyncio.timeout(BACK_SECONDS):
+        while len(published) < len(SHARDS):
+            published, _ = await house.publish(SHARDS)
+            await asyncio.sleep(0.1)
+    assert set(SHARDS) == set(await house.read(len(SHARDS)))
 
 
 async def test_a_replica_takes_over_and_its_jobs_are_there(nodes: Nodes, house: House) -> None:
