@@ -121,14 +121,16 @@ async def serving(pair: Pair) -> AsyncIterator[Popen[bytes]]:
 
 
 @contextlib.asynccontextmanager
-async def ledger_with_replica(pair: Pair) -> AsyncIterator[LedgerServiceStub]:
+async def ledger_with_replica(
+    pair: Pair, replica_url: str | None = None
+) -> AsyncIterator[LedgerServiceStub]:
     """A ledger that was told of the replica."""
     settings = Settings(
         postgres=PostgresSettings(database_url=Secret(pair.database.url("purser_ledger"))),
         server=ServerSettings(drain_timeout_seconds=1),
         telemetry=TelemetrySettings(),
         replica=ReplicaSettings(
-            replica_database_url=Secret(pair.replica_url("purser_ledger")),
+            replica_database_url=Secret(replica_url or pair.replica_url("purser_ledger")),
             replica_age_seconds_max=AGE_SECONDS_MAX,
         ),
     )
@@ -248,3 +250,22 @@ async def test_a_replica_that_is_away_frozen_or_late_costs_one_wait(
                 assert await traded(ledger, user, may_be_old=True) == 1
             assert time.monotonic() - began < 3
         assert await trades(ledger, user, may_be_old=True) == 1
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", "password", "database"])
+async def test_an_address_that_leads_nowhere_leaves_the_primary(
+    pair: Pair, claim: Claim, wrong: str
+) -> None:
+    """Whatever is wrong with it: the books can be read."""
+    right = pair.database.url("purser_ledger")
+    url = {
+        "nonsense": "nonsense",
+        "password": right.replace(pair.database.passwords["purser_ledger"], "guessed"),
+        "database": right.replace(f"/{DATABASE}?", "/postgres?"),
+    }[wrong]
+    before = count("away")
+    async with ledger_with_replica(pair, url) as ledger:
+        user = await new_user(ledger, claim)
+        await trade(ledger, claim, user, "buy", "10", "0.1", "0")
+        assert await trades(ledger, user, may_be_old=True) == 1
+    assert count("away") == before + 1

@@ -114,7 +114,7 @@ class OldRecords:
         if time.monotonic() >= self._ask_at:
             try:
                 answer = await read(self._replica)
-            except (TryAgain, asyncpg.PostgresError) as error:
+            except (TryAgain, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 self._ask_at = time.monotonic() + AWAY_SECONDS
                 why = "too_old" if isinstance(error, TooOld) else "away"
                 metrics.REPLICA_READS.labels(why).inc()
