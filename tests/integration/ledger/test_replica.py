@@ -20,6 +20,7 @@ from tests.integration.ledger.operations import USDT, balances, new_user
 from tests.integration.ledger.test_reads import trade
 from tests.integration.stores import make_claims
 
+from chassis.errors import CannotStart
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import ServerSettings
 from chassis.postgres import PostgresSettings
@@ -252,14 +253,22 @@ async def test_a_replica_that_is_away_frozen_or_late_costs_one_wait(
         assert await trades(ledger, user, may_be_old=True) == 1
 
 
-@pytest.mark.parametrize("wrong", ["nonsense", "password", "database"])
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://u:hidden@h:x/db", "redis://h:6379"])
+async def test_what_can_be_no_address_is_refused_at_the_start(pair: Pair, url: str) -> None:
+    """In one sentence that does not show it."""
+    with pytest.raises(CannotStart, match="LEDGER_REPLICA_DATABASE_URL must") as refused:
+        async with ledger_with_replica(pair, url):
+            pass
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize("wrong", ["password", "database"])
 async def test_an_address_that_leads_nowhere_leaves_the_primary(
     pair: Pair, claim: Claim, wrong: str
 ) -> None:
     """Whatever is wrong with it: the books can be read."""
     right = pair.database.url("purser_ledger")
     url = {
-        "nonsense": "nonsense",
         "password": right.replace(pair.database.passwords["purser_ledger"], "guessed"),
         "database": right.replace(f"/{DATABASE}?", "/postgres?"),
     }[wrong]

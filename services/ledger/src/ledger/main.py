@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
 
 import msgspec
 
 from chassis import telemetry
 from chassis.ending import end_tasks
+from chassis.errors import CannotStart
 from chassis.grpc_server import Server, serving
 from chassis.migrations import folder_of, require_applied
 from chassis.postgres import Pool, open_pool
 from chassis.process import ready_line
+from chassis.settings import Secret
 from ledger.application import Applying, ApplyLimits, AssetRegistry, Ledger, Reading
 from ledger.housekeeping import expire_holds, roll_up
 from ledger.postgres import Accounts, Batches, Freshness, Housekeeping, OldRecords, Records
@@ -66,6 +69,7 @@ async def _old_records(
     if own.replica_database_url is None:
         yield None
         return
+    _require_address(own.replica_database_url)
     reaching = msgspec.structs.replace(
         settings.postgres,
         database_url=own.replica_database_url,
@@ -83,6 +87,19 @@ async def _old_records(
     finally:
         await end_tasks({marking})
         await replica.close()
+
+
+def _require_address(url: Secret) -> None:
+    """Refuse what can be no address. One that leads nowhere is a replica that is away."""
+    try:
+        parts = urlsplit(url.reveal())
+        is_address = parts.scheme in {"postgresql", "postgres"} and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise CannotStart(
+            "LEDGER_REPLICA_DATABASE_URL must look like postgresql://role:password@host:port/name."
+        )
 
 
 @asynccontextmanager
