@@ -59,10 +59,12 @@ cluster-secrets: $(STAMP) ## make the Secrets the chart expects where they are a
 	@$(BIN)/python -m devbox cluster-secrets $(if $(NAMESPACE),--namespace $(NAMESPACE)) $(ARGS)
 
 ##@ Change it
+# Tests start Purser's processes hundreds of times; each would compile our modules anew.
+TESTING = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
+
 .PHONY: test
 test: $(STAMP) ## pass the tests that need neither root nor Go; T=tests/unit/ledger narrows
-	@$(BIN)/python -m pytest $(if $(T),$(T),tests --ignore=tests/cluster --ignore=tests/node -m 'not long' -n 3 --dist loadfile)
-
+	@$(TESTING) $(if $(T),$(T),tests --ignore=tests/cluster --ignore=tests/node -m 'not long' -n 3 --dist loadfile --no-loadscope-reorder)
 
 .PHONY: simulate
 simulate: $(STAMP) ## run the workers in simulated worlds where everything goes wrong (SEEDS=1000; SEED=7 replays one)

@@ -75,6 +75,8 @@ class LiveRun:
         """Where the owner finds a database that was given to the run; None means the embedded one.
         """
         self._http = http
+        self._killed: dict[str, int] = {}
+        """The newest process of each name that we ended."""
 
     @property
     def report(self) -> RunReport:
@@ -92,14 +94,15 @@ class LiveRun:
         """The process called `name`, while there is one."""
         return next((p.pid for p in self.report.processes if p.name == name), None)
 
-    def kill(self, name: str) -> None:
-        """End a process as the kernel's memory killer would."""
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """End a process, as the kernel's memory killer would unless said otherwise."""
         pid = self.pid(name)
         assert pid is not None, f"{name} has no process"
-        os.kill(pid, signal.SIGKILL)
+        self._killed[name] = pid
+        os.kill(pid, how)
 
     async def until_serving_again(self, name: str) -> None:
-        """Wait until a killed process was started again and serves."""
+        """Wait until another process serves in the place of the one that was killed."""
         async with asyncio.timeout(READY_TIMEOUT_SECONDS):
             while not self._serves_again(name):  # noqa: ASYNC110  # it is another process
                 await asyncio.sleep(0.1)
@@ -217,7 +220,8 @@ class LiveRun:
 
     def _serves_again(self, name: str) -> bool:
         return any(
-            p.name == name and p.restarts and p.state == "ready" for p in self.report.processes
+            p.name == name and p.state == "ready" and p.pid not in (None, self._killed[name])
+            for p in self.report.processes
         )
 
     async def _control(self, verb: str, what: str, **options: Json) -> Json:

@@ -15,7 +15,10 @@ import psutil  # type: ignore[import-untyped]  # carries no types
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
+from tests.e2e.chromium import launched
 from tests.e2e.live_run import LiveRun, devbox, running
+from tests.e2e.reconciling import assert_reconciled
+from tests.e2e.trading_page import trade_from_start_to_profit
 
 from devbox.database import ensure_database
 from devbox.keyring import ensure_secret
@@ -56,6 +59,21 @@ async def test_start_is_answered(run: LiveRun) -> None:
     assert len(await run.answers(1000, 1)) == 1
     await asyncio.sleep(QUIET_SECONDS)
     assert len(await run.answers(1000, 2, timeout_seconds=0)) == 1
+
+
+async def test_a_trade_in_the_browser_from_start_to_profit(run: LiveRun) -> None:
+    """What a newcomer sees: no script fails, and every book agrees."""
+    problems: list[str] = []
+    async with launched() as browser:
+        page = await browser.new_page(viewport={"width": 460, "height": 1000})
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        await trade_from_start_to_profit(page, run.report.address)
+    assert problems == []
+    connection = await run.database()
+    try:
+        await assert_reconciled(connection)
+    finally:
+        await connection.close()
 
 
 async def test_duplicates_and_reordering_give_one_answer_per_message(run: LiveRun) -> None:

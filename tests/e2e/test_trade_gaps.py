@@ -97,16 +97,16 @@ async def test_a_trade_survives_a_kill_at(run: LiveRun, gap: Gap, victims: tuple
             await _let_go(held)
             held = next_lock
             await _until_waiting(run, here, user_id)
-        for victim in victims:
-            name = await _owner(run) if victim == OWNER_OF_SHARD else victim
+        names = [await _owner(run) if name == OWNER_OF_SHARD else name for name in victims]
+        for name in names:
             run.kill(name)
-            if victim != OWNER_OF_SHARD:
-                await run.until_serving_again(name)
         await _let_go(held)
     await _until_filled(run, user_id)
     await run.until_said(
         user, await _receipt(run, user_id), after=asked, timeout_seconds=END_SECONDS
     )
+    # The next trade is to meet everybody alive.
+    await asyncio.gather(*(run.until_serving_again(name) for name in names))
     async with _connected(run) as connection:
         await assert_reconciled(connection)
 

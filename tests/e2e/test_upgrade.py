@@ -7,7 +7,6 @@ replace it, and both versions work side by side. Nothing is lost and no answer f
 
 import asyncio
 import contextlib
-import os
 import signal
 from decimal import Decimal
 from pathlib import Path
@@ -103,9 +102,7 @@ async def test_nothing_is_lost_and_no_answer_fails_in_an_upgrade(tmp_path: Path)
 
 async def _replace(run: LiveRun, name: str) -> None:
     """End a program as a pod is ended; another one is started in its place."""
-    pid = run.pid(name)
-    assert pid is not None, f"{name} has no process"
-    os.kill(pid, signal.SIGTERM)
+    run.kill(name, signal.SIGTERM)
     await run.until_serving_again(name)
 
 

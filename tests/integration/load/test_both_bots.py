@@ -17,6 +17,7 @@ def market(exchanges: FakeExchanges) -> None:
     exchanges.prices = {name: dict(bots.PRICES) for name in ("binance", "kraken")}
 
 
+@pytest.mark.long
 async def test_the_baseline_holds_the_conversation_bears_a_load_and_comes_back(
     tmp_path: Path,
 ) -> None:
@@ -44,6 +45,7 @@ async def test_the_baseline_holds_the_conversation_bears_a_load_and_comes_back(
     assert all(bought[ask.user + 10_000, ask.worth] == 1 for ask in confirmed)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_purser_holds_the_same_conversation(tmp_path: Path) -> None:
     """On the same simulated Telegram and exchanges."""

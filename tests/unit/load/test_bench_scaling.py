@@ -1,12 +1,14 @@
 """The scaler against KEDA and its HPA on the day that is kept: the figures may move, not the
 order."""
 
+import pytest
 from tests.load.bench_scaling import OURS, SCALERS, THEIRS, WORLDS, is_better_in_both, run
 from tests.load.recorded_day import FILE
 
 from shard_operator.simulating.recorded import parse_trace
 
 
+@pytest.mark.long
 def test_it_is_better_in_both_than_the_defaults_of_keda() -> None:
     """Fewer replica-minutes and fewer late jobs, with no job interrupted."""
     day = parse_trace(FILE.read_text().splitlines())
