@@ -59,8 +59,9 @@ cluster-secrets: $(STAMP) ## make the Secrets the chart expects where they are a
 	@$(BIN)/python -m devbox cluster-secrets $(if $(NAMESPACE),--namespace $(NAMESPACE)) $(ARGS)
 
 ##@ Change it
-# Tests start Purser's processes hundreds of times; each would compile our modules anew.
-TESTING = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
+# Tests start Purser's processes hundreds of times: none shall compile our modules anew. Simulated
+# worlds are the same ones each time, as in `make simulate`.
+TESTING = env -u PYTHONDONTWRITEBYTECODE PYTHONHASHSEED=0 $(BIN)/python -m pytest
 
 .PHONY: test
 test: $(STAMP) ## pass the tests that need neither root nor Go; T=tests/unit/ledger narrows

@@ -337,6 +337,8 @@ class Broken:
 
     parts: Parts
     breaks: tuple[str, ...]
+    seen_in: int = 0
+    """A seed that showed it when this was written: where to look first, which only saves time."""
 
 
 def _parts(**around: Any) -> Parts:
@@ -357,13 +359,13 @@ BROKEN: dict[str, Broken] = {
     "jobs out of order": Broken(
         _parts(make_shards=AnyOrder), ("a user's jobs end in order, once", NEVER_OVER)
     ),
-    "triggers twice": Broken(Parts(waiting=TriggersAgain), ("a resting order triggers once",)),
+    "triggers twice": Broken(Parts(waiting=TriggersAgain), ("a resting order triggers once",), 46),
     "reads no watches": Broken(_parts(watching=ReadsNoWatches), ("what was met has triggered",)),
     "a run is counted apart from its order": Broken(_parts(planning=RunsApart), (RUN_ONCE, TOLD)),
     "runs of one's own": Broken(_parts(planning=RunsOfOnesOwn), (RUN_IN_TIME, NEVER_OVER)),
     "a trade is marked apart from its copy": Broken(_parts(copying=MarksApart), (COPIED_ONCE,)),
     "a copy under a drawn cause": Broken(Parts(copies=DrawnCauses), (DERIVED,)),
-    "copies of one's own": Broken(_parts(copying=CopiesOfOnesOwn), (COPIED_IN_TIME,)),
+    "copies of one's own": Broken(_parts(copying=CopiesOfOnesOwn), (COPIED_IN_TIME,), 14),
     "passes over in silence": Broken(Parts(copies=PassesOverInSilence), (NEVER_OVER,)),
     "sells what the leader sold": Broken(
         Parts(patches=((copying, "copied_sale", sells_what_the_leader_sold),)),
@@ -379,6 +381,7 @@ BROKEN: dict[str, Broken] = {
             )
         ),
         (FROZEN,),
+        31,
     ),
     "void on not found": Broken(
         _parts(decide=voids_what_is_not_found),
