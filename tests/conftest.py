@@ -78,7 +78,10 @@ class Cluster:
 async def postgres_cluster() -> AsyncIterator[Cluster]:
     """A PostgreSQL with the migrated template and roles that can log in."""
     passwords = {role: secrets.token_urlsafe(32) for role in ROLES}
-    with tempfile.TemporaryDirectory(prefix="purser-postgres-", dir=_fast_folder()) as folder:
+    prefix, place = "purser-postgres-", _fast_folder()
+    if place is not None:
+        _remove_what_the_dead_left(place, prefix)
+    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=place) as folder:
         async with embedded_postgres(
             Path(folder), owner_password=secrets.token_urlsafe(32), durable=False
         ) as server:
@@ -115,6 +118,14 @@ async def redis_url(valkey_server: ValkeyServer) -> str:
     async with Redis.from_url(valkey_server.url()) as redis:
         await redis.flushall()
     return valkey_server.url()
+
+
+def _remove_what_the_dead_left(place: Path, prefix: str) -> None:
+    """A test process that is killed leaves its folder, and memory is not what to leave it in."""
+    for folder in place.glob(f"{prefix}*-*"):
+        pid = folder.name.removeprefix(prefix).partition("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fast_folder() -> Path | None:

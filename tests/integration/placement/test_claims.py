@@ -177,6 +177,9 @@ async def test_nobody_can_do_anothers_part(stage: Any) -> None:
                 await connection.execute(statement)
 
 
+LIVES_MAX = 20
+
+
 class Liar:
     """A worker that lives, dies, drains, restarts and writes as the dice fall.
 
@@ -265,7 +268,13 @@ async def test_under_random_interleavings_epochs_only_rise_and_writes_follow_the
         for n in range(4)
     ]
 
-    await asyncio.gather(*(liar.live() for liar in liars))
+    for _ in range(LIVES_MAX):
+        await asyncio.gather(*(liar.live() for liar in liars))
+        claims = [claim for liar in liars for claim in liar.claims]
+        refused = sum(liar.refused for liar in liars)
+        # On a busy machine a lease is often over before its holder can claim.
+        if len(claims) > 10 and refused:
+            break
 
     for shard in range(shards):
         rows = await stage.owner.fetch(
@@ -273,7 +282,6 @@ async def test_under_random_interleavings_epochs_only_rise_and_writes_follow_the
         )
         epochs = [row["epoch"] for row in rows]
         assert sorted(epochs) == epochs, f"seed {seed}"
-    claims = [claim for liar in liars for claim in liar.claims]
     assert len(set(claims)) == len(claims), f"seed {seed}"
     assert len(claims) > 10, f"seed {seed}: too little happened"
-    assert sum(liar.refused for liar in liars) > 0, f"seed {seed}: no stale write was tried"
+    assert refused > 0, f"seed {seed}: no stale write was tried"

@@ -136,6 +136,14 @@ async def two_sides(database: Database) -> AsyncIterator[TwoSides]:
         await owner.execute("SET session_replication_role = replica")
 
         async def pool_of(role: str) -> Pool:
+            # How long the machine stands still in a transaction must decide nothing.
+            await owner.execute(
+                await owner.fetchval(
+                    "SELECT format('ALTER ROLE %I IN DATABASE %I SET transaction_timeout = 20000',"
+                    " $1::text, current_database())",
+                    role,
+                )
+            )
             url = Secret(database.url(role))
             pool = await open_pool(PostgresSettings(database_url=url, connections_max=1), role)
             stack.push_async_callback(pool.close)

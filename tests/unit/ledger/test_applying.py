@@ -14,6 +14,8 @@ from ledger.application import Applying, ApplyLimits, AssetRegistry
 from ledger.domain.assets import Registry
 from ledger.domain.operations import Answer, Fee, Operation, Outcome, Request
 
+pytestmark = pytest.mark.virtual_time
+
 CLAIM = Claim("default.main", 0, 1)
 APPLIED = Answer(Outcome.APPLIED)
 

@@ -12,6 +12,8 @@ from pricing.application import Limits, Market
 from pricing.domain import Candle, Quote, Source, Span, Traded
 from pricing.errors import NoQuotes, TooManyWatches, UnknownSymbol
 
+pytestmark = pytest.mark.virtual_time
+
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 

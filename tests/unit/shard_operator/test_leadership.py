@@ -8,6 +8,8 @@ import pytest
 from shard_operator.errors import ApiAway, ApiRefused, LeadershipLost
 from shard_operator.leadership import Leadership, LeaseRecord, LeaseSettings
 
+pytestmark = pytest.mark.virtual_time
+
 FAST = LeaseSettings(
     lease_duration_seconds=15,
     renew_deadline_seconds=10.0,

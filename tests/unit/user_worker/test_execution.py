@@ -35,6 +35,8 @@ from user_worker.domain.replies import Reply, SendText
 from user_worker.errors import ClaimLost, DependencyDown
 from user_worker.ports import Outcome
 
+pytestmark = pytest.mark.virtual_time
+
 SOON = Pauses(0.001, 0.002)
 Handler = Callable[[Context, Command], Awaitable[list[Reply]]]
 

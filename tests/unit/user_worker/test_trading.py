@@ -50,6 +50,8 @@ from user_worker.domain.replies import Reply, SendText
 from user_worker.errors import ClaimLost, DependencyDown
 from user_worker.trading_ports import EndEvent, Event, NoteEvent, Notice, Offer
 
+pytestmark = pytest.mark.virtual_time
+
 SOON = Pauses(0.001, 0.002)
 LONG = Pauses(60.0, 60.0)
 RHYTHM = Rhythm(60.0, SOON, SOON)

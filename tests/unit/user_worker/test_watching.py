@@ -32,6 +32,8 @@ from user_worker.errors import ClaimLost, DependencyDown
 from user_worker.resting_ports import Reached
 from user_worker.trading_ports import Seen, StatedQuote
 
+pytestmark = pytest.mark.virtual_time
+
 SOON = Pauses(0.001, 0.002)
 RHYTHM = Rhythm(0.005, SOON, SOON)
 PACE = WatchingPace(
