@@ -31,6 +31,7 @@ from ledger.postgres import Housekeeping
 from ledger.postgres.housekeeping import SAFE_SECONDS, SWEEP_HOLDS_MAX
 
 SOON = 0.2
+LATER = 3600
 
 
 @pytest.fixture
@@ -42,11 +43,24 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
     await pool.close()
 
 
-def soon() -> Timestamp:
-    """A time that is over after a short sleep."""
+def later() -> Timestamp:
+    """A time that is not over in this test, until `expire` lets it be."""
     at = Timestamp()
-    at.FromDatetime(datetime.now(UTC) + timedelta(seconds=SOON))
+    at.FromDatetime(datetime.now(UTC) + timedelta(seconds=LATER))
     return at
+
+
+async def expire(database: Database, in_seconds: float = 0) -> None:
+    """Let the time of all holds that have one be over soon, however slow their making was."""
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        await owner.execute(
+            "UPDATE ledger.transfers SET expires_at = clock_timestamp() + make_interval(secs => $1)"
+            " WHERE state = 'pending' AND expires_at IS NOT NULL",
+            in_seconds,
+        )
+    finally:
+        await owner.close()
 
 
 async def test_the_sweep_gives_expired_holds_back_and_leaves_the_others(
@@ -56,11 +70,11 @@ async def test_the_sweep_gives_expired_holds_back_and_leaves_the_others(
     claim, lasting = await claim_shard(0), uuid4()
     async with serve() as ledger:
         user = await new_user(ledger, claim)
-        holds = [hold(user, uuid4(), "10", expires_at=soon()) for _ in range(5)]
+        holds = [hold(user, uuid4(), "10", expires_at=later()) for _ in range(5)]
         assert set(await outcomes(ledger, claim, hold(user, lasting, "7"), *holds)) == {"APPLIED"}
         housekeeping = Housekeeping(pool)
         assert await housekeeping.expire_holds() == 0
-        await asyncio.sleep(SOON + 0.05)
+        await expire(database)
         assert await housekeeping.expire_holds() == 5
         assert await housekeeping.expire_holds() == 0
         assert await balances(ledger, user) == {"USDT": ("1000", "7"), "BTC": ("0", "0")}
@@ -76,10 +90,10 @@ async def test_a_step_of_the_sweep_is_bounded(
     async with serve() as ledger:
         user = await new_user(ledger, claim)
         for first in range(0, many, 50):
-            at = soon()
+            at = later()
             some = [hold(user, uuid4(), "1", expires_at=at) for _ in range(min(50, many - first))]
             assert set(await outcomes(ledger, claim, *some)) == {"APPLIED"}
-    await asyncio.sleep(SOON + 0.05)
+    await expire(database)
     housekeeping = Housekeeping(pool)
 
     assert [await housekeeping.expire_holds() for _ in range(3)] == [SWEEP_HOLDS_MAX, 50, 0]
@@ -94,8 +108,9 @@ async def test_sweeps_and_callers_race_and_each_hold_ends_once(
     async with serve() as ledger:
         user = await new_user(ledger, claim)
         orders = [uuid4() for _ in range(40)]
-        at = soon()
+        at = later()
         await outcomes(ledger, claim, *(hold(user, o, "10", expires_at=at) for o in orders))
+        await expire(database, in_seconds=SOON)
         housekeeping = Housekeeping(pool)
         sweeps = [asyncio.create_task(_sweep(housekeeping)) for _ in range(2)]
         await asyncio.sleep(SOON - 0.1)
@@ -127,9 +142,9 @@ async def test_a_serving_ledger_sweeps_by_itself(
     claim = await claim_shard(0)
     async with serve() as ledger:
         user = await new_user(ledger, claim)
-        held = hold(user, uuid4(), "10", expires_at=soon())
+        held = hold(user, uuid4(), "10", expires_at=later())
         assert await outcomes(ledger, claim, held) == ["APPLIED"]
-    await asyncio.sleep(SOON + 0.05)
+    await expire(database)
     async with serve() as ledger, asyncio.timeout(10):
         while (await balances(ledger, user))["USDT"] != ("1000", "0"):  # noqa: ASYNC110 (the
             await asyncio.sleep(0.02)  # ledger's own task has no event for us)

@@ -18,7 +18,7 @@ from kernel.sharding import ShardKey
 
 POOL = "default.main"
 NOWHERE = "127.0.0.1:1"
-LONG_LEASE_SECONDS = 600.0
+LONG_LEASE_SECONDS = 60.0
 """What is described must not change before it is looked at."""
 
 
@@ -61,8 +61,8 @@ async def settled(stage: Any, redis_url: str) -> None:
     )
     await stage.make_shards(3)
     first, second = await stage.run_of("w-0"), await stage.run_of("w-1")
-    await first.register(LONG_LEASE_SECONDS)
-    await second.register(LONG_LEASE_SECONDS)
+    await first.heartbeat(LONG_LEASE_SECONDS)
+    await second.heartbeat(LONG_LEASE_SECONDS)
     for shard, run in ((0, first), (1, first), (2, second)):
         await stage.desire(shard, run.name)
         await run.claim(shard)
