@@ -18,6 +18,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from devbox.database import ensure_database, ensure_logins, migrate_rooms
@@ -29,6 +30,13 @@ TEMPLATE = "purser_template"
 MEMORY_FOLDER = Path("/dev/shm")
 MEMORY_FREE_MIN_BYTES = 2 << 30
 """Three servers take some 200 MB each; a machine that is short of memory has better uses for it."""
+
+
+# How long the machine takes says nothing of what is tested.
+settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(trylast=True)
