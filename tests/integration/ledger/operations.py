@@ -1,10 +1,13 @@
 """Short ways to say operations, and to ask a ledger for them."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import asyncpg
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from devbox.database import Database
 from kernel.sharding import Claim
 from purser.ledger.v1.ledger_pb2 import (
     TRADE_SIDE_BUY,
@@ -27,6 +30,7 @@ from purser.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from purser.money.v1.money_pb2 import Amount
 from purser.shard.v1.shard_pb2 import ShardClaim
 
+LATER_SECONDS = 3600
 USDT, BTC, ETH = "paper:USDT", "paper:BTC", "paper:ETH"
 TIMEOUT_SECONDS = 20
 
@@ -176,3 +180,23 @@ async def balances(ledger: LedgerServiceStub, user: UUID) -> dict[str, tuple[str
         account.posted.asset_id.rpartition(":")[2]: (account.posted.value, account.held.value)
         for account in accounts
     }
+
+
+def later() -> Timestamp:
+    """A time that is not over in this test, until `expire` lets it be."""
+    at = Timestamp()
+    at.FromDatetime(datetime.now(UTC) + timedelta(seconds=LATER_SECONDS))
+    return at
+
+
+async def expire(database: Database, in_seconds: float = 0) -> None:
+    """Let the time of all holds that have one be over soon, however slow their making was."""
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        await owner.execute(
+            "UPDATE ledger.transfers SET expires_at = clock_timestamp() + make_interval(secs => $1)"
+            " WHERE state = 'pending' AND expires_at IS NOT NULL",
+            in_seconds,
+        )
+    finally:
+        await owner.close()

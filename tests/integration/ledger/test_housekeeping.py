@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 from tests.integration.books import assert_balanced
 from tests.integration.ledger.conftest import Serve
 from tests.integration.ledger.operations import (
@@ -16,8 +14,10 @@ from tests.integration.ledger.operations import (
     USDT,
     balances,
     buy,
+    expire,
     fee,
     hold,
+    later,
     new_user,
     outcomes,
 )
@@ -31,7 +31,6 @@ from ledger.postgres import Housekeeping
 from ledger.postgres.housekeeping import SAFE_SECONDS, SWEEP_HOLDS_MAX
 
 SOON = 0.2
-LATER = 3600
 
 
 @pytest.fixture
@@ -41,26 +40,6 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
     pool = await open_pool(settings, "test")
     yield pool
     await pool.close()
-
-
-def later() -> Timestamp:
-    """A time that is not over in this test, until `expire` lets it be."""
-    at = Timestamp()
-    at.FromDatetime(datetime.now(UTC) + timedelta(seconds=LATER))
-    return at
-
-
-async def expire(database: Database, in_seconds: float = 0) -> None:
-    """Let the time of all holds that have one be over soon, however slow their making was."""
-    owner = await asyncpg.connect(database.owner_url)
-    try:
-        await owner.execute(
-            "UPDATE ledger.transfers SET expires_at = clock_timestamp() + make_interval(secs => $1)"
-            " WHERE state = 'pending' AND expires_at IS NOT NULL",
-            in_seconds,
-        )
-    finally:
-        await owner.close()
 
 
 async def test_the_sweep_gives_expired_holds_back_and_leaves_the_others(

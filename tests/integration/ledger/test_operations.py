@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +12,6 @@ import asyncpg
 import grpc
 import grpc.aio
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 from tests.integration.books import assert_balanced
 from tests.integration.ledger.conftest import Serve
 from tests.integration.ledger.operations import (
@@ -23,9 +21,11 @@ from tests.integration.ledger.operations import (
     apply,
     balances,
     buy,
+    expire,
     faucet,
     fee,
     hold,
+    later,
     linked,
     new_user,
     outcomes,
@@ -48,13 +48,6 @@ from purser.ledger.v1.ledger_pb2 import Operation as Message
 from purser.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
 MANY = 30
-
-
-def in_seconds(seconds: float) -> Timestamp:
-    """A time from now; the test's clock is the database's."""
-    at = Timestamp()
-    at.FromDatetime(datetime.now(UTC) + timedelta(seconds=seconds))
-    return at
 
 
 @asynccontextmanager
@@ -362,10 +355,10 @@ async def test_an_expired_hold_is_given_back_when_it_is_touched(
     claim, order = await claim_shard(0), uuid4()
     async with serve() as ledger:
         user = await new_user(ledger, claim)
-        held = hold(user, order, "1000", expires_at=in_seconds(0.3))
+        held = hold(user, order, "1000", expires_at=later())
         assert await outcomes(ledger, claim, held) == ["APPLIED"]
         assert await outcomes(ledger, claim, fee(user, "1")) == ["INSUFFICIENT_FUNDS"]
-        await asyncio.sleep(0.35)
+        await expire(database)
         assert await outcomes(
             ledger, claim, buy(user, order, "1000", "1"), fee(user, "1"), release(user, order), held
         ) == ["EXPIRED", "APPLIED", "EXPIRED", "APPLIED*"]
