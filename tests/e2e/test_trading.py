@@ -62,7 +62,8 @@ class Person:
     async def trade(self, text: str, done: str = "Receipt") -> Any:
         """Ask for a trade and confirm the card; the message with the receipt."""
         sent = await self.run.say(self.telegram_id, text)
-        card = await self.run.until_said(self.telegram_id, "", after=sent)
+        # An earlier answer may be said once more; the card is what offers something.
+        card = await self.run.until_said(self.telegram_id, "You give", after=sent)
         assert any(data.startswith("confirm:") for data in buttons_of(card)), card["text"]
         await self.run.press(self.telegram_id, "confirm:", card["message_id"])
         return await self.run.until_said(self.telegram_id, done, after=sent)
