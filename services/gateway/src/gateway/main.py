@@ -59,6 +59,7 @@ from gateway.servicer import GatewayServicer
 from gateway.settings import Settings, TelegramSettings, check
 from gateway.telegram import Telegram, bot_id_of
 from gateway.translation import ALLOWED_UPDATES
+from gateway.webhook_address import tell_webhook
 from kernel.names import jobs_stream
 from kernel.seals import seal
 from kernel.sharding import ShardKey
@@ -172,7 +173,16 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         webhook_address = None
         if settings.telegram.mode == "webhook":
             webhook_address = await stack.enter_async_context(_webhook(settings, acceptance))
-            await _tell_telegram(settings.telegram, telegram)
+            if settings.telegram.webhook_url and settings.telegram.webhook_secret:
+                background.start(
+                    tell_webhook(
+                        telegram,
+                        settings.telegram.webhook_url,
+                        settings.telegram.webhook_secret,
+                        ALLOWED_UPDATES,
+                        settings.telegram.webhook_connections_max,
+                    )
+                )
         else:
             lease = Pollers(pool, bot_id, gateway_id)
             polling = background.start(
@@ -240,21 +250,6 @@ async def _check_token(telegram: Telegram) -> None:
         raise WrongToken from None
     except TelegramFailure as failure:
         _log.warning("telegram_away", failure=str(failure))
-
-
-async def _tell_telegram(settings: TelegramSettings, telegram: Telegram) -> None:
-    """Have updates delivered here, if we know our address; go on while Telegram is away."""
-    if not settings.webhook_url or not settings.webhook_secret:
-        return
-    try:
-        await telegram.set_webhook(
-            settings.webhook_url,
-            settings.webhook_secret,
-            ALLOWED_UPDATES,
-            settings.webhook_connections_max,
-        )
-    except TelegramFailure as failure:
-        _log.error("set_webhook_failed", failure=str(failure))
 
 
 def _directory(settings: Settings, pool: Pool) -> Directory:
