@@ -21,8 +21,11 @@ from tests.cluster.images.parts import PARTS, archives
 from tests.cluster.node.keeping import Node, running_node
 from tests.node.house import NodeHouse, standing_house
 from tests.node.release import Release
+from tests.node.version_before import version_before
 
 FIGURES = pytest.StashKey[Figures]()
+BEFORE = pytest.StashKey[Path | None]()
+"""The charts of the version before."""
 FIGURES_FILE = Path("build/node/figures.jsonl")
 
 
@@ -33,7 +36,9 @@ def figures(pytestconfig: pytest.Config) -> Figures:
 
 
 @pytest.fixture(scope="session")
-def own_node(figures: Figures) -> Iterator[Node]:
+def own_node(
+    figures: Figures, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Node]:
     """A node of this session's, with the images loaded."""
     if os.environ.get("PURSER_TEST_KUBECONFIG"):
         pytest.skip("PURSER_TEST_KUBECONFIG names a cluster; this test needs a node of its own.")
@@ -45,6 +50,8 @@ def own_node(figures: Figures) -> Iterator[Node]:
         except NodeImpossible as missing:
             pytest.skip(str(missing))
         figures.note("node", "from nothing to Ready with DNS, s", node.seconds, 20)
+        folder = tmp_path_factory.mktemp("version") / "before"
+        pytestconfig.stash[BEFORE] = stack.enter_context(version_before(folder))
         for archive in built:
             node.load(archive)
         yield node
@@ -63,11 +70,15 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def house(
-    cluster: ControlPlane, figures: Figures, tmp_path_factory: pytest.TempPathFactory
+    cluster: ControlPlane,
+    figures: Figures,
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[NodeHouse]:
     """Purser, installed, with people who trade."""
     folder = tmp_path_factory.mktemp("house")
-    release = Release(cluster.kubeconfig, f"purser-{uuid.uuid4().hex[:6]}", folder)
+    before = pytestconfig.stash.get(BEFORE, None)
+    release = Release(cluster.kubeconfig, f"purser-{uuid.uuid4().hex[:6]}", folder, before)
     async with standing_house(release, folder, figures) as standing:
         yield standing
 

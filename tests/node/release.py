@@ -15,6 +15,7 @@ import yaml
 from tests.cluster.api import JsonObject
 from tests.cluster.binaries import HELM, component_path
 from tests.cluster.operators import TREE
+from tests.node.version_before import TAG
 
 CHARTS = TREE / "charts"
 RELEASE = "purser"
@@ -31,6 +32,8 @@ class Release:
     namespace: str
     folder: Path
     """Keeps the values that were given."""
+    before: Path | None = None
+    """The charts of the version before, if the release is to begin with it."""
 
     async def kubectl(self, *arguments: str, given: str | None = None) -> str:
         """What kubectl prints; a failure fails the test with what it said."""
@@ -48,7 +51,7 @@ class Release:
     async def prepare(self) -> None:
         """The definition, the namespace under Pod Security "restricted", the Secrets."""
         await self.kubectl("create", "namespace", self.namespace)
-        await self.helm("upgrade", "--install", "purser-crds", str(CHARTS / "purser-crds"))
+        await self._define(self.before or CHARTS)
         label = "pod-security.kubernetes.io/enforce=restricted"
         await self.kubectl("label", "namespace", self.namespace, label)
         await self.make_secrets()
@@ -60,11 +63,16 @@ class Release:
 
     async def install(self, values: Values) -> None:
         """Install the chart; pods come up by themselves."""
-        await self.helm("install", RELEASE, str(CHARTS / "purser"), *self._given(values))
+        chart = CHARTS / "purser"
+        if self.before is not None:
+            chart, values = self.before / "purser", values | {"image": {"tag": TAG}}
+        await self.helm("install", RELEASE, str(chart), *self._given(values, chart))
 
     async def upgrade(self, values: Values) -> None:
-        """Another set of values for the running release."""
-        await self.helm("upgrade", RELEASE, str(CHARTS / "purser"), *self._given(values))
+        """Today's charts with another set of values for the running release."""
+        await self._define(CHARTS)
+        chart = CHARTS / "purser"
+        await self.helm("upgrade", RELEASE, str(chart), *self._given(values, chart))
 
     async def read(self, kind: str, name: str) -> JsonObject:
         """One object."""
@@ -82,10 +90,13 @@ class Release:
         data = (await self.read("secret", name))["data"][key]
         return base64.b64decode(data).decode()
 
-    def _given(self, values: Values) -> list[str]:
+    async def _define(self, charts: Path) -> None:
+        await self.helm("upgrade", "--install", "purser-crds", str(charts / "purser-crds"))
+
+    def _given(self, values: Values, chart: Path) -> list[str]:
         file = self.folder / "values.yaml"
         file.write_text(yaml.safe_dump(values))
-        return ["-f", str(CHARTS / "purser/values-dev.yaml"), "-f", str(file)]
+        return ["-f", str(chart / "values-dev.yaml"), "-f", str(file)]
 
     @property
     def _where(self) -> list[str]:

@@ -103,6 +103,11 @@ def load_image(archive: Path) -> None:
         raise StartFailed(f"{archive} could not be loaded: {finished.stderr.strip()}")
 
 
+def name_image(name: str, another: str) -> None:
+    """Give a loaded image another name beside its own. Raises StartFailed."""
+    run([*_CTR, "images", "tag", "--force", name, another])
+
+
 def loaded_images() -> list[str]:
     """The names of the images that are there."""
     listed = run([*_CTR, "images", "list", "-q"])
