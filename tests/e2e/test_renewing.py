@@ -7,7 +7,6 @@ failure.
 
 import asyncio
 import contextlib
-import os
 import re
 import secrets
 import signal
@@ -154,7 +153,5 @@ async def renew_roles(house: House, variables: Mapping[str, str]) -> int:
 
 async def replace(run: LiveRun, name: str) -> None:
     """End a program as a pod is ended; another one is started in its place."""
-    pid = run.pid(name)
-    assert pid is not None, f"{name} has no process"
-    os.kill(pid, signal.SIGTERM)
+    run.kill(name, signal.SIGTERM)
     await run.until_serving_again(name)
