@@ -52,11 +52,16 @@ async def test_workers_come_with_the_backlog_and_go_with_it(
     before = await workers()
     async with house.under_load(request):
         await house.release.kubectl(*scale, "--replicas=0")
-        await house.users.queue_up()
-        begun = time.monotonic()
-        most = await until(workers, lambda count: count > before, "more workers come", 180.0)
-        house.note("backlog to more workers, s", time.monotonic() - begun, 10)
-        await house.release.kubectl(*scale, "--replicas=1")
+        try:
+            # An ending pod answers for some seconds more: whoever asked meanwhile would not queue.
+            gone = ("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=wallet")
+            await house.release.kubectl(*gone, "--timeout=60s")
+            await house.users.queue_up()
+            begun = time.monotonic()
+            most = await until(workers, lambda count: count > before, "more workers come")
+            house.note("backlog to more workers, s", time.monotonic() - begun, 10)
+        finally:
+            await house.release.kubectl(*scale, "--replicas=1")
         await house.until_all_ready("wallet", 1)
         await until(workers, lambda count: count <= before, "they go again", 180.0)
     house.note("workers before", before)
