@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 from tests.chaos.crowd import SYMBOLS, Crowd, Deeds
 from tests.chaos.figures import Figures, measure
@@ -15,7 +14,7 @@ from tests.chaos.sabotage import sabotage
 from tests.chaos.schedule import Event, duration
 from tests.chaos.settling import settle, stack_traces
 from tests.chaos.striking import Striker
-from tests.chaos.telegram import Telegram
+from tests.chaos.telegram import Telegram, patient_http
 from tests.chaos.watching import PlacementWatch, PriceWatch
 from tests.e2e.live_run import LiveRun, running
 from tests.history.checker import Violation, judge
@@ -86,11 +85,7 @@ async def run_chaos(
         if sabotaged:
             await sabotage(run, sabotaged)
         history = stack.enter_context(HistoryFile(folder / "history.jsonl"))
-        http = await stack.enter_async_context(
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
-            )
-        )
+        http = await stack.enter_async_context(patient_http())
         telegram = Telegram(run.report.address, http, history)
         placement = PlacementWatch(run.database, history)
         market = PriceWatch(run.pricing_target, SYMBOLS, history)

@@ -55,6 +55,13 @@ class Chat:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+def patient_http() -> aiohttp.ClientSession:
+    """As many requests at once as there are people, each for as long as its answer takes."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
+    )
+
+
 class Telegram:
     """Acts for people and follows their chats; all of it goes into the history."""
 

@@ -5,12 +5,11 @@ import contextlib
 import secrets
 from pathlib import Path
 
-import aiohttp
 import pytest
 from tests.chaos.crowd import SYMBOLS, Crowd
 from tests.chaos.run import FIRST_USER, MARKET, beside
 from tests.chaos.settling import settle, stack_traces
-from tests.chaos.telegram import Telegram
+from tests.chaos.telegram import Telegram, patient_http
 from tests.chaos.watching import PlacementWatch, PriceWatch
 from tests.e2e.live_run import running
 from tests.history.checker import judge
@@ -45,10 +44,7 @@ async def test_nothing_is_lost_while_nodes_die_freeze_and_slots_move(tmp_path: P
             running(tmp_path / "data", *options, **MARKET, **given)
         )
         history = stack.enter_context(HistoryFile(tmp_path / "history.jsonl"))
-        connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=None)
-        http = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=connector, timeout=timeout)
-        )
+        http = await stack.enter_async_context(patient_http())
         telegram = Telegram(run.report.address, http, history)
         market = PriceWatch(run.pricing_target, SYMBOLS, history)
         crowd = Crowd(telegram, users, market.prices, seed=1)

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-import aiohttp
 import asyncpg
 import pytest
 from redis.asyncio import Redis
 from tests.chaos.crowd import SYMBOLS, Crowd
 from tests.chaos.run import MARKET, PLANS, beside
 from tests.chaos.settling import settle, stack_traces
-from tests.chaos.telegram import Telegram
+from tests.chaos.telegram import Telegram, patient_http
 from tests.e2e.live_run import LiveRun, running
 from tests.e2e.renewing import MountedSecrets
 from tests.e2e.restoring import talking_to, telegram_beside
@@ -102,11 +101,7 @@ async def trading(folder: Path) -> AsyncIterator[House]:
     async with contextlib.AsyncExitStack() as stack:
         mounted = MountedSecrets(folder / "mounted")
         address = await stack.enter_async_context(telegram_beside())
-        http = await stack.enter_async_context(
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
-            )
-        )
+        http = await stack.enter_async_context(patient_http())
         history = stack.enter_context(HistoryFile(folder / "history.jsonl"))
         telegram = Telegram(address, http, history)
         await stack.enter_async_context(beside(telegram.follow(USERS)))

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-import aiohttp
 import asyncpg
 import pytest
 from tests.chaos.crowd import SYMBOLS, Crowd
 from tests.chaos.run import MARKET, PLANS, beside
 from tests.chaos.settling import settle, stack_traces
-from tests.chaos.telegram import Telegram
+from tests.chaos.telegram import Telegram, patient_http
 from tests.e2e.live_run import LiveRun, running
 from tests.e2e.restoring import dump, fresh_postgres, restore, talking_to, telegram_beside, verb
 from tests.history.books import Books
@@ -65,11 +64,7 @@ async def test_books_reconcile_and_no_job_is_lost_or_doubled_after_a_restore(
     dumped = tmp_path / "purser.dump"
     async with contextlib.AsyncExitStack() as stack:
         address = await stack.enter_async_context(telegram_beside())
-        http = await stack.enter_async_context(
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
-            )
-        )
+        http = await stack.enter_async_context(patient_http())
         history = stack.enter_context(HistoryFile(tmp_path / "history.jsonl"))
         telegram = Telegram(address, http, history)
         await stack.enter_async_context(beside(telegram.follow(USERS)))

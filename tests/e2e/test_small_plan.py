@@ -5,15 +5,14 @@ Needs Debian's `pgbouncer`. The limits are those of free tiers; the settings are
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import aiohttp
 import pytest
 from tests.chaos.crowd import SYMBOLS, Crowd
 from tests.chaos.run import FIRST_USER, MARKET, beside
 from tests.chaos.settling import settle, stack_traces
-from tests.chaos.telegram import Telegram
+from tests.chaos.telegram import Telegram, patient_http
 from tests.chaos.watching import PlacementWatch, PriceWatch
 from tests.e2e.live_run import running
 from tests.history.checker import Violation, judge
@@ -93,7 +92,7 @@ async def _weather(
         )
         run.owner_url = servers.owner_url
         history = stack.enter_context(HistoryFile(folder / "history.jsonl"))
-        http = await stack.enter_async_context(_patient_http())
+        http = await stack.enter_async_context(patient_http())
         telegram = Telegram(run.report.address, http, history)
         market = PriceWatch(run.pricing_target, SYMBOLS, history)
         crowd = Crowd(telegram, users, market.prices, seed=1)
@@ -112,10 +111,3 @@ async def _weather(
         records = list(history.records)
         traces = stack_traces(run.folder.logs.glob("*.log*"))
     return judge(records, books), traces, len(books.trades)
-
-
-@contextlib.asynccontextmanager
-async def _patient_http() -> AsyncIterator[aiohttp.ClientSession]:
-    connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
-        yield http

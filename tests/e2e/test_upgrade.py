@@ -11,12 +11,11 @@ import signal
 from decimal import Decimal
 from pathlib import Path
 
-import aiohttp
 import pytest
 from tests.chaos.crowd import SYMBOLS, Crowd
 from tests.chaos.run import MARKET, PLANS, beside
 from tests.chaos.settling import settle, stack_traces
-from tests.chaos.telegram import Telegram
+from tests.chaos.telegram import Telegram, patient_http
 from tests.e2e.live_run import LiveRun, running
 from tests.e2e.releases import TREE, Release, checked_out, find_version_before
 from tests.e2e.restoring import talking_to, telegram_beside
@@ -59,11 +58,7 @@ async def test_nothing_is_lost_and_no_answer_fails_in_an_upgrade(tmp_path: Path)
         release = Release(tmp_path / "release")
         release.turn_to(old_tree)
         address = await stack.enter_async_context(telegram_beside())
-        http = await stack.enter_async_context(
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
-            )
-        )
+        http = await stack.enter_async_context(patient_http())
         history = stack.enter_context(HistoryFile(tmp_path / "history.jsonl"))
         telegram = Telegram(address, http, history)
         await stack.enter_async_context(beside(telegram.follow(USERS)))

@@ -6,8 +6,7 @@ from tests.simulation.run import Simulation
 
 SEEDS = 20
 """`make simulate` runs as many as one likes; these are here to notice what breaks outright."""
-SEEDS_TO_FIND_MAX = 300
-"""The rarest is seen in one world of sixty or so."""
+SEEDS_TO_FIND_MAX = 100
 
 
 def test_every_promise_holds() -> None:
@@ -43,14 +42,13 @@ def test_a_trace_changes_nothing() -> None:
     assert any("deliver" in line for line in lines)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mistake", sorted(BROKEN))
 def test_a_mistake_is_found(mistake: str) -> None:
     """Within a bounded number of seeds, and called by a promise it breaks."""
     broken = BROKEN[mistake]
 
+    assert broken.seen_in < SEEDS_TO_FIND_MAX, "looking there first must not widen the bound"
     seeds = (broken.seen_in, *range(SEEDS_TO_FIND_MAX))
-
     runs = (Simulation(seed, broken.parts).run() for seed in seeds)
     violations = (run.violation for run in runs)
     found = next((violation for violation in violations if violation is not None), None)

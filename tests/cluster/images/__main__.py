@@ -6,17 +6,13 @@ only, `--forget` removes archives, base images and the builder's storage.
 """
 
 import argparse
-import contextlib
-import fcntl
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.cluster.images.bases import remove_workshop
-from tests.cluster.images.builders import Builder, choose_builder
+from tests.cluster.images.bench import Bench, bench, building_alone
 from tests.cluster.images.errors import ImageFailed
 from tests.cluster.images.parts import (
     PARTS,
@@ -26,7 +22,6 @@ from tests.cluster.images.parts import (
     forget_older,
     images_folder,
 )
-from tests.cluster.images.pip_settings import write_build_secrets
 from tests.cluster.images.sizes import measure, render
 
 FORGET_TIMEOUT_SECONDS = 300.0
@@ -37,35 +32,28 @@ def ensure_images(parts: Sequence[Part] = PARTS) -> list[Path]:
 
     Raises ImageFailed.
     """
-    images_folder().mkdir(parents=True, exist_ok=True)
-    with (images_folder() / "build.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in [*images_folder().glob("building-*"), *images_folder().glob("base-*")]:
-            remove_workshop(left)
+    with building_alone():
         archives = {part: archive_path(part) for part in parts}
         missing = {part: path for part, path in archives.items() if not path.exists()}
         if missing:
-            with contextlib.closing(choose_builder()) as builder:
-                _build(missing, builder)
+            _say(f"Building {len(missing)} image(s) …")
+            with bench() as place:
+                _build(missing, place)
     return list(archives.values())
 
 
-def _build(archives: Mapping[Part, Path], builder: Builder) -> None:
-    _say(f"Building {len(archives)} image(s) with {builder.name} …")
-    base_layers = builder.ensure_base()
-    with tempfile.TemporaryDirectory(dir=images_folder(), prefix="building-") as workshop:
-        secrets = write_build_secrets(Path(workshop))
-        for part, archive in archives.items():
-            began = time.monotonic()
-            builder.build(part, "runtime", secrets, part.image)
-            unfinished = Path(workshop) / archive.name
-            builder.save(part, unfinished)
-            if archive_path(part) != archive:
-                raise ImageFailed("The tree changed while it was built; build again.")
-            base_layers_path(archive).write_text("\n".join(base_layers) + "\n")
-            unfinished.rename(archive)
-            forget_older(part, archive)
-            _say(f"{part.image:<24} {time.monotonic() - began:5.1f} s")
+def _build(archives: Mapping[Part, Path], place: Bench) -> None:
+    for part, archive in archives.items():
+        began = time.monotonic()
+        place.builder.build(part, "runtime", place.secrets, part.image)
+        unfinished = place.workshop / archive.name
+        place.builder.save(part, unfinished)
+        if archive_path(part) != archive:
+            raise ImageFailed("The tree changed while it was built; build again.")
+        base_layers_path(archive).write_text("\n".join(place.base_layers) + "\n")
+        unfinished.rename(archive)
+        forget_older(part, archive)
+        _say(f"{part.image:<24} {time.monotonic() - began:5.1f} s")
 
 
 def _forget() -> None:

@@ -30,8 +30,6 @@ BUILD_TIMEOUT_SECONDS = 1800.0
 class Builder(Protocol):
     """What builds, keeps and hands out images."""
 
-    name: str
-
     def ensure_base(self) -> list[str]:
         """Have the base image; the ids of its layers, lowest first."""
 
@@ -59,8 +57,6 @@ def choose_builder() -> Builder:
 
 class Docker:
     """A Docker engine with BuildKit."""
-
-    name = "docker"
 
     def ensure_base(self) -> list[str]:
         """Pull the base unless it is there."""
@@ -91,8 +87,6 @@ class Docker:
 
 class Buildah:
     """buildah with a storage of its own."""
-
-    name = "buildah"
 
     def __init__(self) -> None:
         folder = images_folder()

@@ -5,17 +5,12 @@ says that the cluster pulls from a registry. The protocol: environment variables
 name) and PUSH_IMAGE (`true`, `false`), https://skaffold.dev/docs/builders/builder-types/custom/.
 """
 
-import contextlib
-import fcntl
 import os
 import sys
-import tempfile
-from pathlib import Path
 
-from tests.cluster.images.builders import choose_builder
+from tests.cluster.images.bench import bench, building_alone
 from tests.cluster.images.errors import ImageFailed
-from tests.cluster.images.parts import PARTS, images_folder
-from tests.cluster.images.pip_settings import write_build_secrets
+from tests.cluster.images.parts import PARTS
 
 
 def build(name: str, image: str, push: bool) -> None:
@@ -24,17 +19,10 @@ def build(name: str, image: str, push: bool) -> None:
     if part is None:
         names = ", ".join(part.name for part in PARTS)
         raise ImageFailed(f"There is no part {name}; there are {names}.")
-    images_folder().mkdir(parents=True, exist_ok=True)
-    with (images_folder() / "build.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with (
-            contextlib.closing(choose_builder()) as builder,
-            tempfile.TemporaryDirectory(dir=images_folder(), prefix="building-") as workshop,
-        ):
-            builder.ensure_base()
-            builder.build(part, "dev", write_build_secrets(Path(workshop)), image)
-            if push:
-                builder.push(image)
+    with building_alone(), bench() as place:
+        place.builder.build(part, "dev", place.secrets, image)
+        if push:
+            place.builder.push(image)
 
 
 def main() -> None:
