@@ -32,18 +32,20 @@ AWAY_SECONDS = 0.2
 _SHARDS = """
 SELECT shard, owner, owner_incarnation::text AS incarnation, epoch, desired_owner,
        extract(epoch FROM ownerless_since)::double precision AS ownerless_since
-FROM placement.shards ORDER BY shard
+FROM placement.shards WHERE pool = coalesce($1, pool) ORDER BY shard
 """
 
 
 class PlacementWatch:
     """The newest row of each shard, and all that went before in the history."""
 
-    def __init__(self, connect: Connect, history: HistoryFile) -> None:
+    def __init__(self, connect: Connect, history: HistoryFile, pool: str | None = None) -> None:
+        """Look at the shards of one pool; None where there is but one."""
         self.rows: dict[int, Placed] = {}
         self.samples = 0
         self._connect = connect
         self._history = history
+        self._pool = pool
         self._rung = asyncio.Event()
         self.sampled_at = time.time()
         """When the newest sample was asked for."""
@@ -80,7 +82,7 @@ class PlacementWatch:
 
     async def _sample(self, connection: Any) -> None:
         at = time.time()
-        rows = await connection.fetch(_SHARDS)
+        rows = await connection.fetch(_SHARDS, self._pool)
         seen_by = time.time()
         self.samples += 1
         for row in rows:

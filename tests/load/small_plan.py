@@ -65,6 +65,11 @@ class SmallServers:
         return self.postgres.owner_url(DATABASE)
 
     @property
+    def passwords(self) -> dict[str, str]:
+        """Give the password of each of `ROLES`."""
+        return _passwords(self.data)
+
+    @property
     def environ(self) -> dict[str, str]:
         """Give what a run is started with: these servers, and the chart's settings."""
         password = self.postgres.owner_password
@@ -99,7 +104,7 @@ async def small_servers(folder: Path) -> AsyncIterator[SmallServers]:
     """Serve all three; skips where there is no pooler."""
     require_pgbouncer()
     data = folder / "data"
-    passwords = {role: ensure_secret(data / "secrets", f"{role}.password") for role in ROLES}
+    passwords = _passwords(data)
     async with contextlib.AsyncExitStack() as stack:
         postgres = await stack.enter_async_context(
             embedded_postgres(folder / "postgres", owner_password=secrets.token_urlsafe(32))
@@ -119,6 +124,10 @@ async def small_servers(folder: Path) -> AsyncIterator[SmallServers]:
             )
         )
         yield SmallServers(postgres, valkey, pooling, data)
+
+
+def _passwords(data: Path) -> dict[str, str]:
+    return {role: ensure_secret(data / "secrets", f"{role}.password") for role in ROLES}
 
 
 @contextlib.asynccontextmanager

@@ -128,6 +128,7 @@ async def standing_house(
     """Install, wait for the first answer, let people move in."""
     async with AsyncExitStack() as stack:
         await release.prepare()
+        await release.make_secrets()
         begun = time.monotonic()
         await release.install(VALUES)
 

@@ -34,6 +34,8 @@ class Release:
     """Keeps the values that were given."""
     before: Path | None = None
     """The charts of the version before, if the release is to begin with it."""
+    plan: str = "values-dev.yaml"
+    """Which values of the chart are under those that are given."""
 
     async def kubectl(self, *arguments: str, given: str | None = None) -> str:
         """What kubectl prints; a failure fails the test with what it said."""
@@ -49,15 +51,14 @@ class Release:
         return await asyncio.to_thread(run, [str(HELM.path()), *arguments, *self._where])
 
     async def prepare(self) -> None:
-        """The definition, the namespace under Pod Security "restricted", the Secrets."""
+        """The definition, and the namespace under Pod Security "restricted"."""
         await self.kubectl("create", "namespace", self.namespace)
         await self._define(self.before or CHARTS)
         label = "pod-security.kubernetes.io/enforce=restricted"
         await self.kubectl("label", "namespace", self.namespace, label)
-        await self.make_secrets()
 
     async def make_secrets(self) -> str:
-        """`make cluster-secrets`, in this namespace."""
+        """`make cluster-secrets`, in this namespace: those that are not there."""
         command = [sys.executable, "-m", "devbox", "cluster-secrets", *self._where]
         return await asyncio.to_thread(run, command)
 
@@ -76,6 +77,10 @@ class Release:
             # Servers and Telegram are not what a release replaces: the trial's stay what they were.
             values = values | {"trial": {"image": {"tag": TAG}}}
         await self.helm("upgrade", RELEASE, str(chart), *self._given(values, chart))
+
+    async def uninstall(self) -> None:
+        """Take away what the release made."""
+        await self.helm("uninstall", RELEASE)
 
     async def read(self, kind: str, name: str) -> JsonObject:
         """One object."""
@@ -99,7 +104,7 @@ class Release:
     def _given(self, values: Values, chart: Path) -> list[str]:
         file = self.folder / "values.yaml"
         file.write_text(yaml.safe_dump(values))
-        return ["-f", str(chart / "values-dev.yaml"), "-f", str(file)]
+        return ["-f", str(chart / self.plan), "-f", str(file)]
 
     @property
     def _where(self) -> list[str]:

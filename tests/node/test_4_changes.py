@@ -69,6 +69,6 @@ async def test_what_is_uninstalled_leaves_the_definition_and_the_secrets(
     house: NodeHouse,
 ) -> None:
     """The definition and its UserShards' kind stay, and the Secrets, which were there before."""
-    await house.release.helm("uninstall", RELEASE)
+    await house.release.uninstall()
     assert await house.release.kubectl("get", "crd", "usershards.purser.dev")
     assert await house.release.secret("purser-wallet", "key-encryption-key")
