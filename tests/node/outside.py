@@ -34,8 +34,6 @@ class Outside:
     bot_token: str
     postgres_port: int
     redis_port: int
-    owner_url: str
-    """The database, for an auditor on this machine."""
     passwords: Mapping[str, str]
     """Of the database's roles, of its owner (`database-password`) and of Redis
     (`redis-password`)."""

@@ -1,17 +1,15 @@
 {{/* The Job's spec. Its hash is the Job's name: another image, another list of rooms, another Job. */}}
 {{- define "purser.migrations.spec" -}}
 {{- $scope := dict "root" . "part" "migrations" "own" .Values.migrations -}}
-{{- $rooms := list "operator" "gateway" "user-worker" "pricing" "wallet" "ledger" -}}
-{{- $facts := fromYaml (include "purser.facts" .) -}}
 # A database that is not there yet is waited for by the program; this many failures beside that.
 backoffLimit: 20
 template:
   metadata:
     labels:
       {{- include "purser.podLabels" $scope | nindent 6 }}
-    {{- with .Values.migrations.run }}
+    {{- with compact (list .Values.migrations.run .Values.migrations.afterRestore) }}
     annotations:
-      purser.dev/run: {{ . | quote }}
+      purser.dev/run: {{ join " " . | quote }}
     {{- end }}
   spec:
     serviceAccountName: {{ include "purser.object" $scope }}
@@ -27,23 +25,11 @@ template:
     tolerations:
       {{- toYaml . | nindent 6 }}
     {{- end }}
-    # One room after the other; the operator's image has placement, which makes the roles the others join.
+    {{- $steps := fromYamlArray (include "purser.migrations.steps" .) }}
     initContainers:
-      {{- range ternary $rooms (initial $rooms) .Values.trial.enabled }}
-      {{- include "purser.migrations.room" (dict "root" $ "part" . "facts" $facts) | nindent 6 }}
-      {{- end }}
+      {{- toYaml (initial $steps) | nindent 6 }}
     containers:
-      {{- if .Values.trial.enabled }}
-      # The trial's roles get the passwords of Secret purser-trial; with a database of yours they have them already.
-      - name: passwords
-        image: {{ include "purser.image" (dict "root" . "part" "devbox" "own" .Values.trial.image) }}
-        imagePullPolicy: {{ .Values.image.pullPolicy }}
-        args: [passwords, --folder, /etc/purser/trial]
-        {{- include "purser.migrations.rest" . | nindent 8 }}
-          - {name: trial, mountPath: /etc/purser/trial, readOnly: true}
-      {{- else }}
-      {{- include "purser.migrations.room" (dict "root" . "part" (last $rooms) "facts" $facts) | nindent 6 }}
-      {{- end }}
+      {{- toYaml (list (last $steps)) | nindent 6 }}
     volumes:
       - name: secrets
         secret:
@@ -59,11 +45,34 @@ template:
         emptyDir: {sizeLimit: 64Mi}
 {{- end -}}
 
-{{- define "purser.migrations.room" -}}
-- name: {{ .part }}
-  image: {{ include "purser.image" (dict "root" .root "part" .part "own" (get .root.Values (get .facts .part).values).image) }}
+{{/*
+What the Job does, one after the other: a list of containers. The operator's image has placement, which makes the roles
+the others join.
+*/}}
+{{- define "purser.migrations.steps" -}}
+{{- range list "operator" "gateway" "user-worker" "pricing" "wallet" "ledger" }}
+{{ include "purser.migrations.step" (dict "root" $ "part" . "name" . "verb" "migrate") }}
+{{- end }}
+{{- if .Values.trial.enabled }}
+# The trial's roles get the passwords of Secret purser-trial; with a database of yours they have them already.
+- name: passwords
+  image: {{ include "purser.image" (dict "root" . "part" "devbox" "own" .Values.trial.image) }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  args: [passwords, --folder, /etc/purser/trial]
+  {{- include "purser.migrations.rest" . | nindent 2 }}
+    - {name: trial, mountPath: /etc/purser/trial, readOnly: true}
+{{- end }}
+{{- if .Values.migrations.afterRestore }}
+{{ include "purser.migrations.step" (dict "root" . "part" "operator" "name" "after-restore" "verb" "after-restore") }}
+{{- end }}
+{{- end -}}
+
+{{- define "purser.migrations.step" -}}
+{{- $facts := fromYaml (include "purser.facts" .) -}}
+- name: {{ .name }}
+  image: {{ include "purser.image" (dict "root" .root "part" .part "own" (get .root.Values (get $facts .part).values).image) }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-  args: [migrate]
+  args: [{{ .verb }}]
   {{- include "purser.migrations.rest" .root | nindent 2 }}
 {{- end -}}
 
