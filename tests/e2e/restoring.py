@@ -29,15 +29,15 @@ PROGRAM_TIMEOUT_SECONDS = 60.0
 
 
 @contextlib.asynccontextmanager
-async def telegram_beside() -> AsyncIterator[str]:
-    """The simulator as a process of its own; its address."""
+async def telegram_beside(host: str = "127.0.0.1", **environ: str) -> AsyncIterator[str]:
+    """The simulator as a process of its own on an address of this machine; its URL."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "devbox.telegram",
-        "--port",
-        "0",
-        env=environment() | {"SIMULATOR_TOKEN": BOT_TOKEN},
+        f"--host={host}",
+        "--port=0",
+        env=environment() | {"SIMULATOR_TOKEN": BOT_TOKEN} | environ,
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None

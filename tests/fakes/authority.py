@@ -70,9 +70,7 @@ class Authority:
             )
             for identity in identities
         ]
-        names += [x509.DNSName(host) for host in hosts or ("localhost",)]
-        if not hosts:
-            names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        names += [_name_of(host) for host in hosts or ("localhost", "127.0.0.1")]
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         certificate = (
             self._unsigned(x509.Name([]), key.public_key(), ends_in)
@@ -108,3 +106,10 @@ class Authority:
             .not_valid_before(now - 40 * DAY)
             .not_valid_after(now + ends_in)
         )
+
+
+def _name_of(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

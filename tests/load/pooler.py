@@ -108,8 +108,11 @@ async def pooler(
     server_port: int,
     passwords: Mapping[str, str],
     in_turn: bool = False,
+    servers: int = SERVER_CONNECTIONS_MAX,
+    clients: int = CLIENT_CONNECTIONS_MAX,
 ) -> AsyncIterator[Pooler]:
-    """Pool the connections of these roles to a database of the server on loopback.
+    """Pool the connections of these roles to a database of the server on loopback: at most
+    `servers` of them, for `clients` at most.
 
     `in_turn` gives each transaction another of its role's sessions than the one before, where there
     are several: what wants to find its session again is found out.
@@ -122,8 +125,8 @@ async def pooler(
         server_port=server_port,
         port=port,
         passwords=folder / "users.txt",
-        servers=SERVER_CONNECTIONS_MAX,
-        clients=CLIENT_CONNECTIONS_MAX,
+        servers=servers,
+        clients=clients,
         in_turn=in_turn,
     )
     _configure(folder, configuration, passwords)

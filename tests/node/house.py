@@ -57,6 +57,7 @@ class NodeHouse:
     """What stands, and what was seen of it."""
 
     release: Release
+    telegram: Telegram
     users: Users
     placement: PlacementWatch
     history: HistoryFile
@@ -125,46 +126,57 @@ class NodeHouse:
 async def standing_house(
     release: Release, folder: Path, figures: Figures
 ) -> AsyncIterator[NodeHouse]:
-    """Install, wait for the first answer, let people move in."""
+    """Install the trial with its servers, wait for the first answer, let people move in."""
+    await release.prepare()
+    await release.make_secrets()
+    begun = time.monotonic()
+    await release.install(VALUES)
     async with AsyncExitStack() as stack:
-        await release.prepare()
-        await release.make_secrets()
-        begun = time.monotonic()
-        await release.install(VALUES)
+        simulator = await stack.enter_async_context(forwarded_to(release, "simulator", 8081))
+        postgres = await stack.enter_async_context(forwarded_to(release, "postgres", 5432))
+        address = f"http://127.0.0.1:{simulator}"
+        database = await _database_url(release, postgres)
+        house = inhabited(release, folder, figures, begun, address, database)
+        yield await stack.enter_async_context(house)
 
-        async def forward(service: str, port: int) -> int:
-            """Once the Service has a pod that can be reached."""
-            await eventually(lambda: _has_a_running_pod(release, service), ANSWERED_WITHIN_SECONDS)
-            target = f"service/purser-{service}"
-            way = forwarded(release.kubeconfig, release.namespace, target, port)
-            return await stack.enter_async_context(way)
 
-        simulator = await forward("simulator", 8081)
+@asynccontextmanager
+async def inhabited(
+    release: Release, folder: Path, figures: Figures, begun: float, address: str, database: str
+) -> AsyncIterator[NodeHouse]:
+    """Wait for the first answer to a release that is being installed since `begun`, and let people
+    move in: by the simulator at this address, into this database.
+    """
+    async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
         )
         history = stack.enter_context(HistoryFile(folder / "history.jsonl"))
-        telegram = Telegram(f"http://127.0.0.1:{simulator}", http, history)
-        first_answer = await _first_answer(telegram, begun)
+        telegram = Telegram(address, http, history)
+        await hello(telegram, FIRST_USER)
+        first_answer = time.monotonic() - begun
         figures.note(
-            "install", "helm install to first answer, s", first_answer, FIRST_ANSWER_GOAL_SECONDS
+            f"install, {release.plan}",
+            "helm install to first answer, s",
+            first_answer,
+            FIRST_ANSWER_GOAL_SECONDS,
         )
-
-        database = await _database_url(release, await forward("postgres", 5432))
 
         async def connect() -> Any:
             return await asyncpg.connect(database)
 
+        pricing = await stack.enter_async_context(forwarded_to(release, "pricing", 50051))
         market = PriceWatch(
-            f"127.0.0.1:{await forward('pricing', 50051)}",
+            f"127.0.0.1:{pricing}",
             SYMBOLS,
             history,
             await channel_as(release, "user-worker", "pricing"),
         )
         house = NodeHouse(
             release,
+            telegram,
             Users(telegram, market.prices),
-            PlacementWatch(connect, history),
+            PlacementWatch(connect, history, f"{release.namespace}.main"),
             history,
             figures,
             Judge(history, connect, folder),
@@ -179,16 +191,24 @@ async def standing_house(
         yield house
 
 
-async def _first_answer(telegram: Telegram, begun: float) -> float:
-    """How long until somebody who writes /start is answered. What is sent early waits."""
-    following = asyncio.create_task(telegram.follow([FIRST_USER]))
+@asynccontextmanager
+async def forwarded_to(release: Release, part: str, port: int) -> AsyncIterator[int]:
+    """A way to a part's Service once that has a pod that can be reached; the local port."""
+    await eventually(lambda: _has_a_running_pod(release, part), ANSWERED_WITHIN_SECONDS)
+    target = f"service/purser-{part}"
+    async with forwarded(release.kubeconfig, release.namespace, target, port) as local:
+        yield local
+
+
+async def hello(telegram: Telegram, user: int, text: str = "/start") -> None:
+    """Let somebody write; returns when he is answered. What is sent early waits."""
+    following = asyncio.create_task(telegram.follow([user]))
     try:
-        said = await telegram.say(FIRST_USER, "/start")
+        said = await telegram.say(user, text)
         heard = await telegram.until(
-            FIRST_USER, lambda heard: heard.message_id > said.message_id, ANSWERED_WITHIN_SECONDS
+            user, lambda heard: heard.message_id > said.message_id, ANSWERED_WITHIN_SECONDS
         )
-        assert heard is not None, "nobody answered /start"
-        return time.monotonic() - begun
+        assert heard is not None, f"nobody answered {text}"
     finally:
         await cancel_until_done(following)
 

@@ -8,10 +8,12 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import asyncpg
 from tests.cluster.node.places import HOST_ADDRESS
 from tests.node.release import Release, Values
 
@@ -32,8 +34,9 @@ class Outside:
     telegram_port: int
     """The simulator's, at HOST_ADDRESS."""
     bot_token: str
-    postgres_port: int
-    redis_port: int
+    postgres_ports: Sequence[int]
+    """Of all there are; the first is the one most Secrets name."""
+    redis_ports: Sequence[int]
     passwords: Mapping[str, str]
     """Of the database's roles, of its owner (`database-password`) and of Redis
     (`redis-password`)."""
@@ -50,21 +53,25 @@ class Outside:
             "image": {"tag": "dev"},
             "gateway": {"settings": {"GATEWAY_TELEGRAM_API_URL": self.telegram}},
             "networkPolicy": {
-                "postgres": {"to": ONLY_FROM_HERE, "ports": [self.postgres_port]},
-                "redis": {"to": ONLY_FROM_HERE, "ports": [self.redis_port]},
+                "postgres": {"to": ONLY_FROM_HERE, "ports": list(self.postgres_ports)},
+                "redis": {"to": ONLY_FROM_HERE, "ports": list(self.redis_ports)},
                 "telegram": {"to": ONLY_FROM_HERE, "ports": [self.telegram_port]},
             },
         }
 
-    async def make_secrets(self, release: Release) -> None:
-        """The Secrets of docs/install.md, step 3, each from its parts; then the certificates."""
+    async def make_secrets(self, release: Release, **more: Mapping[str, str]) -> None:
+        """The Secrets of docs/install.md, step 3, with `more` keys of a part's; then the
+        certificates.
+        """
         for part in ADDRESSES:
-            await create_secret(release, f"{NAME}-{part}", self._part(part))
+            values = self.secret_of(part) | dict(more.get(part, {}))
+            await create_secret(release, f"{NAME}-{part}", values)
         await release.make_secrets()
 
-    def _part(self, part: str) -> dict[str, str]:
-        postgres = f"{HOST_ADDRESS}:{self.postgres_port}"
-        redis = f"{HOST_ADDRESS}:{self.redis_port}"
+    def secret_of(self, part: str) -> dict[str, str]:
+        """What a part's Secret holds."""
+        postgres = f"{HOST_ADDRESS}:{self.postgres_ports[0]}"
+        redis = f"{HOST_ADDRESS}:{self.redis_ports[0]}"
         made = make_part(part, self.passwords, self.bot_token)
         return {
             key: value.replace(POSTGRES, postgres).replace(VALKEY, redis)
@@ -86,6 +93,16 @@ async def create_secret(release: Release, name: str, values: Mapping[str, str]) 
         "stringData": dict(values),
     }
     await release.kubectl("create", "-f", "-", given=json.dumps(secret))
+
+
+@asynccontextmanager
+async def connected(owner_url: str) -> AsyncIterator[Any]:
+    """A connection to a database of this machine."""
+    connection = await asyncpg.connect(owner_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from tests.cluster.node.places import HOST_ADDRESS
 from tests.cluster.waiting import until
 from tests.load.crowd import Crowd, Load
 from tests.load.pooler import pooler
 from tests.load.schedule import Arrival
 from tests.load.small_plan import DATABASE, Seen, SmallServers, looking_at, small_servers
-from tests.node.outside import Outside, Target, relayed
+from tests.node.outside import Outside, Target, connected, relayed
 from tests.node.release import Release
 
 from devbox.database import ensure_logins
@@ -74,16 +73,6 @@ class SmallHouse:
 
 
 @asynccontextmanager
-async def connected(owner_url: str) -> AsyncIterator[Any]:
-    """A connection to a database of this machine."""
-    connection = await asyncpg.connect(owner_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-@asynccontextmanager
 async def standing_small_house(release: Release, folder: Path) -> AsyncIterator[SmallHouse]:
     """From the Secrets to a UserShard that is Ready."""
     async with contextlib.AsyncExitStack() as stack:
@@ -112,8 +101,8 @@ def _outside(servers: SmallServers, simulator: Simulator) -> Outside:
     return Outside(
         telegram_port=simulator.port,
         bot_token=simulator.token,
-        postgres_port=servers.pooler.port,
-        redis_port=servers.valkey.port,
+        postgres_ports=[servers.pooler.port],
+        redis_ports=[servers.valkey.port],
         passwords=servers.passwords
         | {
             "database-password": servers.postgres.owner_password,

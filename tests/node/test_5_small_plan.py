@@ -20,9 +20,10 @@ from tests.load.mix import DAY
 from tests.load.pooler import SERVER_CONNECTIONS_MAX
 from tests.load.schedule import first_contacts, steady
 from tests.load.small_plan import DATABASE, USERS
+from tests.node.outside import connected
 from tests.node.pod_memory import memory_of_parts
 from tests.node.release import Release
-from tests.node.small_house import SmallHouse, connected, standing_small_house
+from tests.node.small_house import SmallHouse, standing_small_house
 
 from devbox.database import ensure_database
 from devbox.servers import embedded_postgres

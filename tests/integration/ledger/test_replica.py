@@ -3,20 +3,16 @@
 import asyncio
 import contextlib
 import os
-import secrets
 import signal
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
-from subprocess import Popen
 from uuid import UUID
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
 from tests.integration.ledger.operations import USDT, balances, new_user
+from tests.integration.ledger.replica import DATABASE, START_SECONDS, Pair, serving, streaming_pair
 from tests.integration.ledger.test_reads import trade
 from tests.integration.stores import make_claims
 
@@ -26,19 +22,6 @@ from chassis.grpc_server import ServerSettings
 from chassis.postgres import PostgresSettings
 from chassis.settings import Secret
 from chassis.telemetry import TelemetrySettings
-from devbox.database import ensure_database, ensure_logins, migrate_rooms
-from devbox.ports import free_port
-from devbox.programs import start_program, stop_program, unprivileged_identity, wait_for_end
-from devbox.roles import ROLES, Database
-from devbox.servers import PostgresServer, embedded_postgres
-from devbox.servers.postgresql import (
-    FORGETFUL,
-    OWNER,
-    SETTINGS,
-    make_url,
-    postgres_command,
-    postgres_program,
-)
 from kernel.sharding import Claim
 from ledger.main import running
 from ledger.settings import ReplicaSettings, Settings
@@ -47,78 +30,15 @@ from purser.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
-DATABASE = "purser"
 AGE_SECONDS_MAX = 2.0
-START_SECONDS = 30.0
 TIMEOUT_SECONDS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A primary, and a replica that follows it."""
-
-    primary: PostgresServer
-    replica_folder: Path
-    replica_port: int
-    database: Database
-
-    def replica_url(self, role: str) -> str:
-        """Where a role finds the replica."""
-        return make_url(role, self.database.passwords[role], self.replica_port, DATABASE)
-
-    async def on_replica(self, statement: str) -> object:
-        """Ask the replica as its owner."""
-        url = make_url(OWNER, self.primary.owner_password, self.replica_port, DATABASE)
-        connection = await asyncpg.connect(url, timeout=2)
-        try:
-            return await connection.fetchval(statement)
-        finally:
-            await connection.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
-    """A primary with a copy of itself, made by pg_basebackup."""
-    folder, passwords = tmp_path_factory.mktemp("pair"), {r: secrets.token_hex(16) for r in ROLES}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SETTINGS, "wal_level", "replica")
-        patch.setitem(SETTINGS, "max_wal_senders", "4")
-        async with embedded_postgres(
-            folder / "primary", owner_password=secrets.token_hex(16), durable=False
-        ) as primary:
-            await ensure_database(primary.owner_url(), DATABASE)
-            await migrate_rooms(primary.owner_url(DATABASE))
-            await ensure_logins(primary.owner_url(DATABASE), passwords)
-            # Beside the primary's cluster, where the server's own user may write.
-            copy = folder / "primary" / "replica"
-            await _copy(primary, copy)
-            database = Database(primary.owner_url(DATABASE), passwords)
-            yield Pair(primary, copy, free_port(), database)
-
-
-@contextlib.asynccontextmanager
-async def serving(pair: Pair) -> AsyncIterator[Popen[bytes]]:
-    """The replica serves inside the block."""
-    settings = SETTINGS | FORGETFUL | {"port": str(pair.replica_port)}
-    process = start_program(
-        postgres_command(pair.replica_folder, settings),
-        folder=pair.replica_folder.parent,
-        log=pair.replica_folder.parent / "replica.log",
-        death_signal=signal.SIGINT,
-        identity=unprivileged_identity(),
-    )
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            while True:
-                with contextlib.suppress(OSError, asyncpg.PostgresError):
-                    assert await pair.on_replica("SELECT pg_is_in_recovery()")
-                    break
-                await asyncio.sleep(0.05)
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGCONT)
-        await stop_program(process, (signal.SIGINT, 10.0), (signal.SIGQUIT, 3.0))
+    """A primary with a copy of itself."""
+    async with streaming_pair(tmp_path_factory.mktemp("pair")) as pair:
+        yield pair
 
 
 @contextlib.asynccontextmanager
@@ -143,23 +63,6 @@ async def ledger_with_replica(
 async def claim(pair: Pair) -> Claim:
     """A claim of a shard."""
     return await make_claims(pair.database)(0)
-
-
-async def _copy(primary: PostgresServer, folder: Path) -> None:
-    command: list[str | Path] = [
-        postgres_program("pg_basebackup"),
-        f"--pgdata={folder}",
-        f"--dbname={primary.owner_url()}",
-        "--write-recovery-conf",
-        "--checkpoint=fast",
-        "--no-sync",
-    ]
-    log = folder.with_suffix(".copy.log")
-    process = start_program(
-        command, folder=folder.parent, log=log, identity=unprivileged_identity()
-    )
-    assert await wait_for_end(process, START_SECONDS)
-    assert process.returncode == 0, log.read_text()
 
 
 def count(outcome: str) -> float:

@@ -1,4 +1,4 @@
-"""A real Redis Cluster on loopback: nodes of the embedded Valkey, each a third of the slots.
+"""A real Redis Cluster: nodes of the embedded Valkey, each a third of the slots.
 
 Nodes take three seconds to find out that one is gone, and serve their own slots without it
 (`cluster-require-full-coverage no`), as docs/plans.md asks for. What a test does to a node it does
@@ -24,12 +24,13 @@ from devbox.programs import start_program, stop_program
 from devbox.servers.valkey import valkey_binary
 
 NODES = 3
+LOOPBACK = "127.0.0.1"
 NODE_TIMEOUT_MILLISECONDS = 1500
 READY_SECONDS = 30.0
 POLL_SECONDS = 0.05
 
 CONFIGURATION = """\
-bind 127.0.0.1
+bind {host}
 port {port}
 cluster-enabled yes
 cluster-port {bus}
@@ -50,6 +51,7 @@ class Node:
     """One server, and how to tell it something."""
 
     folder: Path
+    host: str
     port: int
     password: str
     process: Popen[bytes]
@@ -57,7 +59,9 @@ class Node:
 
     async def tell(self, *words: Any) -> Any:
         """Send one command to this node and no other."""
-        async with Redis(port=self.port, password=self.password, protocol=2) as redis:
+        async with Redis(
+            host=self.host, port=self.port, password=self.password, protocol=2
+        ) as redis:
             execute: Any = redis.execute_command
             return await execute(*words)
 
@@ -82,7 +86,8 @@ class Nodes:
     @property
     def url(self) -> str:
         """Give the address as a room is given it: of one node."""
-        return f"redis+cluster://:{self.password}@127.0.0.1:{self.primaries[0].port}/0"
+        first = self.primaries[0]
+        return f"redis+cluster://:{self.password}@{first.host}:{first.port}/0"
 
     def owner(self, key: str) -> Node:
         """Find the node that had the slot of a key at first."""
@@ -108,7 +113,7 @@ class Nodes:
         while keys := await source.tell("CLUSTER", "GETKEYSINSLOT", slot, 10):
             await source.tell(
                 "MIGRATE",
-                "127.0.0.1",
+                target.host,
                 target.port,
                 "",
                 0,
@@ -163,13 +168,17 @@ async def until(holds: Callable[[], Any], seconds: float = READY_SECONDS) -> Non
 
 
 @contextlib.asynccontextmanager
-async def redis_cluster(folder: Path, password: str, *, replicas: int = 0) -> AsyncIterator[Nodes]:
-    """Serve a cluster; the first `replicas` primaries have one each."""
+async def redis_cluster(
+    folder: Path, password: str, *, replicas: int = 0, host: str = LOOPBACK
+) -> AsyncIterator[Nodes]:
+    """Serve a cluster on an address of this machine; the first `replicas` primaries have one
+    each.
+    """
     every: list[Node] = []
     try:
         for _ in range(NODES + replicas):
             port = free_port()
-            every.append(_make(folder / str(port), port, free_port(), password))
+            every.append(_make(folder / str(port), host, port, free_port(), password))
         nodes = Nodes(every[:NODES], password, every[NODES:])
         for node in every:
             await until(node.state)
@@ -190,16 +199,16 @@ async def redis_cluster(folder: Path, password: str, *, replicas: int = 0) -> As
             await stop_program(node.process, (signal.SIGTERM, 5.0))
 
 
-def _make(folder: Path, port: int, bus: int, password: str) -> Node:
+def _make(folder: Path, host: str, port: int, bus: int, password: str) -> Node:
     folder.mkdir(mode=0o700, parents=True)
     configuration = folder / "valkey.conf"
     configuration.touch(mode=0o600)
     configuration.write_text(
         CONFIGURATION.format(
-            port=port, bus=bus, password=password, timeout=NODE_TIMEOUT_MILLISECONDS
+            host=host, port=port, bus=bus, password=password, timeout=NODE_TIMEOUT_MILLISECONDS
         )
     )
-    return Node(folder, port, password, _launch(folder))
+    return Node(folder, host, port, password, _launch(folder))
 
 
 def _launch(folder: Path) -> Popen[bytes]:
@@ -218,7 +227,7 @@ async def _introduce(nodes: Sequence[Node]) -> None:
     bus = await first.tell("CONFIG", "GET", "cluster-port")
     port = bus["cluster-port"] if isinstance(bus, dict) else _text(bus[1])
     for node in others:
-        await node.tell("CLUSTER", "MEET", "127.0.0.1", first.port, port)
+        await node.tell("CLUSTER", "MEET", first.host, first.port, port)
 
 
 async def _share_slots(primaries: Sequence[Node]) -> None:
