@@ -22,6 +22,8 @@ from shard_operator.usershard import UserShard
 from shard_operator.weighing import weight_of
 from shard_operator.workloads import PlacementObserved, WorkerLease
 
+PACKAGE = "shard_operator"
+
 ASSIGN_BATCH_MAX = 500
 """Changes in one transaction: its row locks make claims of these shards wait until it ends."""
 
@@ -153,7 +155,7 @@ class PostgresPlacement:
     async def _transaction(self) -> AsyncIterator[Connection]:
         try:
             if not self._schema_is_there:
-                await require_applied(self._pool, "placement", folder_of("shard_operator"))
+                await require_applied(self._pool, "placement", folder_of(PACKAGE), package=PACKAGE)
                 self._schema_is_there = True
             async with transaction(self._pool) as connection:
                 yield connection

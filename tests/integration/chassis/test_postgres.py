@@ -396,8 +396,13 @@ async def test_a_database_that_was_never_migrated_is_at_zero(pool: Pool, tmp_pat
     async with transaction(pool) as connection:
         await connection.execute("DROP TABLE public.purser_migrations")
     assert await newest_applied(pool, "room") == 0
+    folder = _folder(tmp_path, "SELECT 1;")
     with pytest.raises(CannotStart, match="run `python -m room migrate` first"):
-        await require_applied(pool, "room", _folder(tmp_path, "SELECT 1;"))
+        await require_applied(pool, "room", folder)
+    with pytest.raises(
+        CannotStart, match=r"schema of room .* run `python -m package migrate` first"
+    ):
+        await require_applied(pool, "room", folder, package="package")
 
 
 async def test_a_room_refuses_a_placement_schema_older_than_it_needs(

@@ -99,11 +99,15 @@ async def newest_applied(pool: Pool, room: str) -> int:
     return number or 0
 
 
-async def require_applied(pool: Pool, room: str, folder: Path) -> None:
-    """Raise NotYet unless the schema of `room` is as new as the files of `folder`; newer is
-    fine.
+async def require_applied(
+    pool: Pool, room: str, folder: Path, *, package: str | None = None
+) -> None:
+    """Raise NotYet unless the schema of `room` is as new as the files of `folder`; newer is fine.
+
+    `package` is what brings the schema up to date, named like the room unless said.
     """
-    await _require(pool, room, read_folder(folder)[-1].number, f"python -m {room} migrate")
+    needed = read_folder(folder)[-1].number
+    await _require(pool, room, needed, f"python -m {package or room} migrate")
 
 
 async def require_placement(pool: Pool) -> None:

@@ -95,6 +95,7 @@ from user_worker.settings import (
 from user_worker.stream import RedisJobStream
 
 SERVICE = "user-worker"
+PACKAGE = "user_worker"
 ROOM = "worker"
 """The name of its schema, and of its migrations."""
 MAY_CALL = {"purser.worker.v1.WorkerService": {"operator"}}
@@ -115,7 +116,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         traced = await stack.enter_async_context(telemetry.start(SERVICE, settings.telemetry))
         store = await open_pool(settings.postgres, SERVICE)
         stack.push_async_callback(store.close)
-        await migrations.require_applied(store, ROOM, migrations.folder_of("user_worker"))
+        await migrations.require_applied(
+            store, ROOM, migrations.folder_of(PACKAGE), package=PACKAGE
+        )
         apart = msgspec.structs.replace(
             settings.postgres, connections_max=settings.ownership.placement_connections_max
         )
