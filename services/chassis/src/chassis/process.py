@@ -17,13 +17,13 @@ import gc
 import os
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeAlias
 
 import uvloop
 
 from chassis.errors import BadSettings, CannotStart, NotYet, TryAgain
+from chassis.reminders import Reminders
 from chassis.telemetry import get_logger, log_before_start
 
 Main: TypeAlias = Callable[[asyncio.Event], Awaitable[None]]
@@ -53,21 +53,26 @@ def run(main: Main) -> None:
 
 def patient(main: Main, timeout_seconds: float) -> Main:
     """Give a `main` that begins again while what it needs is `NotYet` there, within a time; 0 does
-    not wait.
+    not wait. The log has what it waits for once a minute, and at once when that is something else.
     """
 
     async def wait_and_run(stop: asyncio.Event) -> None:
-        deadline = time.monotonic() + timeout_seconds
-        told = ""
+        now = asyncio.get_running_loop().time
+        began, reminders = now(), Reminders()
         while True:
             try:
                 await main(stop)
-            except NotYet as lack:
-                if time.monotonic() >= deadline:
+            except Exception as error:
+                lack, waited = _what_is_lacking(error), now() - began
+                if not lack or waited >= timeout_seconds:
                     raise
-                if told != str(lack):
-                    told = str(lack)
-                    get_logger(__name__).info("waiting", why=told, timeout_seconds=timeout_seconds)
+                if reminders.is_due(now(), lack):
+                    get_logger(__name__).info(
+                        "waiting",
+                        why=lack,
+                        waited_seconds=round(waited),
+                        timeout_seconds=timeout_seconds,
+                    )
             else:
                 return
             with contextlib.suppress(TimeoutError):
@@ -118,6 +123,12 @@ def _report(error: Exception) -> int:
             return EXIT_BAD_SETTINGS if isinstance(leaf, BadSettings) else EXIT_CANNOT_START
     get_logger("chassis.process").critical("crashed", exc_info=error)
     return EXIT_CRASHED
+
+
+def _what_is_lacking(error: Exception) -> str:
+    """Give what is not there yet; empty when something else is the matter, be it beside it."""
+    leaves = list(_leaves(error))
+    return str(leaves[0]) if all(isinstance(leaf, NotYet) for leaf in leaves) else ""
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

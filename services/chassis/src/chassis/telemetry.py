@@ -121,8 +121,7 @@ def start(service: str, settings: TelemetrySettings) -> Telemetry:
             thread.join()
 
         metrics_port = server.server_port
-        # With port 0 there is no other way to learn where they are.
-        get_logger(__name__).info("metrics_served", address=f"{host}:{metrics_port}")
+        _tell_where_metrics_are(f"{host}:{metrics_port}")
         closers.append(close_metrics)
     if settings.otlp_endpoint is not None:
         from chassis.trace_export import SpanExport
@@ -132,6 +131,17 @@ def start(service: str, settings: TelemetrySettings) -> Telemetry:
         closers.append(export.aclose)
         closers.append(lambda: tracing.install_span_maker(None))
     return Telemetry(service, metrics_port, closers)
+
+
+_told_addresses: set[str] = set()
+"""A program that waits at its start begins anew each time it looks, and says this once."""
+
+
+def _tell_where_metrics_are(address: str) -> None:
+    """With port 0 there is no other way to learn it."""
+    if address not in _told_addresses:
+        _told_addresses.add(address)
+        get_logger(__name__).info("metrics_served", address=address)
 
 
 def log_before_start() -> None:

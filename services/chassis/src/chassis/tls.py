@@ -116,6 +116,15 @@ def certificates_of(settings: TlsSettings) -> Certificates | None:
     return Certificates(settings.files) if settings.files else None
 
 
+def require_files(settings: TlsSettings) -> None:
+    """Raise NotYet when TLS is asked for and its files do not fit.
+
+    To be asked before anything is begun that others would notice: a room that waits for its
+    certificate begins again with each look.
+    """
+    certificates_of(settings)
+
+
 def server_credentials(certificates: Certificates) -> grpc.ServerCredentials:
     """Make what a server shows to callers; who shows no certificate of our authority gets no
     connection.

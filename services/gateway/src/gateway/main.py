@@ -18,6 +18,7 @@ from chassis.process import ready_line
 from chassis.rate_limit import TokenBucket
 from chassis.redis import Redis, open_redis
 from chassis.streams import append_many
+from chassis.tls import require_files
 from gateway.admission_rules import parse_rules
 from gateway.application import (
     Acceptance,
@@ -87,6 +88,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     check(settings)
     async with AsyncExitStack() as stack:
         telling = await stack.enter_async_context(telemetry.start("gateway", settings.telemetry))
+        require_files(settings.server.tls)
         bot_id = bot_id_of(settings.telegram.bot_token)
         pool = await open_pool(settings.postgres, "purser-gateway")
         stack.push_async_callback(pool.close)

@@ -15,6 +15,7 @@ from chassis.migrations import folder_of, require_applied
 from chassis.postgres import Pool, open_pool
 from chassis.process import ready_line
 from chassis.settings import Secret
+from chassis.tls import require_files
 from ledger.application import Applying, ApplyLimits, AssetRegistry, Ledger, Reading
 from ledger.housekeeping import expire_holds, roll_up
 from ledger.postgres import Accounts, Batches, Freshness, Housekeeping, OldRecords, Records
@@ -31,6 +32,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
     """Open, wire and serve; at the end drain and close in reverse. Raises CannotStart."""
     async with AsyncExitStack() as stack:
         telling = await stack.enter_async_context(telemetry.start("ledger", settings.telemetry))
+        require_files(settings.server.tls)
         pool = await open_pool(settings.postgres, "purser-ledger")
         stack.push_async_callback(pool.close)
         await require_applied(pool, "ledger", folder_of("ledger"))

@@ -15,6 +15,7 @@ from chassis.migrations import folder_of, require_applied
 from chassis.postgres import open_pool
 from chassis.process import ready_line
 from chassis.redis import Redis, open_redis
+from chassis.tls import require_files
 from pricing.application import Limits, Market, QuoteSource
 from pricing.cache import RedisQuoteCache
 from pricing.history import PastSource, fill_in
@@ -43,6 +44,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
     step = timedelta(milliseconds=settings.step_milliseconds)
     async with AsyncExitStack() as stack:
         telling = await stack.enter_async_context(telemetry.start("pricing", settings.telemetry))
+        require_files(settings.server.tls)
         redis = open_redis(settings.redis)
         stack.push_async_callback(redis.aclose)
         cache = RedisQuoteCache(redis, settings.quote_keep_seconds)
@@ -52,6 +54,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         await require_applied(pool, "pricing", folder_of("pricing"))
         book = CandleBook(pool)
         market = Market(source, cache, book, _limits(settings, step), now=_now)
+        # Before the first step: a room that waits for the venue's database begins again with each
+        # look, and what it asks and keeps is then for nothing.
+        venue = await stack.enter_async_context(open_venue(settings, market, _now))
         await market.step()
         reach = timedelta(hours=settings.history_hours)
         past = fill_in(source, book, _now(), reach)
@@ -62,7 +67,6 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             _beside(market.follow_quotes(), market.keep_candles(), past, aging)
         )
         servicer = PricingServicer(market)
-        venue = await stack.enter_async_context(open_venue(settings, market, _now))
 
         def add_servicers(server: grpc.aio.Server) -> None:
             add_PricingServiceServicer_to_server(servicer, server)

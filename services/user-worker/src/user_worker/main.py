@@ -25,6 +25,7 @@ from chassis.grpc_server import serving
 from chassis.postgres import Pool, open_pool
 from chassis.process import ready_line
 from chassis.redis import open_redis
+from chassis.tls import require_files
 from kernel.malformed import Malformed
 from kernel.sharding import check_pool
 from purser.worker.v1 import worker_pb2_grpc
@@ -114,6 +115,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         raise CannotStart(f"USER_WORKER_NAME: expected 1 to {NAME_CHARACTERS_MAX} characters.")
     async with AsyncExitStack() as stack:
         traced = await stack.enter_async_context(telemetry.start(SERVICE, settings.telemetry))
+        require_files(settings.server.tls)
         store = await open_pool(settings.postgres, SERVICE)
         stack.push_async_callback(store.close)
         await migrations.require_applied(

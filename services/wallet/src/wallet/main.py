@@ -9,6 +9,7 @@ from chassis.grpc_server import Server, serving
 from chassis.migrations import folder_of, require_applied
 from chassis.postgres import open_pool
 from chassis.process import ready_line
+from chassis.tls import require_files
 from purser.wallet.v1.wallet_pb2_grpc import add_WalletServiceServicer_to_server
 from wallet.application import Custody, check_key
 from wallet.hardening import forbid_dumps
@@ -30,6 +31,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
     key_encryption = FileKeyEncryption(settings.key_encryption_key_file)
     async with AsyncExitStack() as stack:
         telling = await stack.enter_async_context(telemetry.start("wallet", settings.telemetry))
+        require_files(settings.server.tls)
         pool = await open_pool(settings.postgres, "purser-wallet")
         stack.push_async_callback(pool.close)
         await require_applied(pool, "wallet", folder_of("wallet"))
