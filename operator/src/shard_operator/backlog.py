@@ -14,12 +14,14 @@ it up at every look: after a measurement that failed Redis is first asked for a 
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chassis.errors import TryAgain
 from chassis.redis import Command, Redis, RedisError, clocks, send, translating
+from chassis.reminders import Reminders
 from chassis.streams import depth
 from chassis.telemetry import get_logger
 from kernel.names import jobs_stream
@@ -54,6 +56,7 @@ class StreamBacklog:
         self._redis = redis
         self._answered = True
         self._log = get_logger(__name__)
+        self._reminders = Reminders()
 
     async def measure_backlog(self, pool: str, shards: Sequence[int]) -> Backlog | None:
         """The work in these shards, or None when Redis does not tell all of it in time."""
@@ -63,7 +66,9 @@ class StreamBacklog:
             async with asyncio.timeout(MEASURE_TIMEOUT_SECONDS):
                 measured = await self._measure(pool, shards)
         except (TryAgain, TimeoutError, RedisError) as error:
-            self._log.warning("backlog_unknown", pool=pool, problem=str(error) or "too slow")
+            problem = str(error) or "too slow"
+            if self._reminders.is_due(time.monotonic(), "backlog_unknown", pool, problem):
+                self._log.warning("backlog_unknown", pool=pool, problem=problem)
             self._answered = False
             return None
         self._answered = True

@@ -167,7 +167,7 @@ class Controller:
     def _note_placement_away(
         self, user_shard: UserShard, memory: PoolMemory, error: PlacementAway
     ) -> None:
-        if memory.is_to_be_logged("placement_away", str(error), self._monotonic()):
+        if memory.logged.is_due(self._monotonic(), "placement_away", str(error)):
             self._log.warning("placement_away", pool=user_shard.pool, problem=str(error))
 
     def _note_count(
@@ -289,7 +289,7 @@ class Controller:
             )
         except ApiRefused as refusal:
             problem = str(refusal)
-            if memory.is_to_be_logged("scaling_refused", problem, self._monotonic()):
+            if memory.logged.is_due(self._monotonic(), "scaling_refused", problem):
                 self._log.error("scaling_refused", pool=user_shard.pool, problem=problem)
             return replace(plan, scale_problem=f"{after} replicas could not be written: {refusal}")
         memory.counted = (workers.uid, after)

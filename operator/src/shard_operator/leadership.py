@@ -21,6 +21,7 @@ from typing import Annotated, Protocol
 
 import msgspec
 
+from chassis.reminders import Reminders
 from chassis.telemetry import get_logger
 from shard_operator.errors import ApiRefused, LeadershipLost, TryLater
 
@@ -98,6 +99,7 @@ class Leadership:
         self._seen: LeaseRecord | None = None
         self._seen_at = 0.0
         self._log = get_logger(__name__)
+        self._reminders = Reminders()
 
     @property
     def is_leading(self) -> bool:
@@ -156,10 +158,12 @@ class Leadership:
                 return False
             return self._take(sent_at, await self._store.replace(self._claim_of(found)))
         except TryLater as error:
-            self._log.warning("lease_unknown", problem=str(error))
+            if self._reminders.is_due(self._monotonic(), "lease_unknown", str(error)):
+                self._log.warning("lease_unknown", problem=str(error))
         except ApiRefused as refusal:
-            if refusal.status != 409:
-                self._log.error("lease_refused", problem=str(refusal))
+            problem, is_news = str(refusal), refusal.status != 409
+            if is_news and self._reminders.is_due(self._monotonic(), "lease_refused", problem):
+                self._log.error("lease_refused", problem=problem)
         return False
 
     async def _renew(self) -> None:

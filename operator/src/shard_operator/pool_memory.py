@@ -7,6 +7,7 @@ count, or a shard that is not given up, only once it has looked for a while itse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from chassis.reminders import Reminders
 from shard_operator.conditions import Overdue
 from shard_operator.planning import ShardPlacement
 from shard_operator.scaling import ScalingHistory
@@ -15,9 +16,6 @@ from shard_operator.workloads import OPERATOR_WRITER, WorkersObserved
 
 CONTEST_HOLD_SECONDS = 300.0
 """How long another writer's count is left alone: long enough that two controllers do not saw."""
-
-TELL_AGAIN_SECONDS = 60.0
-"""How often the log repeats a problem that stays: a poll every few seconds would fill it."""
 
 OVERDUE_AFTER_SECONDS = 10.0
 """Beyond the drain bound: a release and the look at it take their time."""
@@ -37,8 +35,8 @@ class PoolMemory:
     written_version: int | None = None
     written_at: float = 0.0
     forgot_at: float = 0.0
-    _logged: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """By event of the log: the problem it told last, and when."""
+    logged: Reminders = field(default_factory=Reminders)
+    """Problems that the log had lately: a poll every few seconds would fill it with them."""
     _contested_until: float = 0.0
     _contest: str = ""
     _asked_since: dict[int, tuple[str, float]] = field(default_factory=dict)
@@ -51,14 +49,6 @@ class PoolMemory:
         if self.written_version is None or user_shard.version < self.written_version:
             return self.written
         return user_shard.status
-
-    def is_to_be_logged(self, event: str, problem: str, now: float) -> bool:
-        """Whether the log has not had this problem for a while; it counts as told then."""
-        told = self._logged.get(event)
-        if told is not None and told[0] == problem and now - told[1] < TELL_AGAIN_SECONDS:
-            return False
-        self._logged[event] = (problem, now)
-        return True
 
     def note_count(self, workers: WorkersObserved | None, now: float) -> bool:
         """Compare the count with the one last seen or written; whether somebody else wrote one.

@@ -12,11 +12,11 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 
+from chassis.reminders import TELL_AGAIN_SECONDS
 from chassis.telemetry import get_logger
 from shard_operator import metrics
 from shard_operator.controller import Controller
 from shard_operator.errors import ApiRefused, LeadershipLost, TryLater
-from shard_operator.pool_memory import TELL_AGAIN_SECONDS
 from shard_operator.usershard import UserShard, find_taken
 
 PASS_SPACING_SECONDS = 0.25

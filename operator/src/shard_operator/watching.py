@@ -8,9 +8,11 @@ that does not help the process is not live.
 """
 
 import asyncio
+import time
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Protocol
 
+from chassis.reminders import Reminders
 from chassis.telemetry import get_logger
 from shard_operator import metrics
 from shard_operator.api import JsonObject, KubernetesApi, resource_path
@@ -60,6 +62,7 @@ class ClusterWatching:
         self._sinks = sinks
         self._freshness = {kind: Freshness() for kind in sinks}
         self._log = get_logger(__name__)
+        self._reminders = Reminders()
 
     def stale_seconds(self) -> float:
         """For how long some watch has been known to be behind; 0 when none is."""
@@ -125,14 +128,16 @@ class ClusterWatching:
         try:
             bodies, version = await self._list_everywhere(kind)
         except TryLater as error:
-            self._log.warning("listing_failed", kind=kind.value[1], problem=str(error))
+            if self._is_news("listing_failed", kind, str(error)):
+                self._log.warning("listing_failed", kind=kind.value[1], problem=str(error))
             return False
         except ApiRefused as refusal:
             is_undefined = kind is Kind.USER_SHARD and refusal.status == 404
             what = "apply charts/purser-crds" if is_undefined else "look at the operator's role"
-            self._log.warning(
-                "not_listed", kind=kind.value[1], problem=str(refusal), what_to_do=what
-            )
+            if self._is_news("not_listed", kind, str(refusal)):
+                self._log.warning(
+                    "not_listed", kind=kind.value[1], problem=str(refusal), what_to_do=what
+                )
             self._sinks[kind].refused = refusal.message or str(refusal)
             return False
         self._sinks[kind].refused = ""
@@ -140,6 +145,9 @@ class ClusterWatching:
         shown: dict[Hashable, int] = {key_of(body): version_of(body) for body in bodies}
         self._freshness[kind].note_listing(shown, version)
         return True
+
+    def _is_news(self, event: str, kind: Kind, problem: str) -> bool:
+        return self._reminders.is_due(time.monotonic(), event, kind.value[1], problem)
 
     async def _list_everywhere(self, kind: Kind) -> tuple[list[JsonObject], int]:
         """All objects where they are watched, and the least version of the listings."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from chassis.postgres import PostgresSettings, open_pool
 from chassis.redis import RedisSettings, open_redis
@@ -205,6 +206,17 @@ async def test_redis_away_or_lying_is_an_unknown_backlog(
     nobody = open_redis(RedisSettings(redis_url=Secret("redis://127.0.0.1:1/0")))
     assert await StreamBacklog(nobody).measure_backlog(POOL, [0]) is None
     await nobody.aclose()
+
+
+async def test_an_unknown_backlog_is_logged_once_and_not_at_every_poll() -> None:
+    """Of each pool: the condition on it says so all the while."""
+    nobody = open_redis(RedisSettings(redis_url=Secret("redis://127.0.0.1:1/0")))
+    measure = StreamBacklog(nobody)
+    with capture_logs() as lines:
+        for pool in [POOL, "default.fast"] * 3:
+            assert await measure.measure_backlog(pool, [0]) is None
+    await nobody.aclose()
+    assert [POOL, "default.fast"] == [line["pool"] for line in lines]
 
 
 async def test_a_redis_that_hangs_holds_up_one_look_and_not_every_one(

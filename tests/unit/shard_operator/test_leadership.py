@@ -4,7 +4,9 @@ import asyncio
 from dataclasses import dataclass, replace
 
 import pytest
+from structlog.testing import capture_logs
 
+from chassis.reminders import TELL_AGAIN_SECONDS
 from shard_operator.errors import ApiAway, ApiRefused, LeadershipLost
 from shard_operator.leadership import Leadership, LeaseRecord, LeaseSettings
 
@@ -141,6 +143,20 @@ async def test_a_candidate_trusts_no_time_written_by_another() -> None:
     store, clock = LeaseInMemory(record), Clock()
 
     assert not await is_acquired(candidate(store, "b", clock))
+
+
+async def test_a_candidate_that_learns_nothing_says_why_once_a_minute() -> None:
+    """With the API away it looks every second for as long as it takes; a refusal is news."""
+    store, clock = LeaseInMemory(away=True), Clock()
+    a = candidate(store, "a", clock)
+    with capture_logs() as lines:
+        await is_acquired(a)
+        clock.now += TELL_AGAIN_SECONDS
+        await is_acquired(a)
+        store.away, store.refusing = False, True
+        await is_acquired(a)
+
+    assert ["lease_unknown", "lease_unknown", "lease_refused"] == [line["event"] for line in lines]
 
 
 async def test_a_holder_that_cannot_renew_gives_up_at_its_deadline() -> None:
