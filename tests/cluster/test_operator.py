@@ -114,8 +114,7 @@ async def test_kubectl_scale_pins_and_removing_the_pin_resumes(
     with pytest.raises(pytest.fail.Exception, match="replicas must lie between"):
         kubectl("scale", "ush", "main", "--replicas=5")
 
-    remove_pin = '[{"op": "remove", "path": "/spec/replicas"}]'
-    kubectl("patch", "ush", "main", "--type=json", "-p", remove_pin)
+    kubectl("patch", "ush", "main", "--type=merge", "-p", '{"spec": {"replicas": null}}')
     await subject.until_asked(1)
     await subject.until_condition("ScalingActive", "True", "BacklogMeasured")
 

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.operators import TARGET, OperatorFactory, PlayedWorkers
 from tests.cluster.subject import Subject
 
-PAGE = Path(__file__).parents[2] / "docs/renew-secrets.md"
+TREE = Path(__file__).parents[2]
+PAGE = TREE / "docs/renew-secrets.md"
 SHELL_SECONDS = 60.0
 STANDING_STILL_SECONDS = 2.0
 BEFORE = {"database-url": "old", "redis-url": "redis", "bot-token": "token"}
@@ -25,6 +27,24 @@ def typed(page: str, beginning: str) -> str:
     """The page's line that begins so."""
     (line,) = re.findall(rf"^    ({re.escape(beginning)}.*)$", page, re.MULTILINE)
     return str(line)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("page", ["docs/scale.md", "operator/README.md"])
+async def test_autoscaling_goes_on_whether_or_not_there_was_a_pin(
+    subject: Subject, kubectl: Kubectl, page: str
+) -> None:
+    """Who types it at night does not know which, and an error would have him look for another."""
+    (command,) = re.findall(
+        r"`kubectl (?:-n purser )?(patch ush \S+ .*?replicas.*?)`", (TREE / page).read_text()
+    )
+    await subject.create()
+    kubectl("scale", "ush", "main", "--replicas=3")
+    assert (await subject.read())["spec"]["replicas"] == 3
+
+    for _ in range(2):
+        kubectl(*shlex.split(command.replace("NAME", "main")))
+        assert "replicas" not in (await subject.read())["spec"]
 
 
 @pytest.mark.timeout(120)

@@ -11,7 +11,7 @@ PEOPLE = "$(seq 5001 5040)"
 INDENT = "  "
 
 WAIT = "kubectl wait ush/main --timeout=180s"
-UNPIN = """kubectl patch ush main --type=json -p '[{"op":"remove","path":"/spec/replicas"}]'"""
+UNPIN = """kubectl patch ush main --type=merge -p '{"spec":{"replicas":null}}'"""
 
 
 @dataclass(frozen=True)
