@@ -35,7 +35,7 @@ STANDARD_USERS, INVITED = range(1001, 1005), 2001
 MOVED = STANDARD_USERS[0]
 START_SAYS = "Welcome aboard"
 CHAT_PERIOD_SECONDS = 0.2
-_SECOND_SET = re.compile(r"(sed -e .*?)\| kubectl apply -f -", re.DOTALL)
+_SECOND_SET = re.compile(r"(sed -e .*?)\| kubectl -n purser apply -f -", re.DOTALL)
 
 
 @dataclass

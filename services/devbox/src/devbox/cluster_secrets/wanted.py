@@ -28,6 +28,8 @@ ADDRESSES: Mapping[str, Mapping[str, str]] = {
     "ledger": {"database-url": "purser_ledger"},
     "operator": {"database-url": "purser_operator"},
     "migrations": {"database-url": OWNER},
+    # No part of the release: who invites or moves users has a pod for it (k8s/users-pod.yaml).
+    "users": {"database-url": "purser_user_mover"},
 }
 WITH_REDIS = ("gateway", "user-worker", "pricing", "operator")
 
