@@ -13,12 +13,14 @@ import pytest
 from aiohttp import web
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
+from tests.awake import awake_clock
 from tests.fakes.exchanges import FakeExchanges, fake_exchanges
 from tests.integration.pricing.conftest import Serve
 
 from chassis.redis import RedisSettings, open_redis
 from chassis.settings import Secret
 from kernel.names import pause_key, quote_key, turn_key
+from pricing import history
 from pricing.exchanges.breaker import FAILURES_MAX
 from pricing.exchanges.budget import Budget
 from purser.pricing.v1.pricing_pb2 import (
@@ -76,9 +78,10 @@ async def get(pricing: PricingServiceStub, *symbols: str) -> dict[str, Quote]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something, at most ten seconds."""
-    async with asyncio.timeout(10):
-        while not await condition():  # noqa: ASYNC110 (the condition is another process's state)
+    """Wait for something, at most ten seconds in which the machine runs."""
+    with awake_clock() as clock:
+        while not await condition():
+            assert clock() < 10
             await asyncio.sleep(0.05)
 
 
@@ -382,6 +385,17 @@ async def test_a_price_that_is_none_is_left_out(
     assert {"BTC": "64000", "ETH": "3100"} == {q.symbol: q.price for q in quotes.values()}
 
 
+@pytest.fixture
+def unhurt_by_standstill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Filling in rests for three times what a piece took, and pauses after a call that took too
+    long: a machine that stands still for a moment would be paid for with several. Both are proven
+    without a machine's time (`tests/unit/pricing/test_history.py`).
+    """
+    monkeypatch.setattr(history, "REST_PER_WORK", 0.0)
+    monkeypatch.setattr(history, "PAUSE_AFTER_OUTAGE_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("unhurt_by_standstill")
 async def test_a_chart_has_a_past_though_nobody_was_here(
     follow: Serve, exchanges: FakeExchanges
 ) -> None:

@@ -1,13 +1,16 @@
 """Filling in what nobody was there to collect, on a virtual clock."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
 from chassis.errors import TryAgain
+from pricing import history
 from pricing.domain import Candle, Source, Span, Traded, beginning, spans
 from pricing.history import fill_in
 
@@ -84,6 +87,24 @@ async def test_an_outage_is_waited_out(world: World) -> None:
     await fill_in(world, world, NOW, HOUR)
 
     assert len(world.kept) == 2 * (60 + 21)
+
+
+async def test_it_rests_for_three_times_what_a_piece_took(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quarter of a core at most, however slow the machine is."""
+    ticks, rests = itertools.count(step=2), list[float]()
+    wait = asyncio.sleep
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+        await wait(0)
+
+    monkeypatch.setattr(history, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    monkeypatch.setattr(asyncio, "sleep", rest)
+    await fill_in(world, world, NOW, HOUR)
+
+    assert [6.0] * 4 == rests[:4]
 
 
 async def test_nothing_is_filled_in_when_none_is_wanted(world: World) -> None:
