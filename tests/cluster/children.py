@@ -59,6 +59,8 @@ class Child:
         self.name = name
         self.command = command
         self.log = log
+        self._folder = folder
+        self._parent_end_signal = parent_end_signal
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 command,
@@ -75,6 +77,16 @@ class Child:
     def running(self) -> bool:
         """Whether the process has not ended."""
         return self.process.poll() is None
+
+    def again(self) -> "Child":
+        """Starts the same command anew, for a process that ended; its log goes on."""
+        return Child(
+            self.name,
+            self.command,
+            self.log,
+            folder=self._folder,
+            parent_end_signal=self._parent_end_signal,
+        )
 
     def stop(self) -> None:
         """Ends the process if it still runs: SIGTERM, a short wait, SIGKILL. Safe to call again."""

@@ -353,6 +353,22 @@ async def test_the_table_goes_with_the_process_and_stays_when_that_is_killed(
     assert stage.network.tables() == ""
 
 
+async def test_whoever_is_started_after_one_that_was_killed_interrupts_nobody(
+    stage: Stage, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """This one may list nothing: it never learns what to write, and what was open stays open."""
+    assert await stage.network.reaches("gateway", "wallet", GRPC)
+    stage.child.process.kill()
+    stage.child.process.wait()
+
+    stranger = control_plane.kubeconfig_for(stage.namespace, "default")
+    with enforcing(stranger, stage.network, tmp_path) as child:
+        await eventually(lambda: asyncio.sleep(0, not child.running))
+
+    assert await stage.network.reaches("gateway", "wallet", GRPC)
+    stage.child.log.write_text("")
+
+
 async def test_who_may_not_read_policies_ends_with_a_sentence(
     control_plane: ControlPlane, network: PlayedNetwork, namespace: str, tmp_path: Path
 ) -> None:

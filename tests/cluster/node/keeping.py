@@ -1,7 +1,8 @@
 """One node from its start to its end: `running_node` holds it for as long as its context lasts.
 
 Everything is a child of the process that holds it and dies with that one; what containerd has
-started, and what the kernel keeps, is swept by whoever comes next. Order of a start: network,
+started, and what the kernel keeps, is swept by whoever comes next. An agent that dies before is
+started again. Order of a start: network,
 control plane, what sees to NetworkPolicies, containerd with the two images a node cannot do
 without, kubelet, kube-proxy, DNS.
 """
@@ -49,6 +50,7 @@ from tests.cluster.node.places import (
 )
 from tests.cluster.node.static_images import write_image
 from tests.cluster.node.sweeping import keep_kernel_settings, sweep
+from tests.cluster.node.watching import watched
 
 PACKAGES = {
     "containerd": "containerd",
@@ -115,10 +117,10 @@ def running_node() -> Iterator[Node]:
         make_cgroups()
         lay_network()
         components = _start_control_plane(stack)
-        stack.callback(start_policies(components).stop)
+        stack.enter_context(watched(start_policies(components)))
         _start_containers(stack)
         for start in (start_kubelet, start_proxy):
-            stack.callback(start(components).stop)
+            stack.enter_context(watched(start(components)))
         control_plane = ControlPlane(components.admin, FOLDER, external=False)
         _apply(control_plane, dns_manifests())
         _until(lambda: _is_ready(control_plane), "the node and its DNS")

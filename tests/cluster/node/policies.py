@@ -7,7 +7,8 @@ nftables table anew, which the kernel takes at once or not at all (`isolation.py
 
 Until everything was listed no pod reaches another. When the process ends by SIGTERM it takes the
 table away. When it is killed, or ends with one sentence because kernel or API refused something,
-the table stays as it was, and pods that come later are mute.
+the table stays as it was, and pods that come later are mute; whoever is started then leaves it so
+until he has listed everything.
 
 A policy holds about a tenth of a second after the API has it. Nothing tells when: whoever needs to
 know tries.
@@ -26,7 +27,7 @@ from pathlib import Path
 from tests.cluster.api import ApiError, JsonObject, KubernetesApi, resource_path
 from tests.cluster.errors import ClusterError, StartFailed
 from tests.cluster.node.isolation import isolate
-from tests.cluster.node.policy_table import REMOVAL, table_text
+from tests.cluster.node.policy_table import REMOVAL, TABLE, table_text
 
 SETTLE_SECONDS = 0.02
 """Changes come in bursts; each table is written for all that came within this."""
@@ -63,16 +64,25 @@ class Kernel:
         """Give nft a script, which takes effect as a whole. Raises StartFailed with what it
         said.
         """
+        complaint = await self._nft("-f", "-", script=text)
+        if complaint is not None:
+            raise StartFailed(f"nft refused the table: {complaint}")
+
+    async def has_table(self) -> bool:
+        """Say whether somebody before left the table."""
+        return await self._nft("list", "table", "inet", TABLE) is None
+
+    async def _nft(self, *arguments: str, script: str = "") -> str | None:
+        """Run nft in the namespace; what it said when it refused, else None."""
         process = await asyncio.create_subprocess_exec(
-            *("nsenter", f"--net={self.namespace_file}", "nft", "-f", "-"),
+            *("nsenter", f"--net={self.namespace_file}", "nft", *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
         async with asyncio.timeout(NFT_TIMEOUT_SECONDS):
-            _, complaint = await process.communicate(text.encode())
-        if process.returncode:
-            raise StartFailed(f"nft refused the table: {complaint.decode().strip()}")
+            _, complaint = await process.communicate(script.encode())
+        return complaint.decode().strip() if process.returncode else None
 
 
 @dataclass
@@ -109,7 +119,8 @@ async def enforce(api: KubernetesApi, pods: IPv4Network, kernel: Kernel) -> None
     words, ApiError with the server's; the table stays then, and after a cancellation too.
     """
     seen = Seen()
-    await kernel.load(table_text([], pods))
+    if not await kernel.has_table():
+        await kernel.load(table_text([], pods))
     followers = [asyncio.create_task(seen.keep_up(api, name)) for name in COLLECTIONS]
     writer = asyncio.create_task(_write_changes(seen, pods, kernel))
     tasks = [*followers, writer]
