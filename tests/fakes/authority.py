@@ -16,6 +16,15 @@ from chassis.tls_files import TlsSettings
 DAY = timedelta(days=1)
 
 
+def put_into(file: Path, content: bytes | None) -> Path:
+    """Have a file hold this, or not be there."""
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    return file
+
+
 @dataclass(frozen=True)
 class Pair:
     """A certificate and its key, as PEM, with the authority's certificate."""

@@ -10,13 +10,17 @@ command names keys of one slot only, and that nodes answer, or do not, each for 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
-from chassis.errors import CannotStart, TryAgain
+from chassis.errors import TryAgain
 from chassis.optional_imports import without
+from chassis.redis_address import RedisAddress, read_address
 from chassis.redis_cluster import ANSWER_SECONDS_MAX, ClusterRedis, Command, Word, value_of
+from chassis.redis_tls import checked
+from chassis.server_certificates import Trust, what_is_wrong
 from chassis.settings import Secret
 
 with without("opentelemetry"):
@@ -59,7 +63,13 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     redis_url: Secret
     """`redis://user:password@host:port/0` (`rediss://` for TLS). Of a Redis Cluster any node, or a
-    name that leads to all: `redis+cluster://user:password@host:port` (`rediss+cluster://`)."""
+    name that leads to all: `redis+cluster://user:password@host:port` (`rediss+cluster://`).
+
+    With TLS certificate and name of the server are checked always."""
+
+    redis_ca_file: Path | None = None
+    """PEM, the authorities that signed the server's certificate, and no others are believed. Unset:
+    those the machine knows. A private authority is common with managed servers."""
 
     redis_cluster: bool = False
     """The address is of a cluster, also when it begins with `redis://` as some providers write it.
@@ -77,23 +87,30 @@ class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_redis(settings: RedisSettings) -> Redis:
-    """Make a client; it connects at the first command. Close it with `await client.aclose()`."""
-    scheme, _, rest = settings.redis_url.reveal().partition("://")
-    is_cluster = settings.redis_cluster or scheme.endswith("+cluster")
-    try:
-        if is_cluster:
-            return _open_cluster(settings, f"{scheme.removesuffix('+cluster')}://{rest}")
-        return _open_single(settings)
-    except (ValueError, redis.exceptions.RedisClusterException):
-        raise CannotStart(
-            "REDIS_URL must look like redis://host:port/0 (or rediss://, unix://), of a cluster "
-            "like redis+cluster://host:port (or rediss+cluster://)."
-        ) from None
+    """Make a client; it connects at the first command. Close it with `await client.aclose()`.
 
-
-def _open_single(settings: RedisSettings) -> redis.asyncio.Redis:
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    Raises CannotStart for an address that cannot be, NotYet for a file of authorities that does
+    not fit.
+    """
+    address = read_address(
         settings.redis_url.reveal(),
+        is_cluster=settings.redis_cluster,
+        authority=settings.redis_ca_file,
+    )
+    connecting: dict[str, Any] = {}
+    if address.is_tls:
+        connecting = checked(Trust(settings.redis_ca_file), address.host)
+    if address.is_cluster:
+        return _open_cluster(settings, address, connecting)
+    return _open_single(settings, address, connecting)
+
+
+def _open_single(
+    settings: RedisSettings, address: RedisAddress, connecting: dict[str, Any]
+) -> redis.asyncio.Redis:
+    pool = redis.asyncio.BlockingConnectionPool(
+        **address.options,
+        **connecting,
         max_connections=settings.redis_connections_max,
         timeout=settings.redis_connect_timeout_seconds,
         socket_timeout=settings.redis_timeout_seconds,
@@ -107,11 +124,16 @@ def _open_single(settings: RedisSettings) -> redis.asyncio.Redis:
     return redis.asyncio.Redis.from_pool(pool)
 
 
-def _open_cluster(settings: RedisSettings, url: str) -> ClusterRedis:
+def _open_cluster(
+    settings: RedisSettings, address: RedisAddress, connecting: dict[str, Any]
+) -> ClusterRedis:
     return ClusterRedis(
-        url,
         settings.redis_connections_max,
         settings.redis_connect_timeout_seconds,
+        connecting,
+        # Were ours not taken, the library's own would check a certificate, too.
+        ssl=address.is_tls,
+        **address.options,
         socket_timeout=min(settings.redis_timeout_seconds, ANSWER_SECONDS_MAX),
         socket_connect_timeout=min(settings.redis_connect_timeout_seconds, ANSWER_SECONDS_MAX),
         protocol=2,
@@ -202,8 +224,12 @@ def _away(error: Exception) -> TryAgain | None:
                 "redis+cluster://"
             )
         case redis.exceptions.RedisClusterException():
-            why = "it is no cluster" if "not enabled" in str(error) else name
+            why = "it is no cluster" if "not enabled" in str(error) else _why(error)
             return TryAgain(f"the Redis Cluster cannot be reached ({why})")
         case redis.exceptions.ConnectionError() | redis.exceptions.TimeoutError() | OSError():
-            return TryAgain(f"Redis cannot be reached ({name})")
+            return TryAgain(f"Redis cannot be reached ({_why(error)})")
     return None
+
+
+def _why(error: Exception) -> str:
+    return what_is_wrong(error) or type(error).__name__

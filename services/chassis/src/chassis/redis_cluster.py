@@ -15,7 +15,7 @@ Only the commands that Purser uses are here, so that none can take another way.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
@@ -78,16 +78,29 @@ class _Call:
 class ClusterRedis:
     """The client. It connects at the first command; close it with `aclose`."""
 
-    def __init__(self, url: str, connections_max: int, free_seconds: float, **options: Any) -> None:
-        """Take a redis:// or rediss:// address. Raises ValueError, RedisClusterException.
+    def __init__(
+        self,
+        connections_max: int,
+        free_seconds: float,
+        connecting: Mapping[str, Any],
+        **options: Any,
+    ) -> None:
+        """Take the library's options: `host` and the like. `connecting` says what connections are.
 
         At most `connections_max` connections to each node; a command waits `free_seconds` for one.
         """
         # One more than there can be commands: for the topology.
-        self._library = RedisCluster.from_url(
-            url, max_connections=connections_max + 1, require_full_coverage=False, **options
+        self._library = RedisCluster(
+            max_connections=connections_max + 1, require_full_coverage=False, **options
         )
         self._nodes = self._library.nodes_manager
+        # The library does not ask for a kind of connection. It makes those of every node it learns
+        # of from these; the ones it has been told of are made already.
+        self._nodes.connection_kwargs.update(connecting)
+        self._nodes.startup_nodes = {
+            name: ClusterNode(node.host, node.port, **self._nodes.connection_kwargs)
+            for name, node in self._nodes.startup_nodes.items()
+        }
         self._seeds = dict(self._nodes.startup_nodes)
         self._connections_max = connections_max
         self._free_seconds = free_seconds
@@ -257,6 +270,10 @@ class ClusterRedis:
         for name, seed in self._seeds.items():
             self._nodes.startup_nodes.setdefault(name, seed)
         await self._nodes.initialize()
+        known = self._nodes.nodes_cache.keys() | self._seeds.keys()
+        for kept in (self._gates, self._away_until):
+            for name in kept.keys() - known:
+                del kept[name]
 
 
 async def _exchange(node: ClusterNode, calls: Sequence[_Call]) -> None:

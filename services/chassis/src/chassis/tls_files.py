@@ -76,11 +76,12 @@ def read_material(files: tuple[Path, ...], known: TlsMaterial | None = None) -> 
 
 
 def _contents(files: tuple[Path, ...]) -> tuple[bytes, bytes, bytes]:
-    certificate, key, authority = map(_content, files)
+    certificate, key, authority = map(content_of, files)
     return certificate, key, authority
 
 
-def _content(file: Path) -> bytes:
+def content_of(file: Path) -> bytes:
+    """Read one of the files. Raises DoNotFit."""
     try:
         with file.open("rb") as opened:
             content = opened.read(FILE_BYTES_MAX + 1)

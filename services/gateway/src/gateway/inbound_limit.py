@@ -102,7 +102,9 @@ class InboundLimit:
             except (TryAgain, RedisError, TimeoutError) as error:
                 self._ask_at = clock() + ASK_AGAIN_SECONDS
                 if not self._is_away:
-                    _log.warning("inbound_unlimited", failure=type(error).__name__)
+                    away = isinstance(error, TryAgain)
+                    failure = str(error) if away else type(error).__name__
+                    _log.warning("inbound_unlimited", failure=failure)
                 self._is_away = True
             else:
                 self._is_away = False

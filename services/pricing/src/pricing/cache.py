@@ -83,7 +83,9 @@ class RedisQuoteCache:
         answers = await send(self._client, commands)
         failures = [answer for answer in answers if isinstance(answer, (TryAgain, RedisError))]
         if failures and len(failures) == len(answers):
-            # Away, or for example something of another type under our key.
+            if isinstance(failures[0], TryAgain):
+                raise failures[0]
+            # For example something of another type under our key.
             raise TryAgain(f"the shared cache refuses ({type(failures[0]).__name__})")
         return answers
 
