@@ -22,6 +22,7 @@ import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from chassis.errors import NotYet, StaleClaim, TryAgain
+from chassis.server_certificates import what_is_wrong
 from chassis.settings import Secret
 from kernel.sharding import Claim
 
@@ -61,7 +62,9 @@ class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: Secret
     """`postgresql://role:password@host:port/database`, with the room's own role: it can do no more
-    than the room must."""
+    than the room must. With `?sslmode=verify-full&sslrootcert=FILE` certificate and name of the
+    server are checked against the authorities of the file; without, a server that offers no TLS is
+    spoken to in plaintext."""
 
     connections_max: Annotated[int, msgspec.Meta(ge=1, le=200)] = 10
     """Per process. Group commit needs few; ten times five rooms stays below PostgreSQL's default of
@@ -247,7 +250,8 @@ def translate(error: BaseException) -> BaseException:
             return TryAgain(f"the database cannot answer now ({error.sqlstate})")
         return error
     if isinstance(error, OSError | TimeoutError):
-        return TryAgain(f"the database cannot be reached ({type(error).__name__})")
+        why = what_is_wrong(error) or type(error).__name__
+        return TryAgain(f"the database cannot be reached ({why})")
     # asyncpg says of misuse and of a lost connection alike that it is an InterfaceError.
     if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
         return TryAgain("the connection to the database was lost")
@@ -263,6 +267,10 @@ def describe(error: BaseException) -> str:
     sqlstate = getattr(error, "sqlstate", None)
     if sqlstate:
         return f"{type(error).__name__}, SQLSTATE {sqlstate}"
+    if said := what_is_wrong(error):
+        return said
+    if isinstance(error, FileNotFoundError):
+        return "a file that its address names is not there"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{type(error).__name__}, errno {error.errno}"
     return type(error).__name__
