@@ -19,10 +19,12 @@ from tests.e2e.chromium import launched
 from tests.e2e.live_run import LiveRun, devbox, running
 from tests.e2e.reconciling import assert_reconciled
 from tests.e2e.trading_page import trade_from_start_to_profit
+from tests.fakes.authority import Authority, put_into
+from tests.fakes.tls_front import tls_front
 
 from devbox.database import ensure_database
 from devbox.keyring import ensure_secret
-from devbox.servers import embedded_postgres
+from devbox.servers import ValkeyServer, embedded_postgres
 from devbox.servers.postgresql import start_postgres, stop_postgres
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -199,6 +201,47 @@ async def test_servers_of_ones_own_are_used(tmp_path: Path, redis_url: str) -> N
             assert {run.pid("postgres"), run.pid("valkey")} == {None}
             await run.say(6000)
             assert len(await run.answers(6000, 1)) == 1
+
+
+async def test_servers_of_ones_own_may_speak_tls(
+    tmp_path: Path, redis_url: str, valkey_server: ValkeyServer
+) -> None:
+    """Every process believes the authority that was named, and trades; another one is refused."""
+    authority = Authority()
+    file = put_into(tmp_path / "ca.crt", authority.certificate)
+    other = put_into(tmp_path / "other.crt", Authority().certificate)
+    async with (
+        embedded_postgres(
+            tmp_path / "given", owner_password=secrets.token_urlsafe(), durable=False
+        ) as server,
+        tls_front(server.port, authority.issue(), postgres=True) as postgres,
+        tls_front(valkey_server.port, authority.issue()) as redis,
+    ):
+        await ensure_database(server.owner_url(), "given")
+        login = server.owner_url("given").rpartition("@")[0]
+        database = f"{login}@127.0.0.1:{postgres.port}/given?sslmode=verify-full"
+        given = {
+            "PURSER_DATABASE_URL": f"{database}&sslrootcert={file}",
+            "PURSER_REDIS_URL": f"rediss://:{valkey_server.password}@127.0.0.1:{redis.port}/0",
+        }
+        options = ("run", "--port", "0", "--data-dir", str(tmp_path / "data"))
+        status, said = await devbox(*options, **given, PURSER_REDIS_CA_FILE=str(other))
+        assert status == 1
+        assert "does not answer (its certificate is not believed" in said.splitlines()[-1]
+        assert "Traceback" not in said
+
+        async with running(tmp_path / "data", **given, PURSER_REDIS_CA_FILE=str(file)) as run:
+            await run.say(6001)
+            assert len(await run.answers(6001, 1)) == 1
+            for front in (postgres, redis):
+                await front.cut()
+            await run.say(6001)
+            assert len(await run.answers(6001, 2)) == 2
+            # A gateway, pricing, two workers and the control loop.
+            assert len(redis.versions) >= 5
+            assert b"not believed" not in b"".join(
+                log.read_bytes() for log in (tmp_path / "data/logs").glob("*.log")
+            )
 
 
 async def test_stop_ends_what_a_killed_run_left(tmp_path: Path) -> None:

@@ -47,6 +47,16 @@ def all_plans(world: World) -> list[ProcessPlan]:
     ]
 
 
+def test_authorities_are_handed_on_with_the_redis_they_are_of() -> None:
+    """The embedded one speaks no TLS, and a program that was given authorities would insist."""
+    alone = make_world(PURSER_REDIS_CA_FILE="ca.crt")
+    together = make_world(PURSER_REDIS_CA_FILE="ca.crt", PURSER_REDIS_URL="rediss://host")
+    for plan in all_plans(alone):
+        assert "PURSER_REDIS_CA_FILE" not in plan.environ
+    for plan in all_plans(together):
+        assert Path(plan.environ["PURSER_REDIS_CA_FILE"]) == Path("ca.crt").absolute()
+
+
 def test_each_service_gets_its_own_role_and_no_other() -> None:
     """A service that could read another's password would be one with it."""
     expected = {

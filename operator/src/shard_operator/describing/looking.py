@@ -73,7 +73,11 @@ async def _open(
     if settings.redis_url is None:
         return PlacementReader(connections), None
     redis = open_redis(
-        RedisSettings(redis_url=settings.redis_url, redis_cluster=settings.redis_cluster)
+        RedisSettings(
+            redis_url=settings.redis_url,
+            redis_cluster=settings.redis_cluster,
+            redis_ca_file=settings.redis_ca_file,
+        )
     )
     stack.push_async_callback(redis.aclose)
     return PlacementReader(connections), redis

@@ -1,5 +1,7 @@
 """What `describe` needs of the operator's settings, under the same names."""
 
+from pathlib import Path
+
 import msgspec
 
 from chassis.postgres import PostgresSettings
@@ -20,6 +22,9 @@ class DescribeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     redis_cluster: bool = False
     """Whether that is a cluster, also when its address does not say so."""
+
+    redis_ca_file: Path | None = None
+    """The authorities of its certificate, where the machine does not know them."""
 
     lease: LeaseSettings = LeaseSettings()
     """Which Lease the operators take turns at."""

@@ -132,7 +132,9 @@ async def control_loop(
     async with contextlib.AsyncExitStack() as stack:
         pool = await open_pool(postgres, "devbox control")
         stack.push_async_callback(pool.close)
-        redis = open_redis(RedisSettings(redis_url=Secret(world.redis_url)))
+        redis = open_redis(
+            RedisSettings(redis_url=Secret(world.redis_url), redis_ca_file=world.redis_ca_file)
+        )
         stack.push_async_callback(redis.aclose)
         controller = Controller(
             workloads=workers,

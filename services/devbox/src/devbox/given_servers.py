@@ -4,8 +4,11 @@ What is wrong with them is said in one sentence that names the variable and neve
 which holds a password.
 """
 
+from pathlib import Path
+
 import asyncpg
 
+from chassis.postgres import describe
 from chassis.settings import Secret
 from devbox.errors import CannotBegin
 from devbox.settings import RunSettings
@@ -20,7 +23,11 @@ async def require_given(settings: RunSettings) -> None:
     if settings.database_url is not None:
         await require_database(settings.database_url)
     if settings.redis_url is not None:
-        await require_redis(settings.redis_url, is_cluster=settings.redis_cluster)
+        await require_redis(
+            settings.redis_url,
+            is_cluster=settings.redis_cluster,
+            authority=settings.redis_ca_file,
+        )
 
 
 async def require_database(url: Secret) -> None:
@@ -36,7 +43,7 @@ async def require_database(url: Secret) -> None:
         ) from None
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
         raise CannotBegin(
-            f"The PostgreSQL named by PURSER_DATABASE_URL does not let us in ({type(e).__name__}): "
+            f"The PostgreSQL named by PURSER_DATABASE_URL does not let us in ({describe(e)}): "
             "look at the address and at whether the server is up."
         ) from None
     try:
@@ -59,25 +66,27 @@ async def require_database(url: Secret) -> None:
         )
 
 
-async def require_redis(url: Secret, *, is_cluster: bool = False) -> None:
+async def require_redis(
+    url: Secret, *, is_cluster: bool = False, authority: Path | None = None
+) -> None:
     """Raise `CannotBegin` unless Redis answers."""
     from chassis.errors import CannotStart, TryAgain
     from chassis.redis import RedisError, RedisSettings, open_redis, translating
+    from chassis.server_certificates import what_is_wrong
 
     try:
-        redis = open_redis(RedisSettings(redis_url=url, redis_cluster=is_cluster))
-    except CannotStart:
-        raise CannotBegin(
-            "PURSER_REDIS_URL is not an address like redis://:password@host:6379/0, or of a "
-            "cluster like redis+cluster://:password@host:6379."
-        ) from None
+        redis = open_redis(
+            RedisSettings(redis_url=url, redis_cluster=is_cluster, redis_ca_file=authority)
+        )
+    except CannotStart as error:
+        raise CannotBegin(f"The Redis named by PURSER_REDIS_URL cannot be used: {error}") from None
     try:
         with translating():
             await redis.ping()
     except (TryAgain, RedisError) as error:
-        why = error.__cause__ or error
+        why = what_is_wrong(error) or type(error.__cause__ or error).__name__
         raise CannotBegin(
-            f"The Redis named by PURSER_REDIS_URL does not answer ({type(why).__name__}): "
+            f"The Redis named by PURSER_REDIS_URL does not answer ({why}): "
             "look at the address and at whether the server is up."
         ) from None
     finally:

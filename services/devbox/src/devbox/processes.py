@@ -31,6 +31,7 @@ WITHHELD = {
             "DATABASE_URL",
             "VENUE_DATABASE_URL",
             "REDIS_URL",
+            "REDIS_CA_FILE",
             "MIGRATION_DATABASE_URL",
             "BOT_TOKEN",
             "PORT",
@@ -108,6 +109,11 @@ class World:
     wallet_key_file: Path
     environ: Mapping[str, str] = field(repr=False)
     cwd: Path
+
+    @property
+    def redis_ca_file(self) -> Path | None:
+        """Whom a Redis of yours is believed by; the embedded one speaks no TLS."""
+        return self.settings.redis_ca_file if self.settings.redis_url is not None else None
 
     @property
     def simulator_url(self) -> str:
@@ -203,4 +209,6 @@ def _inherited(world: World) -> dict[str, str]:
     }
     inherited = {name: value for name, value in world.environ.items() if name not in WITHHELD}
     redis = {"PURSER_REDIS_URL": world.redis_url, "PURSER_REDIS_CLUSTER": "no"}
+    if world.redis_ca_file is not None:
+        redis["PURSER_REDIS_CA_FILE"] = str(world.redis_ca_file.absolute())
     return defaults | inherited | world.ports.targets() | redis

@@ -57,10 +57,13 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     redis_url: Secret | None = None
     """A Redis (7 or newer), Valkey or cluster of them (`redis+cluster://`) of yours instead of the
-    embedded one."""
+    embedded one; `rediss://` and `rediss+cluster://` speak TLS."""
 
     redis_cluster: bool = False
     """It is a cluster, also when its address does not say so."""
+
+    redis_ca_file: Path | None = None
+    """The authorities of its certificate (PEM), where the machine does not know them."""
 
     database_port: Port = 0
     """Port of the embedded PostgreSQL; 0 takes a free one, `.data/run/state.json` says which."""
