@@ -34,7 +34,7 @@ EVERYTHING: dict[str, Any] = {
     "pricing": {"autoscaling": {"enabled": True}, "sources": "exchanges"},
     "operator": {"watchNamespaces": ["*"]},
     "redis": {"cluster": True},
-    "secrets": {"sessionUrls": True, "replicaUrls": True},
+    "secrets": {"sessionUrls": True, "replicaUrls": True, "redisCa": True},
     "image": {"pullSecrets": ["registry"]},
     "development": {"writableSource": True},
     "trial": {"enabled": True, "storage": {"size": "1Gi", "className": "local"}},

@@ -21,12 +21,18 @@ SERVING = ("gateway", "user-worker", "pricing", "wallet", "ledger", "operator")
 
 # The Secrets that exist before the release, and their keys.
 SECRETS = {
-    "purser-gateway": {"database-url", "redis-url", "bot-token", "webhook-secret"},
-    "purser-user-worker": {"database-url", "redis-url", "session-database-url"},
-    "purser-pricing": {"database-url", "venue-database-url", "redis-url"},
+    "purser-gateway": {
+        "database-url",
+        "redis-url",
+        "redis-ca.crt",
+        "bot-token",
+        "webhook-secret",
+    },
+    "purser-user-worker": {"database-url", "redis-url", "redis-ca.crt", "session-database-url"},
+    "purser-pricing": {"database-url", "venue-database-url", "redis-url", "redis-ca.crt"},
     "purser-wallet": {"database-url", "key-encryption-key"},
     "purser-ledger": {"database-url", "replica-database-url"},
-    "purser-operator": {"database-url", "redis-url", "session-database-url"},
+    "purser-operator": {"database-url", "redis-url", "redis-ca.crt", "session-database-url"},
     "purser-migrations": {"database-url"},
 }
 TRIAL = "purser-trial"

@@ -193,3 +193,22 @@ def test_the_large_plan_has_a_redis_cluster_and_reads_from_a_replica() -> None:
     assert redis == {part for part, found in has.items() if "PURSER_REDIS_CLUSTER" in found}
     replica = {part for part, found in has.items() if "LEDGER_REPLICA_DATABASE_URL_FILE" in found}
     assert replica == {"ledger"}
+
+
+def test_whoever_asks_redis_is_given_its_authority_and_nobody_else() -> None:
+    """Where the values say that the Secrets hold it; else the image's own are believed."""
+    found = {
+        pod["metadata"]["labels"]["app.kubernetes.io/name"]: environment_or_none(pod)
+        for owner, pod in pods(rendered("everything"))
+        if owner.startswith(("Deployment/", "StatefulSet/"))
+    }
+    redis = {part for part, has in found.items() if any("REDIS_URL" in name for name in has)}
+
+    assert redis == {"gateway", "user-worker", "pricing", "operator"}
+    assert redis == {part for part, has in found.items() if "PURSER_REDIS_CA_FILE" in has}
+    assert {found[part]["PURSER_REDIS_CA_FILE"] for part in redis} == {
+        "/etc/purser/secrets/redis-ca.crt"
+    }
+    for name in PLANS:
+        for _, pod in pods(rendered(name)):
+            assert "PURSER_REDIS_CA_FILE" not in environment_or_none(pod)

@@ -26,8 +26,13 @@ others by name. What stands in `settings` goes over what the chart says.
 {{- range $name, $key := .facts.files -}}
 {{- $_ := set $set (printf "%s_%s_FILE" $.facts.prefix $name) (printf "/etc/purser/secrets/%s" $key) -}}
 {{- end -}}
-{{- if and $values.redis.cluster (hasKey (.facts.files | default dict) "REDIS_URL") -}}
+{{- if hasKey (.facts.files | default dict) "REDIS_URL" -}}
+{{- if $values.redis.cluster -}}
 {{- $_ := set $set "PURSER_REDIS_CLUSTER" "yes" -}}
+{{- end -}}
+{{- if $values.secrets.redisCa -}}
+{{- $_ := set $set "PURSER_REDIS_CA_FILE" "/etc/purser/secrets/redis-ca.crt" -}}
+{{- end -}}
 {{- end -}}
 {{- $set = merge (dict) (.own.settings | default dict) $values.settings (.environment | default dict) $set -}}
 - name: POD_NAMESPACE
