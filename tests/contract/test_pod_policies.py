@@ -265,6 +265,23 @@ def test_secrets_are_files_of_the_part_s_own_secret(pod: Manifest) -> None:
                 assert key in SECRETS[f"purser-{part}"]
 
 
+@pytest.mark.parametrize("pod", list(every_pod()))
+def test_every_key_of_a_part_s_secret_is_a_file(pod: Manifest) -> None:
+    """docs/install.md has addresses name one of which the chart knows nothing: database-ca.crt."""
+    part = pod["metadata"]["labels"]["app.kubernetes.io/name"]
+    if f"purser-{part}" not in SECRETS:
+        return
+    (secret,) = [each["secret"] for each in pod["spec"]["volumes"] if each["name"] == "secrets"]
+    assert "items" not in secret
+    mounted = {
+        mount["mountPath"]
+        for container in containers(pod)
+        for mount in container["volumeMounts"]
+        if mount["name"] == "secrets"
+    }
+    assert mounted == {"/etc/purser/secrets"}
+
+
 def test_nobody_but_its_owner_mounts_a_secret() -> None:
     """The bot's token is the gateway's and its simulator's, the wrapping key wallet's alone."""
     owners: dict[str, set[str]] = {}

@@ -22,6 +22,7 @@ import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from chassis.errors import NotYet, StaleClaim, TryAgain
+from chassis.postgres_tls import without_trust
 from chassis.server_certificates import what_is_wrong
 from chassis.settings import Secret
 from kernel.sharding import Claim
@@ -94,8 +95,10 @@ class _BoundedPool(asyncpg.Pool):
     """A pool in which nobody waits for a connection longer than the settings say."""
 
     def __init__(self, settings: PostgresSettings, **options: Any) -> None:
+        url, self._trust = without_trust(settings.database_url.reveal())
         super().__init__(
-            settings.database_url.reveal(),
+            url,
+            connect=self._open,
             connection_class=asyncpg.Connection,
             record_class=asyncpg.Record,
             max_queries=50_000,
@@ -103,6 +106,11 @@ class _BoundedPool(asyncpg.Pool):
             **options,
         )
         self._acquire_timeout_seconds = settings.acquire_timeout_seconds
+
+    async def _open(self, *arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+        if self._trust is not None:
+            options["ssl"] = self._trust.context()
+        return await asyncpg.connect(*arguments, **options)
 
     def acquire(self, *, timeout: float | None = None) -> Any:
         return super().acquire(
