@@ -106,7 +106,7 @@ async def test_a_server_that_is_not_believed_is_waited_for_at_the_start(
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ("sslmode=verify-full", "cannot connect to PostgreSQL"),
+        ("sslmode=verify-full", "verify-full without sslrootcert"),
         (f"{FULL}/nowhere/ca.crt", "TLS cannot be used: /nowhere/ca.crt cannot be read"),
     ],
 )

@@ -277,6 +277,8 @@ def describe(error: BaseException) -> str:
         return f"{type(error).__name__}, SQLSTATE {sqlstate}"
     if said := what_is_wrong(error):
         return said
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return "its address cannot be understood, or asks for verify-full without sslrootcert"
     if isinstance(error, FileNotFoundError):
         return "a file that its address names is not there"
     if isinstance(error, OSError) and error.errno is not None:
