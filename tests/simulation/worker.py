@@ -43,7 +43,7 @@ from tests.simulation.waiting import (
     WaitingTables,
 )
 
-from user_worker import main
+from user_worker import main, paces
 from user_worker.application.carrying_out import CarryingOut, CarryingPace
 from user_worker.application.copying import CopyRunner
 from user_worker.application.execution import Execution
@@ -218,7 +218,7 @@ class Worker:
                 gateway,
                 SimulatedAttempts(network, around.trading),
                 asyncio.Semaphore(WORK.attempts_at_once_max),
-                main._tries(WORK),
+                paces.tries(WORK),
             ),
             preferences,
             QueueBounds(WORK.user_waiting_jobs_max, WORK.shard_waiting_bytes_max),
@@ -234,15 +234,15 @@ class Worker:
                 OWNERSHIP.shard_drain_timeout_seconds,
             ),
             shards,
-            main._ownership_pace(OWNERSHIP, WORK),
+            paces.ownership_pace(OWNERSHIP, WORK),
         )
         async with AsyncExitStack() as stack:
             stack.push_async_callback(carrying_out.close)
             stack.push_async_callback(shards.close)
             await main._until_owner_left(
                 self.owner.run(self.stop),
-                StreamReader(stream, shards, main._stream_pace(READING, WORK)).run(),
-                InboxReader(gateway, shards, main._inbox_pace(READING)).run(),
+                StreamReader(stream, shards, paces.stream_pace(READING, WORK)).run(),
+                InboxReader(gateway, shards, paces.inbox_pace(READING)).run(),
                 clearer.run(),
                 Resumer(
                     orders,

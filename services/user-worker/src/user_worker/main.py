@@ -29,29 +29,23 @@ from chassis.tls import require_files
 from kernel.malformed import Malformed
 from kernel.sharding import check_pool
 from purser.worker.v1 import worker_pb2_grpc
+from user_worker import paces
 from user_worker.application.carrying_out import CarryingOut, CarryingPace
 from user_worker.application.copying import CopyRunner
-from user_worker.application.execution import Execution, Tries
+from user_worker.application.execution import Execution
 from user_worker.application.forgetting import Forgetter
 from user_worker.application.outages import note_start
-from user_worker.application.owning import Owner, OwnershipPace
+from user_worker.application.owning import Owner
 from user_worker.application.planning import PlanRunner
-from user_worker.application.quotes import LocalPricing, QuotesPace
-from user_worker.application.reading import (
-    EntryClearer,
-    InboxPace,
-    InboxReader,
-    StreamPace,
-    StreamReader,
-)
-from user_worker.application.recurring import Rhythm
+from user_worker.application.quotes import LocalPricing
+from user_worker.application.reading import EntryClearer, InboxReader, StreamReader
 from user_worker.application.resolving import VenueResolver
 from user_worker.application.resting import RestingStores, RestingTrading
 from user_worker.application.resuming import Resumer
 from user_worker.application.shards import QueueBounds, Shards
 from user_worker.application.telling import Teller
 from user_worker.application.trading import Stores, Trading
-from user_worker.application.watching import Watcher, WatchingPace
+from user_worker.application.watching import Watcher
 from user_worker.clients import (
     BooksClient,
     GatewayInbox,
@@ -63,7 +57,6 @@ from user_worker.clients import (
 from user_worker.conversation.book import Conversation
 from user_worker.conversation.context import Services
 from user_worker.conversation.notices import notice_of
-from user_worker.domain.ownership import OrphanRule
 from user_worker.domain.pauses import Pauses
 from user_worker.pictures import ResvgPictures
 from user_worker.postgres import (
@@ -86,13 +79,7 @@ from user_worker.postgres import (
 )
 from user_worker.servicer import WorkerServicer
 from user_worker.sessions import RedisSessions
-from user_worker.settings import (
-    OwnershipSettings,
-    ReadingSettings,
-    Settings,
-    TradingSettings,
-    WorkSettings,
-)
+from user_worker.settings import Settings
 from user_worker.stream import RedisJobStream
 
 SERVICE = "user-worker"
@@ -168,7 +155,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 inbox,
                 PostgresAttempts(store),
                 asyncio.Semaphore(settings.work.attempts_at_once_max),
-                _tries(settings.work),
+                paces.tries(settings.work),
             ),
             preferences,
             QueueBounds(settings.work.user_waiting_jobs_max, settings.work.shard_waiting_bytes_max),
@@ -183,7 +170,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             settings.ownership.shard_drain_timeout_seconds,
         )
         owner = Owner(
-            settings.name, placement, shards, _ownership_pace(settings.ownership, settings.work)
+            settings.name,
+            placement,
+            shards,
+            paces.ownership_pace(settings.ownership, settings.work),
         )
         server = await stack.enter_async_context(
             serving(
@@ -199,8 +189,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         ready_line(SERVICE, port=server.port, worker=settings.name, pool=settings.pool)
         await _until_owner_left(
             owner.run(stop),
-            StreamReader(stream, shards, _stream_pace(settings.reading, settings.work)).run(),
-            InboxReader(inbox, shards, _inbox_pace(settings.reading)).run(),
+            StreamReader(stream, shards, paces.stream_pace(settings.reading, settings.work)).run(),
+            InboxReader(inbox, shards, paces.inbox_pace(settings.reading)).run(),
             clearer.run(),
             trade.pricing.run(),
             trade.resumer.run(),
@@ -213,12 +203,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 preferences,
                 notice_of,
                 trade.carrying_out,
-                _rhythm(settings.trading.notices_poll_seconds, settings),
+                paces.rhythm(settings.trading.notices_poll_seconds, settings),
             ).run(),
             Forgetter(
                 PostgresEnded(store),
                 trade.carrying_out,
-                _rhythm(settings.watching.forget_poll_seconds, settings),
+                paces.rhythm(settings.watching.forget_poll_seconds, settings),
             ).run(),
             listen(
                 settings.ownership.session_database_url or settings.postgres.database_url,
@@ -265,7 +255,7 @@ def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Chan
     pricing = LocalPricing(
         PricingClient(channels["pricing"], patience),
         books,
-        _quotes_pace(settings.trading, settings.work),
+        paces.quotes_pace(settings.trading, settings.work),
     )
     drafts = PostgresDrafts(store, limits.draft_lifetime_seconds, limits.user_open_drafts_max)
     order_limits = OrderLimits(
@@ -284,7 +274,7 @@ def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Chan
         fresh_seconds=limits.copy_fresh_seconds,
     )
     resolver = VenueResolver(pricing, venue)
-    rhythm = _rhythm(limits.orders_poll_seconds, settings)
+    rhythm = paces.rhythm(limits.orders_poll_seconds, settings)
     carrying_out = CarryingOut(
         orders,
         books,
@@ -296,7 +286,7 @@ def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Chan
         pricing,
         venue,
         carrying_out,
-        _watching_pace(settings),
+        paces.watching_pace(settings),
     )
     resting = RestingTrading(
         RestingStores(
@@ -327,7 +317,7 @@ def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Chan
         resolver=resolver,
         plans=plans,
         plan_runner=PlanRunner(
-            plans, resolver, carrying_out, _rhythm(limits.plans_poll_seconds, settings)
+            plans, resolver, carrying_out, paces.rhythm(limits.plans_poll_seconds, settings)
         ),
         copies=copies,
         copy_runner=CopyRunner(
@@ -336,88 +326,6 @@ def _trade(settings: Settings, store: Pool, channels: Mapping[str, grpc.aio.Chan
             pricing,
             ledger,
             carrying_out,
-            _rhythm(limits.copies_poll_seconds, settings),
+            paces.rhythm(limits.copies_poll_seconds, settings),
         ),
-    )
-
-
-def _watching_pace(settings: Settings) -> WatchingPace:
-    watching = settings.watching
-    return WatchingPace(
-        stale_quote_seconds=settings.conversation.stale_quote_seconds,
-        look_again_seconds=watching.look_again_seconds,
-        batch_max=watching.trigger_batch_max,
-        previews_at_once_max=watching.limit_previews_at_once_max,
-        shards_at_once_max=watching.trigger_shards_at_once_max,
-        page_rows=watching.watch_page_rows,
-        looking=_rhythm(watching.watch_poll_seconds, settings),
-        expiring=_rhythm(watching.expiry_poll_seconds, settings),
-    )
-
-
-def _rhythm(period_seconds: float, settings: Settings) -> Rhythm:
-    trading = settings.trading
-    return Rhythm(
-        period_seconds=period_seconds,
-        after_outage=_after_outage(settings.work),
-        after_trouble=Pauses(
-            trading.pause_after_trouble_seconds, trading.pause_in_trouble_longest_seconds
-        ),
-    )
-
-
-def _tries(work: WorkSettings) -> Tries:
-    return Tries(
-        tries_max=work.job_tries_max,
-        attempt_timeout_seconds=work.attempt_timeout_seconds,
-        after_failure=Pauses(work.pause_after_failure_seconds, work.pause_longest_seconds),
-        after_outage=_after_outage(work),
-    )
-
-
-def _ownership_pace(ownership: OwnershipSettings, work: WorkSettings) -> OwnershipPace:
-    return OwnershipPace(
-        lease_seconds=ownership.lease_seconds,
-        lease_margin_seconds=ownership.lease_margin_seconds,
-        heartbeat_seconds=ownership.heartbeat_seconds,
-        poll_seconds=ownership.placement_poll_seconds,
-        gather_seconds=ownership.placement_gather_seconds,
-        claims_at_once_max=ownership.claims_at_once_max,
-        orphans=OrphanRule(
-            after_seconds=ownership.orphan_seconds,
-            above_limit_after_seconds=ownership.orphan_above_limit_seconds,
-            per_round_max=ownership.orphans_per_round_max,
-        ),
-        after_outage=_after_outage(work),
-    )
-
-
-def _stream_pace(reading: ReadingSettings, work: WorkSettings) -> StreamPace:
-    return StreamPace(
-        wait_seconds=reading.stream_wait_seconds,
-        entries_max=reading.stream_entries_max,
-        restart_period_seconds=reading.stream_restart_seconds,
-        restart_after_drop_seconds=reading.stream_restart_after_drop_seconds,
-        after_outage=_after_outage(work),
-    )
-
-
-def _inbox_pace(reading: ReadingSettings) -> InboxPace:
-    return InboxPace(
-        period_seconds=reading.inbox_poll_seconds,
-        gather_seconds=reading.inbox_gather_seconds,
-        jobs_per_shard_max=reading.inbox_jobs_per_shard_max,
-    )
-
-
-def _after_outage(work: WorkSettings) -> Pauses:
-    return Pauses(work.pause_after_outage_seconds, work.pause_longest_seconds)
-
-
-def _quotes_pace(trading: TradingSettings, work: WorkSettings) -> QuotesPace:
-    return QuotesPace(
-        fresh_seconds=trading.quote_fresh_seconds,
-        asked_again_seconds=trading.quote_asked_again_seconds,
-        instruments_seconds=trading.instruments_seconds,
-        after_outage=_after_outage(work),
     )
