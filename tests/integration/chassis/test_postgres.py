@@ -6,23 +6,13 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from tests.integration.chassis.conftest import owner_settings
 
 from chassis.errors import CannotStart, StaleClaim, TryAgain
-from chassis.migrations import (
-    PLACEMENT_NEEDED,
-    folder_of,
-    migrate,
-    newest_applied,
-    read_folder,
-    require_applied,
-    require_placement,
-)
 from chassis.postgres import (
     TRANSACTION_TRIES_MAX,
     Connection,
@@ -40,20 +30,6 @@ from kernel.sharding import Claim
 
 RENEWED = "role_of_this_test_alone"
 """Roles are the server's, and other tests use theirs."""
-
-
-def _settings(database: Database, **changes: Any) -> PostgresSettings:
-    return PostgresSettings(database_url=Secret(database.owner_url), **changes)
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    """A pool of the owner of a database of this test alone, with a table to write to."""
-    pool = await open_pool(_settings(database, connections_max=4), "test")
-    async with transaction(pool) as connection:
-        await connection.execute("CREATE TABLE public.notes (id integer PRIMARY KEY, text text)")
-    yield pool
-    await pool.close()
 
 
 async def _count(pool: Pool) -> int:
@@ -106,7 +82,7 @@ async def test_prepared_statements_are_kept_when_the_settings_say_so(database: D
 
 
 async def test_waiting_for_a_connection_is_bounded(database: Database) -> None:
-    settings = _settings(database, connections_max=1, acquire_timeout_seconds=0.1)
+    settings = owner_settings(database, connections_max=1, acquire_timeout_seconds=0.1)
     pool = await open_pool(settings, "test")
     async with transaction(pool):
         with pytest.raises(TryAgain):
@@ -118,7 +94,7 @@ async def test_waiting_for_a_connection_is_bounded(database: Database) -> None:
 
 
 async def test_a_statement_that_takes_too_long_is_cancelled(database: Database) -> None:
-    pool = await open_pool(_settings(database, statement_timeout_seconds=0.2), "test")
+    pool = await open_pool(owner_settings(database, statement_timeout_seconds=0.2), "test")
     with pytest.raises(TryAgain):
         async with transaction(pool) as connection:
             await connection.execute("SELECT pg_sleep(60)")
@@ -144,7 +120,7 @@ async def test_a_role_whose_password_was_changed_says_try_again_until_it_fits(
     """A password is changed before the programs that use it are started anew; a job that meets the
     time between must not count that as its own failure.
     """
-    owner = await open_pool(_settings(database), "test")
+    owner = await open_pool(owner_settings(database), "test")
     await _execute(owner, f"CREATE ROLE {RENEWED} LOGIN PASSWORD 'old'")
     try:
         passwords = {**database.passwords, RENEWED: "old"}
@@ -170,7 +146,7 @@ async def _execute(pool: Pool, statement: str) -> None:
 async def test_a_statement_cancelled_while_the_server_hangs_leaves_no_trace(
     database: Database,
 ) -> None:
-    settings = _settings(
+    settings = owner_settings(
         database, connections_max=1, acquire_timeout_seconds=0.3, statement_timeout_seconds=1
     )
     pool = await open_pool(settings, "test")
@@ -320,103 +296,3 @@ async def test_an_epoch_a_write_was_fenced_with_stays_the_newest_until_it_ends(p
     with pytest.raises(StaleClaim):
         async with transaction(pool) as connection:
             await fence(connection, claim)
-
-
-def _folder(parent: Path, *files: str) -> Path:
-    folder = parent / "migrations"
-    folder.mkdir(exist_ok=True)
-    for number, sql in enumerate(files, start=1):
-        (folder / f"{number:04d}_step.sql").write_text(sql)
-    return folder
-
-
-async def test_migrations_are_applied_once_each_in_order(
-    database: Database, pool: Pool, tmp_path: Path
-) -> None:
-    folder = _folder(tmp_path, "CREATE SCHEMA room;", "CREATE TABLE room.things (id integer);")
-    assert await migrate(database.owner_url, "room", folder) == [1, 2]
-    assert await migrate(database.owner_url, "room", folder) == []
-    _folder(
-        tmp_path, *["CREATE SCHEMA room;", "CREATE TABLE room.things (id integer);"], "SELECT 1;"
-    )
-    assert await newest_applied(pool, "room") == 2
-    with pytest.raises(CannotStart, match="at migration 0002 and this program needs 0003"):
-        await require_applied(pool, "room", folder)
-    assert await migrate(database.owner_url, "room", folder) == [3]
-    await require_applied(pool, "room", folder)
-
-
-async def test_a_file_that_fails_changes_nothing_and_stops_there(
-    database: Database, pool: Pool, tmp_path: Path
-) -> None:
-    folder = _folder(
-        tmp_path, "CREATE SCHEMA room;", "CREATE TABLE room.a (); SELECT 1/0;", "SELECT 1;"
-    )
-    with pytest.raises(CannotStart, match=r"0002_step\.sql of room failed and changed nothing"):
-        await migrate(database.owner_url, "room", folder)
-    assert await newest_applied(pool, "room") == 1
-    async with transaction(pool) as connection:
-        assert await connection.fetchval("SELECT to_regclass('room.a')") is None
-
-
-async def test_a_file_changed_after_it_was_applied_is_an_error(
-    database: Database, tmp_path: Path
-) -> None:
-    await migrate(database.owner_url, "room", _folder(tmp_path, "CREATE SCHEMA room;"))
-    with pytest.raises(CannotStart, match="was changed after it had been applied"):
-        await migrate(database.owner_url, "room", _folder(tmp_path, "CREATE SCHEMA room; "))
-
-
-async def test_a_database_ahead_of_its_code_is_left_alone(
-    database: Database, pool: Pool, tmp_path: Path
-) -> None:
-    folder = _folder(tmp_path, "CREATE SCHEMA room;", "SELECT 1;")
-    await migrate(database.owner_url, "room", folder)
-    (folder / "0002_step.sql").unlink()
-    assert await migrate(database.owner_url, "room", folder) == []
-    await require_applied(pool, "room", folder)
-
-
-async def test_programs_that_migrate_at_the_same_moment_do_it_once(
-    database: Database, tmp_path: Path
-) -> None:
-    folder = _folder(tmp_path, "CREATE SCHEMA room;", "CREATE TABLE room.things (id integer);")
-    applied = await asyncio.gather(*(migrate(database.owner_url, "room", folder) for _ in range(4)))
-    assert sorted(number for numbers in applied for number in numbers) == [1, 2]
-
-
-async def test_a_rooms_own_role_may_ask_how_new_its_schema_is(database: Database) -> None:
-    settings = PostgresSettings(database_url=Secret(database.url("purser_operator")))
-    pool = await open_pool(settings, "operator")
-    await require_applied(pool, "placement", folder_of("shard_operator"))
-    await pool.close()
-
-
-async def test_a_database_that_was_never_migrated_is_at_zero(pool: Pool, tmp_path: Path) -> None:
-    async with transaction(pool) as connection:
-        await connection.execute("DROP TABLE public.purser_migrations")
-    assert await newest_applied(pool, "room") == 0
-    folder = _folder(tmp_path, "SELECT 1;")
-    with pytest.raises(CannotStart, match="run `python -m room migrate` first"):
-        await require_applied(pool, "room", folder)
-    with pytest.raises(
-        CannotStart, match=r"schema of room .* run `python -m package migrate` first"
-    ):
-        await require_applied(pool, "room", folder, package="package")
-
-
-async def test_a_room_refuses_a_placement_schema_older_than_it_needs(
-    database: Database, pool: Pool
-) -> None:
-    await require_placement(pool)
-    async with transaction(pool) as connection:
-        await connection.execute(
-            "DELETE FROM public.purser_migrations WHERE room = 'placement' AND number >= $1",
-            PLACEMENT_NEEDED,
-        )
-    with pytest.raises(CannotStart, match=r"placement .* run `python -m shard_operator migrate`"):
-        await require_placement(pool)
-
-
-def test_what_rooms_need_of_placement_is_what_the_operator_brings() -> None:
-    assert read_folder(folder_of("shard_operator"))[-1].number == PLACEMENT_NEEDED

@@ -200,3 +200,12 @@ async def expire(database: Database, in_seconds: float = 0) -> None:
         )
     finally:
         await owner.close()
+
+
+async def as_owner(database: Database, statement: str) -> None:
+    """Do what only the database's owner can."""
+    connection = await asyncpg.connect(database.owner_url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

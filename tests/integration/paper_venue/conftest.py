@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import grpc
 import grpc.aio
 import msgspec
 import pytest
@@ -42,6 +43,8 @@ from purser.venue.v1.venue_pb2_grpc import VenueServiceStub, add_VenueServiceSer
 
 Connection = Any
 """asyncpg's connection; its stubs are generic in ways that only get in the way of a test."""
+TABLES = "SELECT (SELECT count(*) FROM venue.users), (SELECT count(*) FROM venue.orders)"
+"""Counts what the venue keeps."""
 Serve = Callable[..., AbstractAsyncContextManager[VenueServiceStub]]
 
 
@@ -192,3 +195,10 @@ async def tombstone(venue: VenueServiceStub, claim: Claim, order_id: object) -> 
     request = TombstoneOrderRequest(claim=on_wire(claim), order_id=str(order_id))
     answer = await venue.TombstoneOrder(request, timeout=10)
     return OrderOutcome.FromString(answer.outcome.SerializeToString())
+
+
+async def refused(venue: VenueServiceStub, request: SubmitOrderRequest) -> grpc.aio.AioRpcError:
+    """Send an order, expecting an error."""
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await submit(venue, request)
+    return refusal.value

@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from tests.fakes.exchanges import FakeExchanges, fake_exchanges
 
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import ServerSettings
@@ -18,6 +20,7 @@ from pricing.main import running
 from pricing.settings import Settings, VenueSettings
 from purser.pricing.v1.pricing_pb2_grpc import PricingServiceStub
 
+AWAY = {"redis": RedisSettings(redis_url=Secret("redis://127.0.0.1:1/0"))}
 Serve = Callable[..., AbstractAsyncContextManager[PricingServiceStub]]
 
 
@@ -43,5 +46,36 @@ def serve(settings: Settings) -> Serve:
         chosen = msgspec.structs.replace(settings, **changes)
         async with running(chosen) as server, open_channel(server.address) as channel:
             yield PricingServiceStub(channel)
+
+    return started
+
+
+STEP = timedelta(milliseconds=250)
+
+
+@pytest.fixture
+async def exchanges() -> AsyncIterator[FakeExchanges]:
+    """Both exchanges."""
+    async with fake_exchanges() as served:
+        yield served
+
+
+@pytest.fixture
+def follow(serve: Serve, exchanges: FakeExchanges) -> Serve:
+    """Start a replica that asks the fake exchanges four times a second."""
+
+    def started(**changes: Any) -> Any:
+        chosen = {
+            "sources": "exchanges",
+            "exchange_instruments": ("BTC:2", "ETH:2"),
+            "binance_url": f"{exchanges.url}/binance",
+            "kraken_url": f"{exchanges.url}/kraken/",
+            "binance_calls_per_minute": 1200,
+            "kraken_calls_per_minute": 1200,
+            "exchange_timeout_seconds": 0.5,
+            "step_milliseconds": STEP // timedelta(milliseconds=1),
+            "history_hours": 0,
+        }
+        return serve(**{**chosen, **changes})
 
     return started

@@ -11,11 +11,9 @@ import grpc.aio
 import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
-from tests.integration.pricing.conftest import Serve
+from tests.integration.pricing.conftest import AWAY, Serve
 
 from chassis.grpc_client import open_channel, reason_of
-from chassis.redis import RedisSettings
-from chassis.settings import Secret
 from kernel.names import quote_key
 from pricing.main import running
 from pricing.settings import Settings
@@ -28,7 +26,6 @@ from purser.pricing.v1.pricing_pb2 import (
 from purser.pricing.v1.pricing_pb2_grpc import PricingServiceStub
 
 SYMBOLS = ("ETH", "BTC")
-AWAY = {"redis": RedisSettings(redis_url=Secret("redis://127.0.0.1:1/0"))}
 
 
 def counted(outcome: str) -> float:
