@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.fakes.authority import Pair
+from tests.fakes.relay import pass_on
 
-CHUNK_BYTES = 65_536
 POSTGRES_ASKS = bytes([0, 0, 0, 8, 4, 210, 22, 47])
 """Its length, and the number that stands where a version would."""
 
@@ -60,26 +60,9 @@ class TlsFront:
                     writer.write(b"S")
                     await writer.start_tls(self._context)
                 self.versions.append(writer.get_extra_info("ssl_object").version())
-                inner_reader, inner_writer = await asyncio.open_connection(
-                    "127.0.0.1", self._behind
-                )
-                stack.callback(inner_writer.transport.abort)
                 self._writers.add(writer)
                 stack.callback(self._writers.discard, writer)
-                ways = {
-                    asyncio.create_task(_copy(reader, inner_writer)),
-                    asyncio.create_task(_copy(inner_reader, writer)),
-                }
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while chunk := await reader.read(CHUNK_BYTES):
-        writer.write(chunk)
-        await writer.drain()
+                await pass_on(reader, writer, ("127.0.0.1", self._behind))
 
 
 @contextlib.asynccontextmanager

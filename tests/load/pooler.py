@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
+from tests.fakes.authority import Pair
 
 from devbox.ports import free_port
 from devbox.programs import start_program, stop_program, unprivileged_identity
@@ -44,6 +45,13 @@ server_round_robin = {in_turn:d}
 server_login_retry = 1
 log_connections = 1
 log_disconnections = 0
+"""
+
+KEY, CERTIFICATE = "server.key", "server.crt"
+TLS = """\
+client_tls_sslmode = require
+client_tls_key_file = {key}
+client_tls_cert_file = {certificate}
 """
 
 
@@ -110,9 +118,10 @@ async def pooler(
     in_turn: bool = False,
     servers: int = SERVER_CONNECTIONS_MAX,
     clients: int = CLIENT_CONNECTIONS_MAX,
+    certificate: Pair | None = None,
 ) -> AsyncIterator[Pooler]:
     """Pool the connections of these roles to a database of the server on loopback: at most
-    `servers` of them, for `clients` at most.
+    `servers` of them, for `clients` at most, who must speak TLS where there is a certificate.
 
     `in_turn` gives each transaction another of its role's sessions than the one before, where there
     are several: what wants to find its session again is found out.
@@ -129,7 +138,10 @@ async def pooler(
         clients=clients,
         in_turn=in_turn,
     )
-    _configure(folder, configuration, passwords)
+    files = {} if certificate is None else _tls_files(folder, certificate)
+    if files:
+        configuration += TLS.format(key=folder / KEY, certificate=folder / CERTIFICATE)
+    _configure(folder, configuration, passwords, files)
     try:
         await pooling.start()
         yield pooling
@@ -137,10 +149,19 @@ async def pooler(
         await pooling.stop()
 
 
-def _configure(folder: Path, configuration: str, passwords: Mapping[str, str]) -> None:
+def _tls_files(folder: Path, certificate: Pair) -> dict[Path, str]:
+    return {
+        folder / KEY: certificate.key.decode(),
+        folder / CERTIFICATE: certificate.certificate.decode(),
+    }
+
+
+def _configure(
+    folder: Path, configuration: str, passwords: Mapping[str, str], more: Mapping[Path, str]
+) -> None:
     folder.mkdir()
     users = "".join(f'"{role}" "{word}"\n' for role, word in passwords.items())
-    files = {folder / "users.txt": users, folder / "pgbouncer.ini": configuration}
+    files = {folder / "users.txt": users, folder / "pgbouncer.ini": configuration, **more}
     for path, text in files.items():
         _write_private(path, text)
     _hand_over([folder, *files])

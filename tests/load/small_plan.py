@@ -20,6 +20,7 @@ import psutil  # type: ignore[import-untyped]  # carries no types
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 from tests.e2e.live_run import AUDITOR, DATABASE_GONE
+from tests.fakes.authority import Pair
 from tests.load.pooler import Pooler, pooler, require_pgbouncer
 
 from devbox.database import ensure_database
@@ -100,8 +101,12 @@ def settings_of_the_chart() -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def small_servers(folder: Path) -> AsyncIterator[SmallServers]:
-    """Serve all three; skips where there is no pooler."""
+async def small_servers(
+    folder: Path, certificate: Pair | None = None
+) -> AsyncIterator[SmallServers]:
+    """Serve all three, the pooler by TLS where it has a certificate; skips where there is no
+    pooler.
+    """
     require_pgbouncer()
     data = folder / "data"
     passwords = _passwords(data)
@@ -121,6 +126,7 @@ async def small_servers(folder: Path) -> AsyncIterator[SmallServers]:
                 database=DATABASE,
                 server_port=postgres.port,
                 passwords=passwords | {OWNER: postgres.owner_password},
+                certificate=certificate,
             )
         )
         yield SmallServers(postgres, valkey, pooling, data)

@@ -6,7 +6,6 @@ node has not is left out: the metrics API, the Prometheus operator, a second nod
 """
 
 import secrets
-import ssl
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -21,11 +20,12 @@ from tests.cluster.house import SPEC
 from tests.cluster.node.places import HOST_ADDRESS
 from tests.e2e.restoring import BOT_TOKEN, telegram_beside
 from tests.fakes.authority import Authority
+from tests.fakes.relay import Target
 from tests.integration.ledger.replica import DATABASE, Pair, serving, streaming_pair
 from tests.integration.redis_cluster.nodes import Nodes, redis_cluster
 from tests.load.pooler import Pooler, pooler
 from tests.node.house import NodeHouse, inhabited
-from tests.node.outside import ONLY_FROM_HERE, Outside, Target, relayed
+from tests.node.outside import ONLY_FROM_HERE, Outside, relayed, server_tls
 from tests.node.release import Release, Values
 
 from devbox.ports import free_port
@@ -104,10 +104,7 @@ async def _ingress(release: Release, folder: Path) -> AsyncIterator[str]:
     """What an Ingress controller does: it ends TLS and leads to the Service; the webhook's URL."""
     authority = Authority()
     (folder / "authority.pem").write_bytes(authority.certificate)
-    files = authority.issue(hosts=(HOST_ADDRESS,)).write(folder / "ingress")
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    assert files.tls_certificate_file is not None
-    tls.load_cert_chain(files.tls_certificate_file, files.tls_key_file)
+    tls = server_tls(authority.issue(hosts=(HOST_ADDRESS,)), folder / "ingress")
 
     async def find() -> Target:
         service = await release.read("service", "purser-gateway-webhook")

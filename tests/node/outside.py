@@ -5,26 +5,29 @@ TLS and lead into the cluster: then it is the controller of an Ingress.
 """
 
 import asyncio
-import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 from tests.cluster.node.places import HOST_ADDRESS
+from tests.fakes.authority import Pair
+from tests.fakes.relay import Target, pass_on
 from tests.node.release import Release, Values
 
 from devbox.cluster_secrets.wanted import ADDRESSES, NAME, POSTGRES, VALKEY, make_part
 from devbox.roles import ROLES
 
-PIECE_BYTES = 1 << 16
 ONLY_FROM_HERE = [{"ipBlock": {"cidr": f"{HOST_ADDRESS}/32"}}]
 """The peer of policies that stands for all servers outside."""
 
-Target = tuple[str, int]
+PLAIN_POSTGRES = "sslmode=disable"
+CHECKED_POSTGRES = "sslmode=verify-full&sslrootcert=/etc/purser/secrets/database-ca.crt"
+AUTHORITIES = ("database-ca.crt", "redis-ca.crt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,11 @@ class Outside:
     postgres_ports: Sequence[int]
     """Of all there are; the first is the one most Secrets name."""
     redis_ports: Sequence[int]
-    passwords: Mapping[str, str]
+    passwords: Mapping[str, str] = field(repr=False)
     """Of the database's roles, of its owner (`database-password`) and of Redis
     (`redis-password`)."""
+    authority: str = ""
+    """Of the servers' certificates, as PEM; without one they are spoken to in plaintext."""
 
     @property
     def telegram(self) -> str:
@@ -51,6 +56,7 @@ class Outside:
         """What an SRE writes into his own file: where the servers are, and nowhere else to go."""
         return {
             "image": {"tag": "dev"},
+            "secrets": {"redisCa": bool(self.authority)},
             "gateway": {"settings": {"GATEWAY_TELEGRAM_API_URL": self.telegram}},
             "networkPolicy": {
                 "postgres": {"to": ONLY_FROM_HERE, "ports": list(self.postgres_ports)},
@@ -73,10 +79,12 @@ class Outside:
         postgres = f"{HOST_ADDRESS}:{self.postgres_ports[0]}"
         redis = f"{HOST_ADDRESS}:{self.redis_ports[0]}"
         made = make_part(part, self.passwords, self.bot_token)
-        return {
-            key: value.replace(POSTGRES, postgres).replace(VALKEY, redis)
-            for key, value in made.items()
-        }
+        addresses = {POSTGRES: postgres, VALKEY: redis}
+        if self.authority:
+            addresses |= {PLAIN_POSTGRES: CHECKED_POSTGRES, "redis://": "rediss://"}
+        for plain, put in addresses.items():
+            made = {key: value.replace(plain, put) for key, value in made.items()}
+        return made | dict.fromkeys(AUTHORITIES if self.authority else (), self.authority)
 
     @property
     def roles(self) -> dict[str, str]:
@@ -93,6 +101,15 @@ async def create_secret(release: Release, name: str, values: Mapping[str, str]) 
         "stringData": dict(values),
     }
     await release.kubectl("create", "-f", "-", given=json.dumps(secret))
+
+
+def server_tls(certificate: Pair, folder: Path) -> ssl.SSLContext:
+    """What a relay speaks TLS with; the folder keeps the certificate."""
+    files = certificate.write(folder)
+    assert files.tls_certificate_file is not None
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(files.tls_certificate_file, files.tls_key_file)
+    return tls
 
 
 @asynccontextmanager
@@ -114,50 +131,23 @@ async def relayed(
     """Lead connections to this port of HOST_ADDRESS to where `find` says, by default to the same
     port of loopback, for as long as the context lasts.
     """
-    under_way: set[asyncio.Task[None]] = set()
+    under_way: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        under_way.add(task)
+        under_way[task] = writer
         try:
-            target = ("127.0.0.1", port) if find is None else await find()
-            await _both_ways(reader, writer, target)
+            await pass_on(reader, writer, ("127.0.0.1", port) if find is None else await find())
         finally:
-            under_way.discard(task)
-            writer.close()
+            del under_way[task]
 
     server = await asyncio.start_server(lead, HOST_ADDRESS, port, ssl=tls)
     try:
         yield
     finally:
         server.close()
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-
-
-async def _both_ways(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target
-) -> None:
-    with contextlib.suppress(OSError):  # either end may go at any time; the other is told by that
-        there, back = await asyncio.open_connection(*target)
-        try:
-            ways = [
-                asyncio.create_task(_one_way(reader, back)),
-                asyncio.create_task(_one_way(there, writer)),
-            ]
-            try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
-        finally:
-            back.close()
-
-
-async def _one_way(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    while piece := await source.read(PIECE_BYTES):
-        sink.write(piece)
-        await sink.drain()
+        # Not cancelled: of that a server's own connections complain.
+        for writer in under_way.values():
+            writer.transport.abort()
+        await asyncio.gather(*under_way)

@@ -76,7 +76,7 @@ class Release:
         """
         chart = CHARTS / "purser"
         given = self._given(values, chart)
-        told = [word for setting in settings for word in ("--set", setting)]
+        told = [word for setting in settings for word in ("--set-string", setting)]
         template = ("template", RELEASE, str(chart), "-s", "templates/migrations/job.yaml")
         manifest = await self.helm(*template, *given, *told)
         job = yaml.safe_load(manifest)["metadata"]["name"]
