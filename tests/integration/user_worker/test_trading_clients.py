@@ -9,7 +9,8 @@ from typing import Any
 
 import grpc.aio
 import pytest
-from tests.unit.user_worker.fakes import CLAIM, draft_of, order_of
+from tests.unit.user_worker.fakes import CLAIM
+from tests.unit.user_worker.fakes_orders import draft_of, order_of
 
 from chassis.errors import TryAgain
 from chassis.grpc_client import open_channel

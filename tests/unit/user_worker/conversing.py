@@ -1,6 +1,7 @@
 """A conversation of the tests: what a user says, and what stands on the chat's wall afterwards."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from uuid import UUID
 
 from tests.unit.user_worker.fake_services import FakeServices
@@ -8,6 +9,7 @@ from tests.unit.user_worker.fakes import ANN, CLAIM, FakePreferences, job_of
 
 from user_worker.conversation.book import Conversation
 from user_worker.domain.jobs import Command, Input, Job, Press, Text
+from user_worker.domain.orders import Money, Side, Wish
 from user_worker.domain.replies import (
     AnswerPress,
     Button,
@@ -90,3 +92,11 @@ class Chat:
     def toast(self) -> AnswerPress:
         """The answer to the press."""
         return next(r for r in self.replies if isinstance(r, AnswerPress))
+
+
+BUY_100 = Wish(Side.BUY, "BTC", Money(Decimal(100)))
+
+
+def wishes(chat: Chat) -> list[Wish]:
+    """What was proposed so far."""
+    return [draft.wish for draft in chat.services.trading.drafts.values()]

@@ -10,9 +10,9 @@ from tests.unit.user_worker.fakes import (
     FakePictures,
     FakePricing,
     FakeSessions,
-    FakeTrading,
     FakeWallet,
 )
+from tests.unit.user_worker.fakes_orders import FakeTrading
 from tests.unit.user_worker.fakes_resting import FakeResting
 from tests.unit.user_worker.fakes_rules import FakeCopies, FakePlans, FakeResolver, FakeShares
 

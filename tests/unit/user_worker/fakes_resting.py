@@ -8,7 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from tests.unit.user_worker.fakes import NOW, FakeTrading, Switch, draft_of, order_of
+from tests.unit.user_worker.fakes import NOW, Switch
+from tests.unit.user_worker.fakes_orders import FakeTrading, draft_of, order_of
 
 from kernel.sharding import Claim
 from user_worker.domain.orders import DraftState, OrderState, Refusal, Refused, Wish

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from tests.unit.user_worker.fakes import ANN, draft_of
+from tests.unit.user_worker.fakes import ANN
+from tests.unit.user_worker.fakes_orders import draft_of
 from tests.unit.user_worker.fakes_trading import (
     FUNDS,
     Fault,

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 from tests.unit.user_worker.conversing import Chat
-from tests.unit.user_worker.fakes import NOTHING, NOW, candles_of, instrument_of, order_of
+from tests.unit.user_worker.fakes import NOTHING, NOW, candles_of, instrument_of
+from tests.unit.user_worker.fakes_orders import order_of
 
 from user_worker.conversation.portfolio import SHORTER_SPANS
 from user_worker.conversation.texts import LANGUAGES, shown_units

@@ -13,12 +13,11 @@ from tests.unit.user_worker.fakes import (
     CLAIM,
     POOL,
     SHARD,
-    FakeAttempts,
-    FakeInbox,
     FakePreferences,
     job_of,
     until,
 )
+from tests.unit.user_worker.fakes_work import FakeAttempts, FakeInbox
 
 from kernel.sharding import ShardKey
 from user_worker.application.execution import ERROR_CHARACTERS_MAX, Ending, Execution, Tries, Turn

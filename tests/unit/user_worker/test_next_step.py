@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from tests.unit.user_worker.fakes import draft_of, order_of
+from tests.unit.user_worker.fakes_orders import draft_of, order_of
 
 from user_worker.domain.carrying_out import (
     Answer,

@@ -5,19 +5,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from tests.unit.user_worker.fake_services import FakeServices
-from tests.unit.user_worker.fakes import (
-    ANN,
-    BEN,
-    POOL,
-    SHARD,
-    FakeAttempts,
-    FakeInbox,
-    FakePlacement,
-    FakePreferences,
-    FakeStream,
-    job_of,
-    until,
-)
+from tests.unit.user_worker.fakes import ANN, BEN, POOL, SHARD, FakePreferences, job_of, until
+from tests.unit.user_worker.fakes_work import FakeAttempts, FakeInbox, FakePlacement, FakeStream
 
 from kernel.sharding import Claim, ShardKey
 from user_worker.application.execution import Execution, Tries

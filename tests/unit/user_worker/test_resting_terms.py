@@ -7,7 +7,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.user_worker.fakes import draft_of, instrument_of
+from tests.unit.user_worker.fakes import instrument_of
+from tests.unit.user_worker.fakes_orders import draft_of
 
 from user_worker.domain.orders import Money, Refusal, Refused, Share, Side, Size, Units, Wish
 from user_worker.domain.resting import Condition, RestingKind, direction_of

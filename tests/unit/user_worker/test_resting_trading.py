@@ -6,7 +6,8 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-from tests.unit.user_worker.fakes import ANN, CLAIM, NOW, FakeLedger, FakePricing, draft_of
+from tests.unit.user_worker.fakes import ANN, CLAIM, NOW, FakeLedger, FakePricing
+from tests.unit.user_worker.fakes_orders import draft_of
 from tests.unit.user_worker.fakes_trading import market_of
 
 from kernel.sharding import Claim

@@ -8,15 +8,8 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.user_worker.fakes import (
-    ANN,
-    CLAIM,
-    NOW,
-    FakeLedger,
-    FakePricing,
-    draft_of,
-    order_of,
-)
+from tests.unit.user_worker.fakes import ANN, CLAIM, NOW, FakeLedger, FakePricing
+from tests.unit.user_worker.fakes_orders import draft_of, order_of
 from tests.unit.user_worker.fakes_rules import FakeCopies, FakePlans, FakeResolver
 
 from kernel.sharding import Claim

@@ -1,43 +1,23 @@
 """What the conversation is answered when it asks for drafts and orders."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from tests.unit.user_worker.fakes import (
-    ANN,
-    BEN,
-    CLAIM,
-    NOW,
-    FakeLedger,
-    FakePricing,
-    draft_of,
-    until,
-)
+from tests.unit.user_worker.fakes import ANN, BEN, CLAIM, until
 from tests.unit.user_worker.fakes_trading import (
     Fault,
-    MemoryVenue,
-    market_of,
 )
+from tests.unit.user_worker.trading_house import RHYTHM, WISH, House
 
-from kernel.sharding import Claim
-from user_worker.application.carrying_out import CarryingOut, CarryingPace
-from user_worker.application.recurring import Rhythm
 from user_worker.application.resuming import Resumer
-from user_worker.application.telling import NOTICES_AT_ONCE_MAX, Teller
-from user_worker.application.trading import HINDERED_SECONDS, Stores, Trading
-from user_worker.conversation.notices import UnreadableNote, notice_of
-from user_worker.domain.carrying_out import BooksSaid, VenueSaid
-from user_worker.domain.notes import AlertExpired, UnknownNote
+from user_worker.application.trading import HINDERED_SECONDS
+from user_worker.domain.carrying_out import BooksSaid
 from user_worker.domain.orders import (
     Draft,
     DraftState,
-    Money,
-    Order,
     OrderState,
     Refusal,
     Refused,
@@ -46,119 +26,10 @@ from user_worker.domain.orders import (
     Wish,
 )
 from user_worker.domain.pauses import Pauses
-from user_worker.domain.replies import Reply, SendText
-from user_worker.errors import ClaimLost, DependencyDown
-from user_worker.trading_ports import EndEvent, Event, NoteEvent, Notice, Offer
+from user_worker.errors import ClaimLost
 
 pytestmark = pytest.mark.virtual_time
-
-SOON = Pauses(0.001, 0.002)
 LONG = Pauses(60.0, 60.0)
-RHYTHM = Rhythm(60.0, SOON, SOON)
-WISH = Wish(Side.BUY, "BTC", Money(Decimal(100)))
-
-
-@dataclass
-class MemoryDrafts:
-    """Drafts by job."""
-
-    kept: dict[UUID, Draft] = field(default_factory=dict)
-
-    async def of_job(self, user_id: UUID, job_id: UUID) -> Draft | None:
-        """Read the draft a job made."""
-        return self.kept.get(job_id)
-
-    async def keep(self, claim: Claim, job_id: UUID, user_id: UUID, offer: Offer) -> Draft:
-        """Keep the job's draft."""
-        terms = offer.terms
-        draft = Draft(
-            uuid4(),
-            user_id,
-            offer.wish,
-            terms.spend,
-            terms.receive,
-            terms.fee,
-            terms.receive_min,
-            terms.receive_max,
-            terms.price,
-            offer.slippage_basis_points,
-            offer.is_simulated,
-            NOW,
-            NOW,
-        )
-        return self.kept.setdefault(job_id, draft)
-
-    async def cancel(self, claim: Claim, user_id: UUID, draft_id: UUID) -> Draft | None:
-        """Nobody cancels here."""
-        raise NotImplementedError
-
-    async def cancel_open(self, claim: Claim, user_id: UUID) -> int:
-        """Nobody cancels here."""
-        raise NotImplementedError
-
-    async def read(self, user_id: UUID, draft_id: UUID) -> Draft | None:
-        """Read a draft."""
-        raise NotImplementedError
-
-
-@dataclass
-class HeldUpVenue(MemoryVenue):
-    """A venue that answers a submission when its gate is open."""
-
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    submissions: int = 0
-
-    async def submit(self, claim: Claim, order: Order) -> VenueSaid:
-        """Wait, then execute."""
-        self.submissions += 1
-        await self.gate.wait()
-        return await super().submit(claim, order)
-
-
-class House:
-    """Trading wired as in main, on a market in memory."""
-
-    def __init__(
-        self,
-        faults: Sequence[Fault | None] = (),
-        *,
-        wait_seconds: float = 5.0,
-        pauses: Pauses = SOON,
-        troubles: Pauses = SOON,
-    ) -> None:
-        self.market = market_of(faults)
-        self.venue = HeldUpVenue(self.market.way)
-        self.venue.gate.set()
-        self.ledger, self.pricing, self.drafts = FakeLedger(), FakePricing(), MemoryDrafts()
-        self.lost: list[Claim] = []
-        self.carrying_out = CarryingOut(
-            self.market.orders, self.market.books, self.venue, CarryingPace(4, pauses, troubles)
-        )
-        self.carrying_out.begin(CLAIM, lambda: self.lost.append(CLAIM))
-        self.trading = Trading(
-            Stores(self.drafts, self.market.orders),
-            self.ledger,
-            self.pricing,
-            self.venue,
-            self.carrying_out,
-            wait_seconds,
-        )
-
-    def offer(self, *, state: DraftState = DraftState.OPEN) -> Draft:
-        """Keep a draft of Ann's."""
-        draft = replace(draft_of(WISH), state=state)
-        self.market.orders.drafts[draft.draft_id] = draft
-        return draft
-
-    def row(self, draft: Draft) -> Order:
-        """The order a draft became, as recorded."""
-        return self.market.orders.rows[draft.draft_id].order
-
-    async def confirm(self, draft: Draft) -> Order:
-        """Confirm a draft of Ann's and expect an order."""
-        order = await self.trading.confirm(CLAIM, ANN, draft.draft_id, "en")
-        assert isinstance(order, Order)
-        return order
 
 
 async def test_a_wish_is_resolved_once_and_the_job_that_runs_again_meets_the_draft() -> None:
@@ -375,152 +246,6 @@ async def test_the_resumer_takes_up_what_it_finds_after_a_claim_and_survives_an_
     finally:
         running.cancel()
     assert house.market.orders.rows[draft.draft_id].is_event
-
-
-@dataclass
-class MemoryEvents:
-    """Events by shard."""
-
-    waiting: list[Event] = field(default_factory=list)
-    marked: list[UUID] = field(default_factory=list)
-    is_stale: bool = False
-
-    async def unrelayed(self, claims: Sequence[Claim], count_max: int) -> Sequence[Event]:
-        """Read what is not marked."""
-        return [e for e in self.waiting if e.event_id not in self.marked][:count_max]
-
-    async def mark_relayed(self, claim: Claim, event_ids: Sequence[UUID]) -> None:
-        """Mark."""
-        if self.is_stale:
-            raise ClaimLost(str(claim))
-        self.marked += event_ids
-
-
-@dataclass
-class MemoryNotices:
-    """The gateway's lane: takes an event once."""
-
-    taken: dict[UUID, Notice] = field(default_factory=dict)
-    calls: int = 0
-    failures: int = 0
-
-    async def notify(self, notices: Sequence[Notice]) -> None:
-        """Take notices, and perhaps fail afterwards."""
-        self.calls += 1
-        assert 1 <= len(notices) <= NOTICES_AT_ONCE_MAX
-        for notice in notices:
-            self.taken.setdefault(notice.event_id, notice)
-        if self.failures:
-            self.failures -= 1
-            raise DependencyDown("gateway", "answer lost")
-
-
-@dataclass
-class Languages:
-    """What users chose."""
-
-    chosen: Mapping[UUID, str] = field(default_factory=dict)
-
-    async def language(self, user_id: UUID) -> str | None:
-        """Read the language a user chose, if any."""
-        return self.chosen.get(user_id)
-
-
-def _teller(
-    house: House, events: MemoryEvents, notices: MemoryNotices, chosen: Mapping[UUID, str]
-) -> Teller:
-    return Teller(events, notices, Languages(chosen), notice_of, house.carrying_out, RHYTHM)
-
-
-async def _ended(house: House) -> EndEvent:
-    order = await house.confirm(house.offer())
-    return EndEvent(uuid4(), CLAIM, order, "de")
-
-
-async def test_ends_are_told_in_the_users_language() -> None:
-    """The chosen one; else the one he was spoken to in when he confirmed."""
-    house, notices = House(), MemoryNotices()
-    events = MemoryEvents([await _ended(house)])
-    await _teller(house, events, notices, {}).relay()
-    (german,) = notices.taken.values()
-    events.waiting.append(await _ended(house))
-    await _teller(house, events, notices, {ANN: "en"}).relay()
-    english = list(notices.taken.values())[1]
-
-    texts = [notice.replies[0] for notice in (german, english)]
-    assert ANN == german.user_id
-    first, second = events.waiting
-    assert notice_of(first, "de") == german.replies
-    assert notice_of(second, "en") == english.replies
-    assert all(isinstance(text, SendText) for text in texts)
-    assert texts[0] != texts[1]
-
-
-async def test_an_event_is_told_until_it_is_marked_and_the_gateway_takes_it_once() -> None:
-    """An answer that was lost, a newer claim before the mark."""
-    house, notices = House(), MemoryNotices(failures=3)
-    events = MemoryEvents([await _ended(house)], is_stale=True)
-    teller = _teller(house, events, notices, {})
-    running = asyncio.create_task(teller.run())
-    try:
-        await until(lambda: notices.calls >= 4)
-        assert [] == events.marked
-        events.is_stale = False
-        house.carrying_out.ended_untold.set()
-        await until(lambda: events.marked)
-    finally:
-        running.cancel()
-    assert 1 == len(notices.taken)
-
-
-async def test_more_events_than_one_call_may_tell_are_told_at_once() -> None:
-    """Without waiting for the period."""
-    house, notices = House(), MemoryNotices()
-    event = await _ended(house)
-    events = MemoryEvents([replace(event, event_id=uuid4()) for _ in range(250)])
-    running = asyncio.create_task(_teller(house, events, notices, {}).run())
-    try:
-        await until(lambda: len(events.marked) == 250)
-    finally:
-        running.cancel()
-    assert 3 == notices.calls
-
-
-async def test_one_bad_event_keeps_no_others_back() -> None:
-    """It stays to be looked at; nothing stops."""
-    house, notices = House(), MemoryNotices()
-    good, bad, other = [await _ended(house) for _ in range(3)]
-    events = MemoryEvents([good, bad, other])
-
-    def fussy(event: Event, language: str) -> list[Reply]:
-        if event is bad:
-            raise ValueError("no such message")
-        return notice_of(event, language)
-
-    teller = Teller(events, notices, Languages(), fussy, house.carrying_out, RHYTHM)
-    with pytest.raises(ValueError, match="no such message"):
-        await teller.relay()
-    assert [good.event_id, other.event_id] == events.marked == list(notices.taken)
-    running = asyncio.create_task(teller.run())
-    await asyncio.sleep(0.02)
-    assert not running.done()
-    running.cancel()
-
-
-async def test_notes_are_told_beside_ends_and_an_unknown_one_keeps_none_back() -> None:
-    """It stays for the version that wrote it."""
-    house, notices = House(), MemoryNotices()
-    note = AlertExpired(symbol="BTC", direction="at-or-above", price=Decimal(70_000))
-    unknown, known = [
-        NoteEvent(uuid4(), CLAIM, ANN, "de", one) for one in (UnknownNote("later"), note)
-    ]
-    end = await _ended(house)
-    events = MemoryEvents([unknown, end, known])
-    with pytest.raises(UnreadableNote, match="later"):
-        await _teller(house, events, notices, {}).relay()
-
-    assert [end.event_id, known.event_id] == events.marked == list(notices.taken)
-    assert notice_of(known, "de") == notices.taken[known.event_id].replies
 
 
 async def test_a_job_does_not_wait_long_for_an_order_somebody_does_not_answer_for() -> None:
