@@ -78,7 +78,9 @@ async def test_the_commands_of_the_page_make_a_pod_in_which_users_works(
     database: Database,
     tmp_path: Path,
 ) -> None:
-    """A warning of Pod Security would be an error here, and so is what the role may not do."""
+    """A warning of Pod Security would be an error here, and so is what the role may not do. One
+    that was forgotten ended after four hours and would never be Ready again.
+    """
     for mode in ("enforce", "warn"):
         kubectl("label", "namespace", namespace, f"pod-security.kubernetes.io/{mode}=restricted")
     kubectl("create", "serviceaccount", "purser-migrations")
@@ -89,9 +91,13 @@ async def test_the_commands_of_the_page_make_a_pod_in_which_users_works(
     shell = Shell(control_plane, namespace)
 
     shell(typed("kubectl -n purser create secret generic purser-users"), folder=tmp_path)
-    shell(typed("image=", 'sed "s|purser'))
+    each_time = typed("kubectl -n purser delete --ignore-not-found", "image=", 'sed "s|purser')
+    shell(each_time)
+    forgotten = found_pod(kubectl)
+    shell(each_time)
 
-    pod = json.loads(kubectl("get", "pod", "purser-users", "-o", "json"))
+    pod = found_pod(kubectl)
+    assert pod["metadata"]["uid"] != forgotten["metadata"]["uid"]
     assert [IMAGE] == [container["image"] for container in pod["spec"]["containers"]]
     files = secret_files(kubectl, "purser-users", tmp_path)
     listing = typed("users list --pool purser.main").replace("purser.main", pool)
@@ -99,6 +105,12 @@ async def test_the_commands_of_the_page_make_a_pod_in_which_users_works(
     executed(pod, files, f"users admit {STRANGER} --pool {pool}")
     assert f"invited: {STRANGER}" in executed(pod, files, listing)
     shell(typed("kubectl -n purser delete pod purser-users"))
+
+
+def found_pod(kubectl: Kubectl) -> JsonObject:
+    """The pod of the page, as the API server has it."""
+    pod: JsonObject = json.loads(kubectl("get", "pod", "purser-users", "-o", "json"))
+    return pod
 
 
 async def make_user(database: Database, pool: str) -> None:
