@@ -84,6 +84,14 @@ async def test_who_does_not_ask_for_tls_is_not_let_in(front: TlsFront, database:
         await opened(behind(front, database, "sslmode=disable"))
 
 
+async def test_a_server_without_tls_is_told_so_in_words(database: Database, file: Path) -> None:
+    """Pools and migrations never go on in plaintext."""
+    url = f"{database.owner_url.partition('?')[0]}?{FULL}{file}"
+    for attempt in (opened, lambda url: migrate(url, "ledger", folder_of("ledger"))):
+        with pytest.raises(NotYet, match=r"PostgreSQL.* \(it does not speak TLS\)"):
+            await attempt(url)
+
+
 @pytest.mark.parametrize("kind", ["authority", "name", "time"])
 async def test_a_server_that_is_not_believed_is_waited_for_at_the_start(
     kind: str, front: TlsFront, database: Database, authority: Authority, file: Path

@@ -22,8 +22,7 @@ import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from chassis.errors import NotYet, StaleClaim, TryAgain
-from chassis.postgres_tls import without_trust
-from chassis.server_certificates import what_is_wrong
+from chassis.postgres_tls import why_no_tls, without_trust
 from chassis.settings import Secret
 from kernel.sharding import Claim
 
@@ -258,7 +257,7 @@ def translate(error: BaseException) -> BaseException:
             return TryAgain(f"the database cannot answer now ({error.sqlstate})")
         return error
     if isinstance(error, OSError | TimeoutError):
-        why = what_is_wrong(error) or type(error).__name__
+        why = why_no_tls(error) or type(error).__name__
         return TryAgain(f"the database cannot be reached ({why})")
     # asyncpg says of misuse and of a lost connection alike that it is an InterfaceError.
     if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
@@ -275,7 +274,7 @@ def describe(error: BaseException) -> str:
     sqlstate = getattr(error, "sqlstate", None)
     if sqlstate:
         return f"{type(error).__name__}, SQLSTATE {sqlstate}"
-    if said := what_is_wrong(error):
+    if said := why_no_tls(error):
         return said
     if isinstance(error, asyncpg.ClientConfigurationError):
         return "its address cannot be understood, or asks for verify-full without sslrootcert"

@@ -8,9 +8,11 @@ in which nobody else is served. What asks for anything but plain `verify-full` i
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from chassis.server_certificates import Trust
+from chassis.server_certificates import NO_TLS, Trust, what_is_wrong
 
 _TAKEN = frozenset({"sslmode", "sslrootcert"})
+_SAYS_NO = "rejected SSL upgrade"
+"""How the library words the server's answer to the question whether it speaks TLS."""
 
 
 def without_trust(url: str) -> tuple[str, Trust | None]:
@@ -26,3 +28,10 @@ def without_trust(url: str) -> tuple[str, Trust | None]:
         return url, None
     rest = "&".join(pair for pair in query.split("&") if pair.partition("=")[0] not in _TAKEN)
     return f"{place}?{rest}" if rest else place, Trust(Path(file))
+
+
+def why_no_tls(error: BaseException) -> str | None:
+    """Say in words without secrets why there is no TLS with a server; None: that is not why."""
+    if isinstance(error, ConnectionError) and _SAYS_NO in str(error):
+        return NO_TLS
+    return what_is_wrong(error)

@@ -15,12 +15,14 @@ from chassis.errors import NotYet
 from chassis.telemetry import get_logger
 from chassis.tls_files import DoNotFit, content_of
 
-__all__ = ["Trust", "what_is_wrong"]
+__all__ = ["NO_TLS", "Trust", "what_is_wrong"]
+
+NO_TLS = "it does not speak TLS"
 
 _CHAIN_LENGTH_MAX = 10
 """How many exceptions one may hide behind: a library wraps each once or twice."""
 
-_NO_TLS = frozenset(
+_SAID_IN_PLAINTEXT = frozenset(
     {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"}
 )
 _CERTIFICATE_WANTED = frozenset(
@@ -104,8 +106,8 @@ def what_is_wrong(error: BaseException) -> str | None:
 
 
 def _in_words(reason: str) -> str:
-    if reason in _NO_TLS:
-        return "it does not speak TLS"
+    if reason in _SAID_IN_PLAINTEXT:
+        return NO_TLS
     if reason in _CERTIFICATE_WANTED:
         return "it wants a certificate of ours, which is not shown"
     return f"no TLS with it: {reason.replace('_', ' ').lower() or 'it broke off'}"
