@@ -84,16 +84,41 @@ def test_a_wrong_one_is_told_in_words_however_deep_it_hides(
     assert f"{words}'wrong'" == what_is_wrong(wrapped)
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+WANTS_OURS = "it wants a certificate of ours, which is not shown"
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (ssl.TLSVersion.TLSv1_2, f"{WANTS_OURS}, or no cipher is known to both"),
+        (ssl.TLSVersion.TLSv1_3, WANTS_OURS),
+    ],
+)
 def test_a_server_that_wants_our_certificate_is_told_so(
-    version: ssl.TLSVersion, server: ssl.SSLContext, trust: Trust, authority: Authority
+    version: ssl.TLSVersion,
+    words: str,
+    server: ssl.SSLContext,
+    trust: Trust,
+    authority: Authority,
 ) -> None:
     server.maximum_version = version
     server.verify_mode = ssl.CERT_REQUIRED
     server.load_verify_locations(cadata=authority.certificate.decode())
     with pytest.raises(ssl.SSLError) as caught:
         meet(server, trust.context(), "right")
-    assert what_is_wrong(caught.value) == "it wants a certificate of ours, which is not shown"
+    assert words == what_is_wrong(caught.value)
+
+
+def test_a_server_with_other_ciphers_is_not_said_to_want_our_certificate_alone(
+    server: ssl.SSLContext, trust: Trust
+) -> None:
+    """TLS 1.2 answers both alike, and who looks for a certificate would look for long."""
+    server.maximum_version = ssl.TLSVersion.TLSv1_2
+    server.set_ciphers("AES128-SHA")
+    trust.context().set_ciphers("ECDHE+AESGCM")
+    with pytest.raises(ssl.SSLError) as caught:
+        meet(server, trust.context(), "right")
+    assert f"{WANTS_OURS}, or no cipher is known to both" == what_is_wrong(caught.value)
 
 
 def test_what_has_nothing_to_do_with_tls_is_none() -> None:

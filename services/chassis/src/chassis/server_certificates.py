@@ -25,9 +25,9 @@ _CHAIN_LENGTH_MAX = 10
 _SAID_IN_PLAINTEXT = frozenset(
     {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"}
 )
-_CERTIFICATE_WANTED = frozenset(
-    {"TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_HANDSHAKE_FAILURE"}
-)
+_CERTIFICATE_WANTED = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+_REFUSED = "SSLV3_ALERT_HANDSHAKE_FAILURE"
+"""TLS 1.2 has no word of its own for a certificate that is missing."""
 
 _log = get_logger(__name__)
 
@@ -108,6 +108,8 @@ def what_is_wrong(error: BaseException) -> str | None:
 def _in_words(reason: str) -> str:
     if reason in _SAID_IN_PLAINTEXT:
         return NO_TLS
-    if reason in _CERTIFICATE_WANTED:
+    if reason == _CERTIFICATE_WANTED:
         return "it wants a certificate of ours, which is not shown"
+    if reason == _REFUSED:
+        return "it wants a certificate of ours, which is not shown, or no cipher is known to both"
     return f"no TLS with it: {reason.replace('_', ' ').lower() or 'it broke off'}"
