@@ -16,8 +16,9 @@ from typing import Final
 
 import msgspec
 
-FILE_BYTES_MAX: Final = 262_144
-"""Of one file: a bundle of some hundred authorities."""
+FILE_BYTES_MAX: Final = 1_048_576
+"""Of one file: as much as a Secret may hold. A machine's bundle of all the world's authorities has
+a fifth of that, and grows with a company's own."""
 HANDSHAKE_ROUNDS_MAX: Final = 10
 """A handshake takes three; more would be one that never ends."""
 
