@@ -17,6 +17,8 @@ from tests.fakes.relay import pass_on
 
 POSTGRES_ASKS = bytes([0, 0, 0, 8, 4, 210, 22, 47])
 """Its length, and the number that stands where a version would."""
+CUT_TURNS = 20
+"""Of the loop, until both ends of a cut connection have heard of it; it takes some three each."""
 
 
 class TlsFront:
@@ -41,7 +43,9 @@ class TlsFront:
         """End every connection, as a proxy does that is replaced."""
         for writer in self._writers:
             writer.transport.abort()
-        await asyncio.sleep(0.05)  # until both ends have heard of it
+        # Clients in this loop hear of it in its next turns, however long the machine stands still.
+        for _ in range(CUT_TURNS):
+            await asyncio.sleep(0)
 
     async def serve(self) -> asyncio.Server:
         """Listen on a free port."""
