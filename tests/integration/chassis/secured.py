@@ -1,7 +1,7 @@
 """A room that asks for certificates, and callers that show them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from tests.awake import awake_clock
 from tests.fakes.authority import Pair
 
 from chassis.grpc_client import ClientSettings, reason_of
@@ -75,6 +76,23 @@ async def refusal(
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await answer(channel, method)
     return caught.value.code(), reason_of(caught.value)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something, at most five seconds in which the machine runs."""
+    with awake_clock() as clock:
+        while not await condition():
+            assert clock() < 5
+            await asyncio.sleep(0.02)
+
+
+async def is_refused(channel: grpc.aio.Channel) -> bool:
+    """Whether a call is refused by now."""
+    try:
+        await answer(channel)
+    except grpc.aio.AioRpcError:
+        return True
+    return False
 
 
 def bare_channel(server: Server, pair: Pair, *, shows: bool = True) -> grpc.aio.Channel:

@@ -14,7 +14,16 @@ import pytest
 from prometheus_client import REGISTRY
 from tests.fakes.authority import DAY, Authority, Pair
 from tests.integration.chassis.conftest import LOOK_SECONDS
-from tests.integration.chassis.secured import Code, answer, bare_channel, client, refusal, room
+from tests.integration.chassis.secured import (
+    Code,
+    answer,
+    bare_channel,
+    client,
+    is_refused,
+    refusal,
+    room,
+    until,
+)
 
 from chassis.errors import NotYet
 from chassis.grpc_client import ClientSettings, open_channel
@@ -111,12 +120,15 @@ async def test_a_renewed_client_certificate_is_shown_soon_and_neither_call_nor_s
         made = await _calls_meanwhile(channel, lambda: renewed.write(tmp_path / "friend"), 0.4)
         assert made > 10
         guest.write(tmp_path / "friend")
-        await asyncio.sleep(2 * LOOK_SECONDS)
+        await until(lambda: is_refused(channel))
         assert (Code.PERMISSION_DENIED, "NOT_ALLOWED") == await refusal(channel)
         # The stream goes on over the channel it was opened on, to its end.
         assert 40 == len([item async for item in stream])
-        await asyncio.sleep(0.2)
-        assert not channel._inner._retiring
+
+        async def none_is_left() -> bool:
+            return not channel._inner._retiring
+
+        await until(none_is_left)
 
 
 @pytest.mark.parametrize("wrong", ["another key", "half", "gone", "expired", "another authority"])
@@ -142,8 +154,11 @@ async def test_files_that_do_not_fit_are_told_of_once_and_the_old_ones_serve_on(
         assert 1 == output.count("certificate_kept")
         assert "PRIVATE" not in output
         other.write(tmp_path / "room")
-        await asyncio.sleep(2 * LOOK_SECONDS)
-        assert "certificate_taken" in "".join(capsys.readouterr())
+
+        async def is_taken() -> bool:
+            return "certificate_taken" in "".join(capsys.readouterr())
+
+        await until(is_taken)
         async with bare_channel(server, friend) as channel:
             assert await answer(channel) == b"hello"
 
