@@ -33,6 +33,11 @@ def test_the_scheme_says_what_it_is(text: str, said: bool, is_cluster: bool, is_
     assert "connection_class" not in address.options
 
 
+def test_an_address_that_was_read_shows_no_password() -> None:
+    address = read_address("rediss://u:hidden@host:6379/0", is_cluster=False, authority=CA)
+    assert "hidden" not in repr(address)
+
+
 def test_a_socket_and_a_database_may_be_named() -> None:
     options = read_address("unix:///run/redis.sock?db=3", is_cluster=False, authority=None).options
     assert options["path"] == "/run/redis.sock"

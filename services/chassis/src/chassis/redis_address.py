@@ -5,8 +5,9 @@
 would let an address overrule every setting there, down to whether a certificate is checked.
 """
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from chassis.errors import CannotStart
@@ -34,10 +35,11 @@ _FOR_NOTHING = (
 )
 
 
-class RedisAddress(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
     """An address, read."""
 
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
     """As the library takes it apart. They hold the password."""
     is_cluster: bool
     is_tls: bool
