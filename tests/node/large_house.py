@@ -106,9 +106,13 @@ async def _ingress(release: Release, folder: Path) -> AsyncIterator[str]:
     (folder / "authority.pem").write_bytes(authority.certificate)
     tls = server_tls(authority.issue(hosts=(HOST_ADDRESS,)), folder / "ingress")
 
+    found: list[str] = []
+
     async def find() -> Target:
-        service = await release.read("service", "purser-gateway-webhook")
-        return service["spec"]["clusterIP"], 80
+        if not found:
+            service = await release.read("service", "purser-gateway-webhook")
+            found.append(service["spec"]["clusterIP"])
+        return found[0], 80
 
     port = free_port()
     async with relayed(port, find, tls):

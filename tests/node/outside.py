@@ -150,4 +150,4 @@ async def relayed(
         # Not cancelled: of that a server's own connections complain.
         for writer in under_way.values():
             writer.transport.abort()
-        await asyncio.gather(*under_way)
+        await asyncio.gather(*under_way, return_exceptions=True)

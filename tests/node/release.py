@@ -69,20 +69,6 @@ class Release:
             chart, values = self.before / "purser", values | {"image": {"tag": TAG}}
         await self.helm("install", RELEASE, str(chart), *self._given(values, chart))
 
-    async def run_migrations(self, values: Values, *settings: str) -> None:
-        """Run the Job of the migrations once more, as docs/back-up.md says, to its end.
-
-        `settings` are the chart's, such as `migrations.run=again`. What is run is today's.
-        """
-        chart = CHARTS / "purser"
-        given = self._given(values, chart)
-        told = [word for setting in settings for word in ("--set-string", setting)]
-        template = ("template", RELEASE, str(chart), "-s", "templates/migrations/job.yaml")
-        manifest = await self.helm(*template, *given, *told)
-        job = yaml.safe_load(manifest)["metadata"]["name"]
-        await self.kubectl("apply", "-f", "-", given=manifest)
-        await self.kubectl("wait", "--for=condition=Complete", f"job/{job}", "--timeout=180s")
-
     async def upgrade(self, values: Values) -> None:
         """Today's charts with another set of values for the running release."""
         await self._define(CHARTS)

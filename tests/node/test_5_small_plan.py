@@ -8,12 +8,13 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+import yaml
 from redis.asyncio import Redis
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.figures import Figures
 from tests.cluster.node.keeping import Node
+from tests.cluster.operators import TREE
 from tests.e2e.reconciling import assert_reconciled
-from tests.e2e.restoring import administer, run_as_owner
 from tests.load.crowd import Crowd
 from tests.load.latency import percentile
 from tests.load.mix import DAY
@@ -21,11 +22,11 @@ from tests.load.pooler import SERVER_CONNECTIONS_MAX
 from tests.load.schedule import first_contacts, steady
 from tests.load.small_plan import DATABASE, USERS
 from tests.node.outside import connected
+from tests.node.page_commands import Shell, lines_of, steps_of
 from tests.node.pod_memory import memory_of_parts
 from tests.node.release import Release
 from tests.node.small_house import SmallHouse, standing_small_house
 
-from devbox.database import ensure_database
 from devbox.servers import embedded_postgres
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
@@ -36,6 +37,10 @@ DUMP_AFTER_SECONDS = 5.0
 FENCED_EPOCHS = 1_000_000
 """By as much `after-restore` raises each epoch."""
 SERVING = ("purser-pricing", "purser-wallet", "purser-ledger", "purser-gateway")
+BACK_UP = TREE / "docs/back-up.md"
+STOP, MAKE_ROLES, FILL, FENCE = 1, 2, 3, 4
+"""Steps of the page."""
+_USERS = "SELECT count(*) FROM gateway.users"
 _UNDONE = "SELECT count(*) FROM gateway.inbox WHERE done_at IS NULL"
 _EPOCHS = "SELECT min(epoch) FROM placement.shards WHERE users > 0"
 
@@ -85,48 +90,39 @@ async def test_500_users_fit(small: SmallHouse, figures: Figures) -> None:
 
 
 async def test_a_restore_by_the_page(small: SmallHouse, tmp_path: Path) -> None:
-    """docs/back-up.md, with kubectl and helm alone: dumped under load, restored to another server
-    that knows no roles. The books agree, everything accepted is done, and people trade on.
+    """docs/back-up.md, typed: dumped under load, restored to another server that knows no roles.
+    The books agree, everything accepted is done, and people trade on.
 
     Whether each job was done once is judged where a whole history is kept (tests/e2e).
     """
     release, old = small.release, small.servers.postgres
-    dumped = tmp_path / "purser.dump"
+    restore = steps_of(BACK_UP, "Restore")
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(small.outside.values))
     load = steady(USERS, UPDATES_PER_SECOND, 3 * DUMP_AFTER_SECONDS, DAY, seed=2)
+    at_the_old_one = Shell(release, tmp_path, old)
     async with asyncio.TaskGroup() as group:
         group.create_task(small.load(Crowd(small.simulator, seed=2), load))
         await asyncio.sleep(DUMP_AFTER_SECONDS)
-        arguments = ("--format=custom", "--no-owner", f"--file={dumped}", DATABASE)
-        await run_as_owner("pg_dump", old.owner_password, old.port, *arguments)
+        await at_the_old_one(lines_of(BACK_UP, "pg_dump"))
+    await at_the_old_one(restore[STOP])
 
-    await _scale(release, 0, "deployment", "purser-operator")
-    workers = "app.kubernetes.io/part-of=purser,app.kubernetes.io/name=user-worker"
-    await _scale(release, 0, "statefulset", "-l", workers)
-    await _scale(release, 0, "deployment", *SERVING)
-    serving = ("-l", "app.kubernetes.io/part-of=purser", "--field-selector=status.phase=Running")
-    await release.kubectl("wait", "--for=delete", "pod", *serving, "--timeout=120s")
-
-    values = small.outside.values
     async with contextlib.AsyncExitStack() as stack:
         new = await stack.enter_async_context(
             embedded_postgres(tmp_path / "new", owner_password=old.owner_password)
         )
-        await ensure_database(new.owner_url(), DATABASE)
         await stack.enter_async_context(small.pooled(new, tmp_path / "pooler"))
-        await release.run_migrations(values, "migrations.run=roles")
-        await administer(new, f"DROP DATABASE {DATABASE} WITH (FORCE)")
-        await ensure_database(new.owner_url(), DATABASE)
-        arguments = ("--no-owner", "--exit-on-error", f"--dbname={DATABASE}", str(dumped))
-        await run_as_owner("pg_restore", new.owner_password, new.port, *arguments)
-        await release.run_migrations(values, "migrations.afterRestore=now")
+        at_the_new_one = Shell(release, tmp_path, new)
+        for step in (MAKE_ROLES, FILL, FENCE):
+            await at_the_new_one(restore[step])
         async with connected(new.owner_url(DATABASE)) as connection:
+            assert await connection.fetchval(_USERS) == USERS
             assert await connection.fetchval(_EPOCHS) > FENCED_EPOCHS
             await assert_reconciled(connection)
         async with Redis.from_url(small.servers.valkey.url()) as redis:
             await redis.flushall()
         await small.let_in(new.owner_url(DATABASE))
-        await _scale(release, 1, "deployment", *SERVING)
-        await _scale(release, 1, "deployment", "purser-operator")
+        for deployments in (SERVING, ("purser-operator",)):
+            await release.kubectl("scale", "deployment", *deployments, "--replicas=1")
         await release.kubectl("wait", "--for=condition=Ready", "ush/main", "--timeout=300s")
 
         again = steady(USERS, UPDATES_PER_SECOND, DUMP_AFTER_SECONDS, DAY, seed=3)
@@ -134,7 +130,3 @@ async def test_a_restore_by_the_page(small: SmallHouse, tmp_path: Path) -> None:
         async with connected(new.owner_url(DATABASE)) as connection:
             assert await connection.fetchval(_UNDONE) == 0
             await assert_reconciled(connection)
-
-
-async def _scale(release: Release, count: int, kind: str, *names: str) -> None:
-    await release.kubectl("scale", kind, *names, f"--replicas={count}")

@@ -1,9 +1,11 @@
 """The large plan on real pods, as far as one node has what it takes."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
@@ -12,10 +14,12 @@ import pytest_asyncio
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.figures import Figures
 from tests.cluster.node.keeping import Node
+from tests.cluster.operators import TREE
 from tests.cluster.waiting import until
 from tests.node.house import NodeHouse, hello
 from tests.node.large_house import LargeHouse, standing_large_house
 from tests.node.outside import connected
+from tests.node.page_commands import Shell, lines_of
 from tests.node.release import Release
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
@@ -24,6 +28,7 @@ TWICE = ("gateway", "pricing", "wallet", "ledger", "operator")
 POOLS = {"": "main", "-fast": "fast", "-spanish": "spanish", "-portuguese": "portuguese"}
 FROZEN_SECONDS, AWAY_SECONDS = 4.0, 1.5
 BY_THE_REPLICA = 'purser_ledger_replica_reads_total{outcome="answered"}'
+SECOND_POOL = TREE / "docs/second-pool.md"
 _POOLS = "SELECT pool FROM gateway.users WHERE telegram_id = ANY($1) ORDER BY telegram_id"
 WHOM_NO_RULE_FITS, WHO_WAS_INVITED = 650_000, 650_001
 
@@ -94,13 +99,41 @@ async def test_newcomers_go_to_the_pool_whose_rule_fits(large: LargeHouse) -> No
     assert [f"{namespace}.main", f"{namespace}.fast"] == [row["pool"] for row in rows]
 
 
+async def test_users_are_moved_from_the_pod_that_is_made_for_it(
+    large: LargeHouse, tmp_path: Path
+) -> None:
+    """docs/second-pool.md, typed: the pod, and in it the command; policies let it through."""
+    release = large.house.release
+    shell = Shell(release, tmp_path)
+    await shell(
+        lines_of(
+            SECOND_POOL,
+            "kubectl -n purser delete --ignore-not-found pod",
+            "image=",
+            'sed "s|purser/gateway:dev|',
+            "kubectl -n purser wait --for=condition=Ready pod/purser-users",
+        )
+    )
+    users = lines_of(SECOND_POOL, "users() {")
+    fast, main = f"{release.namespace}.fast", f"{release.namespace}.main"
+    assert str(WHO_WAS_INVITED) in await shell(f"{users}\nusers list --pool {fast}")
+    await shell(f"{users}\nusers move {WHO_WAS_INVITED} --pool {main}")
+    async with connected(large.owner_url) as connection:
+        rows = await connection.fetch(_POOLS, [WHO_WAS_INVITED])
+    assert [main] == [row["pool"] for row in rows]
+    await hello(large.house.telegram, WHO_WAS_INVITED, "btc")
+    await shell(lines_of(SECOND_POOL, "kubectl -n purser delete pod purser-users"))
+
+
 async def _by_the_replica(house: NodeHouse) -> float:
-    """How many reads PostgreSQL's replica has answered, as both ledgers count."""
+    """How many reads PostgreSQL's replica has answered, as those ledgers count that tell."""
     counted = 0.0
     async with aiohttp.ClientSession() as http:
         for pod in await house.release.pods("ledger"):
-            async with http.get(f"http://{pod['status']['podIP']}:9090/metrics") as answer:
-                for line in (await answer.text()).splitlines():
-                    if line.startswith(BY_THE_REPLICA):
-                        counted += float(line.split()[-1])
+            address = f"http://{pod['status'].get('podIP', '')}:9090/metrics"
+            with contextlib.suppress(aiohttp.ClientError):
+                async with http.get(address) as answer:
+                    for line in (await answer.text()).splitlines():
+                        if line.startswith(BY_THE_REPLICA):
+                            counted += float(line.split()[-1])
     return counted

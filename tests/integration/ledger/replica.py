@@ -103,14 +103,20 @@ async def _copy(primary: PostgresServer, folder: Path) -> None:
     command: list[str | Path] = [
         postgres_program("pg_basebackup"),
         f"--pgdata={folder}",
-        f"--dbname={primary.owner_url()}",
+        "--host=127.0.0.1",
+        f"--port={primary.port}",
+        f"--username={OWNER}",
         "--write-recovery-conf",
         "--checkpoint=fast",
         "--no-sync",
     ]
     log = folder.with_suffix(".copy.log")
     process = start_program(
-        command, folder=folder.parent, log=log, identity=unprivileged_identity()
+        command,
+        folder=folder.parent,
+        log=log,
+        identity=unprivileged_identity(),
+        environ=os.environ | {"PGPASSWORD": primary.owner_password, "PGSSLMODE": "disable"},
     )
     assert await wait_for_end(process, START_SECONDS)
     assert process.returncode == 0, log.read_text()

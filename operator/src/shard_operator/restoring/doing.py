@@ -27,7 +27,7 @@ def do(environ: Mapping[str, str] = os.environ) -> int:
         complain(str(error))
         return EXIT_FAILED
     tell(
-        f"{fenced.shards} shards: nobody owns them, their newest epoch is {fenced.newest_epoch}; "
-        "whoever held one before this is refused from now on."
+        f"Database {fenced.database}, {fenced.shards} shards: nobody owns them, their newest epoch "
+        f"is {fenced.newest_epoch}; whoever held one before this is refused from now on."
     )
     return EXIT_DONE

@@ -27,13 +27,17 @@ UPDATE placement.shards
 SET epoch = epoch + $1, owner = NULL, owner_incarnation = NULL, revoked_in = NULL,
     ownerless_since = clock_timestamp()
 """
-_FENCED = "SELECT count(*) AS shards, coalesce(max(epoch), 0) AS newest_epoch FROM placement.shards"
+_FENCED = """
+SELECT current_database() AS database, count(*) AS shards, coalesce(max(epoch), 0) AS newest_epoch
+FROM placement.shards
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Fenced:
     """What was fenced off."""
 
+    database: str
     shards: int
     newest_epoch: int
 
@@ -82,5 +86,5 @@ async def _fence_off(connection: "asyncpg.Connection[asyncpg.Record]") -> Fenced
             )
         await connection.execute(_FORGET_WORKERS)
         await connection.execute(_FENCE_OFF, EPOCH_STEP)
-        shards, newest_epoch = (await connection.fetch(_FENCED))[0]
-    return Fenced(shards, newest_epoch)
+        (fenced,) = await connection.fetch(_FENCED)
+    return Fenced(**fenced)
