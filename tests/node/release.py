@@ -99,7 +99,10 @@ class Release:
         return base64.b64decode(data).decode()
 
     async def _define(self, charts: Path) -> None:
-        await self.helm("upgrade", "--install", "purser-crds", str(charts / "purser-crds"))
+        # Once per cluster, so not in a namespace of the release's.
+        where = [f"--kubeconfig={self.kubeconfig}", "--namespace=default"]
+        command = ["upgrade", "--install", "purser-crds", str(charts / "purser-crds")]
+        await asyncio.to_thread(run, [str(HELM.path()), *command, *where])
 
     def _given(self, values: Values, chart: Path) -> list[str]:
         file = self.folder / "values.yaml"
