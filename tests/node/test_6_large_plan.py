@@ -5,17 +5,19 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
+import psutil  # type: ignore[import-untyped]  # carries no types
 import pytest
 import pytest_asyncio
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.figures import Figures
 from tests.cluster.node.keeping import Node
 from tests.cluster.operators import TREE
-from tests.cluster.waiting import until
+from tests.cluster.waiting import eventually, until
 from tests.node.house import NodeHouse, hello
 from tests.node.large_house import LargeHouse, standing_large_house
 from tests.node.outside import connected
@@ -28,6 +30,12 @@ TWICE = ("gateway", "pricing", "wallet", "ledger", "operator")
 POOLS = {"": "main", "-fast": "fast", "-spanish": "spanish", "-portuguese": "portuguese"}
 FROZEN_SECONDS, AWAY_SECONDS = 4.0, 1.5
 BY_THE_REPLICA = 'purser_ledger_replica_reads_total{outcome="answered"}'
+AGENTS = {
+    "kubelet": "/kubelet",
+    "kube-proxy": "/kube-proxy",
+    "policies": "tests.cluster.node.policies",
+}
+"""By what is in the command of each."""
 SECOND_POOL = TREE / "docs/second-pool.md"
 _POOLS = "SELECT pool FROM gateway.users WHERE telegram_id = ANY($1) ORDER BY telegram_id"
 WHOM_NO_RULE_FITS, WHO_WAS_INVITED = 650_000, 650_001
@@ -88,6 +96,29 @@ async def test_servers_that_die_and_freeze_cost_nothing_but_time(
         )
 
 
+async def test_agents_of_the_node_that_die_are_started_again(
+    large: LargeHouse, request: pytest.FixtureRequest
+) -> None:
+    """kubelet, kube-proxy and what enforces policies, one after the other: pods, ways and rules
+    stay as they are meanwhile, and what comes later is seen to.
+
+    Here, where the people's own way does not lead through a kubelet.
+    """
+    house = large.house
+    await house.until_all_ready()
+    async with house.under_load(request):
+        for name, words in AGENTS.items():
+            (agent,) = _agents(words)
+            house.strike("kill", name)
+            os.kill(agent, signal.SIGKILL)
+            await house.users.act()
+            await eventually(partial(_has_successor, agent, words))
+        pod = (await house.release.pods("pricing"))[0]["metadata"]["name"]
+        await house.release.kubectl("delete", "pod", pod, "--wait=false")
+        await house.users.act()
+        await house.until_all_ready("pricing", 2)
+
+
 async def test_newcomers_go_to_the_pool_whose_rule_fits(large: LargeHouse) -> None:
     """One with the link that invites to the fast pool; another one goes to the main pool."""
     house = large.house
@@ -123,6 +154,19 @@ async def test_users_are_moved_from_the_pod_that_is_made_for_it(
     assert [main] == [row["pool"] for row in rows]
     await hello(large.house.telegram, WHO_WAS_INVITED, "btc")
     await shell(lines_of(SECOND_POOL, "kubectl -n purser delete pod purser-users"))
+
+
+def _agents(words: str) -> list[int]:
+    """The children of this process, which holds the node, with a word that ends like that."""
+    return [
+        child.pid
+        for child in psutil.Process().children()
+        if any(word.endswith(words) for word in child.cmdline())
+    ]
+
+
+async def _has_successor(agent: int, words: str) -> bool:
+    return _agents(words) not in ([], [agent])
 
 
 async def _by_the_replica(house: NodeHouse) -> float:
