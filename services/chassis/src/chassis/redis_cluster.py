@@ -285,7 +285,12 @@ async def _exchange(node: ClusterNode, calls: Sequence[_Call]) -> None:
             call.asked_at = None
         ends.append(PipelineCommand(len(lines), *call.words))
         lines.append(ends[-1])
-    await node.execute_pipeline(lines)
+    try:
+        await node.execute_pipeline(lines)
+    except AttributeError as error:
+        # Where one connection was cut the node's others are closed too, and one that somebody has
+        # just taken then has nothing to write to: the library does not say so in words.
+        raise exceptions.ConnectionError("closed while it was in use") from error
     for call, end in zip(calls, ends, strict=True):
         call.answer = end.result
 
