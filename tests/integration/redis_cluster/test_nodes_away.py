@@ -10,12 +10,10 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from redis import exceptions
 from tests.integration.redis_cluster.nodes import Node, Nodes, redis_cluster
 
 from chassis.errors import TryAgain
 from chassis.redis import Redis, RedisSettings, open_redis
-from chassis.redis_cluster import ClusterRedis, Command
 from chassis.settings import Secret
 from chassis.streams import append_many
 from gateway.domain import Incoming
@@ -33,7 +31,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 SHARDS = [ShardKey("default.main", shard) for shard in range(30)]
 SEAL_KEY = bytes(KEY_BYTES)
 BACK_SECONDS = 20.0
-ASKING, ASKED_TIMES = 6, 60
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -203,26 +200,3 @@ async def test_a_replica_takes_over_and_its_jobs_are_there(nodes: Nodes, house: 
             published, _ = await house.publish(SHARDS)
             with contextlib.suppress(TimeoutError):
                 await house.read(len(published), seconds=5)
-
-
-async def test_connections_that_are_closed_under_way_are_cut_ones(nodes: Nodes) -> None:
-    """Those of a node are closed where one was cut, also one that somebody has just taken."""
-    async with contextlib.AsyncExitStack() as stack:
-        client = open_redis(RedisSettings(redis_url=Secret(nodes.url)))
-        stack.push_async_callback(client.aclose)
-        assert isinstance(client, ClusterRedis)
-        words = [Command(f"cut:{n}", ("SET", f"cut:{n}", "1")) for n in range(8)]
-
-        async def ask() -> None:
-            for _ in range(ASKED_TIMES):
-                for answer in await client.send(words):
-                    assert answer is True or isinstance(
-                        answer, exceptions.ConnectionError | bytes
-                    ), answer
-
-        async with asyncio.TaskGroup() as group:
-            asking = [group.create_task(ask()) for _ in range(ASKING)]
-            while not all(task.done() for task in asking):
-                for node in client._library.get_nodes():
-                    await node.disconnect_free_connections()
-                await asyncio.sleep(0)

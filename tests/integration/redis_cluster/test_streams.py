@@ -6,11 +6,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from redis import exceptions
 from tests.integration.redis_cluster.nodes import Node, Nodes
 
 from chassis.errors import CannotStart, LimitReached, TryAgain
 from chassis.rate_limit import TokenBucket
 from chassis.redis import Redis, RedisSettings, clocks, open_redis
+from chassis.redis_cluster import ClusterRedis, Command
 from chassis.settings import Secret
 from chassis.streams import append, append_many, depth, read, remove
 from kernel.names import jobs_stream
@@ -18,6 +20,7 @@ from kernel.sharding import ShardKey
 
 STREAMS = [jobs_stream(ShardKey("default.main", shard)) for shard in range(40)]
 START = dict.fromkeys(STREAMS, b"0")
+ASKING, ASKED_TIMES = 6, 60
 
 
 def of_node(nodes: Nodes, node: Node) -> list[str]:
@@ -192,3 +195,22 @@ async def test_an_address_that_does_not_say_cluster_is_told_so_by_a_setting(node
     client = open_redis(RedisSettings(redis_url=url, redis_cluster=True))
     assert [0] * len(STREAMS) == await depth(client, STREAMS)
     await client.aclose()
+
+
+async def test_connections_that_are_closed_under_way_are_cut_ones(redis: Redis) -> None:
+    """Those of a node are closed where one was cut, also one that somebody has just taken."""
+    assert isinstance(redis, ClusterRedis)
+    words = [Command(f"cut:{n}", ("SET", f"cut:{n}", "1")) for n in range(8)]
+    await redis.send(words)  # so that all nodes are known
+
+    async def ask() -> None:
+        for _ in range(ASKED_TIMES):
+            for answer in await redis.send(words):
+                assert isinstance(answer, bool | bytes | exceptions.ConnectionError), answer
+
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(ask()) for _ in range(ASKING)]
+        while not all(task.done() for task in asking):
+            for node in redis._library.get_nodes():
+                await node.disconnect_free_connections()
+            await asyncio.sleep(0)
