@@ -58,7 +58,7 @@ def talking_to(telegram: str) -> dict[str, str]:
 async def dump(folder: DataFolder, port: int, to: Path) -> None:
     """Dump a house's database while it serves, as docs/back-up.md says."""
     arguments = ["--format=custom", "--no-owner", f"--file={to}", DATABASE]
-    await run_as_owner("pg_dump", owner_password(folder), port, *arguments)
+    await _run_as_owner("pg_dump", owner_password(folder), port, *arguments)
 
 
 async def restore(dumped: Path, old: DataFolder, new: DataFolder) -> None:
@@ -71,10 +71,10 @@ async def restore(dumped: Path, old: DataFolder, new: DataFolder) -> None:
         # Roles belong to the server and are in no dump: the migrations make them.
         await ensure_database(server.owner_url(), SCRATCH)
         await migrate_rooms(server.owner_url(SCRATCH))
-        await administer(server, f"DROP DATABASE {SCRATCH}")
+        await _administer(server, f"DROP DATABASE {SCRATCH}")
         await ensure_database(server.owner_url(), DATABASE)
         arguments = ["--no-owner", "--exit-on-error", f"--dbname={DATABASE}", str(dumped)]
-        await run_as_owner("pg_restore", server.owner_password, server.port, *arguments)
+        await _run_as_owner("pg_restore", server.owner_password, server.port, *arguments)
 
 
 @contextlib.asynccontextmanager
@@ -106,7 +106,7 @@ async def verb(package: str, *arguments: str, **environ: str) -> tuple[int, str]
     return process.returncode, output.decode()
 
 
-async def run_as_owner(name: str, password: str, port: int, *arguments: str) -> None:
+async def _run_as_owner(name: str, password: str, port: int, *arguments: str) -> None:
     """Run one of PostgreSQL's programs as the owner; the password is no argument."""
     environ = os.environ | {
         "PGHOST": "127.0.0.1",
@@ -128,7 +128,7 @@ async def run_as_owner(name: str, password: str, port: int, *arguments: str) -> 
     assert said == b"", f"{name}: {said.decode()}"
 
 
-async def administer(server: PostgresServer, statement: str) -> None:
+async def _administer(server: PostgresServer, statement: str) -> None:
     """Run a statement about databases as the owner."""
     connection = await asyncpg.connect(server.owner_url())
     try:
