@@ -75,9 +75,13 @@ simulate: $(STAMP) ## run the workers in simulated worlds where everything goes 
 controlplane: $(STAMP) ## build the control plane of the tests: once, some ten minutes; needs Go 1.24 or newer
 	@$(BIN)/python -m tests.cluster.binaries
 
+# Most of the time these tests wait: two test processes, each with a control plane of its own. A cluster that
+# is there already holds but one definition of the resource, which some tests change.
+TWO_AT_ONCE = $(if $(PURSER_TEST_KUBECONFIG),,-n 2 --dist loadfile --no-loadscope-reorder)
+
 .PHONY: test-cluster
 test-cluster: controlplane ## pass the tests against a real Kubernetes control plane, and the long ones; T=... narrows
-	@$(BIN)/python -m pytest $(if $(T),$(T),tests/cluster)
+	@$(BIN)/python -m pytest $(if $(T),$(T),tests/cluster $(TWO_AT_ONCE))
 	@$(if $(T),,$(BIN)/python -m pytest tests --ignore=tests/cluster --ignore=tests/node -m long)
 
 .PHONY: cluster

@@ -1,5 +1,5 @@
-"""Fixtures for tests against a real Kubernetes API: one cluster for the session, a namespace of its
-own for each test, a house with its crowd for each file that wants one.
+"""Fixtures for tests against a real Kubernetes API: one cluster for the test process, a namespace of
+its own for each test, a house with its crowd for each file that wants one.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +12,7 @@ from tests.cluster.api import KubernetesApi, resource_path
 from tests.cluster.building import standing_house
 from tests.cluster.control_plane import ControlPlane, running_control_plane
 from tests.cluster.errors import BinariesMissing
-from tests.cluster.figures import FIGURES_FILE, Figures
+from tests.cluster.figures import Figures
 from tests.cluster.house import House
 from tests.cluster.local_node import running_node
 from tests.cluster.namespaces import Kubectl, define, kubectl_in, new_namespace, operators_in
@@ -28,12 +28,12 @@ from devbox.database import Database
 
 __all__ = ["Kubectl"]
 
-FIGURES = pytest.StashKey[Figures]()
+FIGURES = Figures(Path("build/cluster/figures.jsonl"))
 
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
-    """A cluster's API: one started for this session, or the one PURSER_TEST_KUBECONFIG names."""
+    """A cluster's API: one started for this process, or the one PURSER_TEST_KUBECONFIG names."""
     with ExitStack() as stack:
         try:
             running = stack.enter_context(running_control_plane())
@@ -118,9 +118,9 @@ def subject(defined: None, api: KubernetesApi, namespace: str) -> Subject:
 
 
 @pytest.fixture(scope="session")
-def figures(pytestconfig: pytest.Config) -> Figures:
+def figures() -> Figures:
     """What this session measures; told at its end."""
-    return pytestconfig.stash.setdefault(FIGURES, Figures(FIGURES_FILE))
+    return FIGURES
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -135,9 +135,11 @@ async def house(
         yield standing
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """A new session measures anew."""
+    FIGURES.begin(config)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The figures, after everything else."""
-    if (measured := config.stash.get(FIGURES, None)) is not None:
-        measured.tell(terminalreporter)
+    FIGURES.tell(terminalreporter)

@@ -9,27 +9,30 @@ from pathlib import Path
 
 import pytest
 
-FIGURES_FILE = Path("build/cluster/figures.jsonl")
-
 
 class Figures:
-    """The figures of one session; the file holds those of the last one."""
+    """The figures of one session, in a file that all its test processes write to; it is kept until
+    the next session.
+    """
 
     def __init__(self, file: Path) -> None:
-        self.lines: list[str] = []
         self._file = file
+
+    def begin(self, config: pytest.Config) -> None:
+        """Forget those of the session before, unless this process is one of several of this one."""
+        if not hasattr(config, "workerinput"):
+            self._file.unlink(missing_ok=True)
 
     def note(self, scenario: str, figure: str, value: float | None, goal: float | None) -> None:
         """Write a figure down; `value` None could not be measured, `goal` None has none."""
         rounded = None if value is None else round(value, 3)
         line = {"scenario": scenario, "figure": figure, "value": rounded, "goal": goal}
-        self.lines.append(json.dumps(line))
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text("".join(f"{line}\n" for line in self.lines))
+        with self._file.open("a") as file:
+            file.write(f"{json.dumps(line)}\n")
 
     def tell(self, report: pytest.TerminalReporter) -> None:
         """Print them, after everything else."""
-        if self.lines:
+        if self._file.exists():
             report.section(f"figures ({self._file})")
-            for line in self.lines:
-                report.write_line(line)
+            report.write(self._file.read_text())

@@ -23,16 +23,15 @@ from tests.node.house import NodeHouse, standing_house
 from tests.node.release import Release
 from tests.node.version_before import version_before
 
-FIGURES = pytest.StashKey[Figures]()
 BEFORE = pytest.StashKey[Path | None]()
 """The charts of the version before."""
-FIGURES_FILE = Path("build/node/figures.jsonl")
+FIGURES = Figures(Path("build/node/figures.jsonl"))
 
 
 @pytest.fixture(scope="session")
-def figures(pytestconfig: pytest.Config) -> Figures:
+def figures() -> Figures:
     """What this session measures; told at its end."""
-    return pytestconfig.stash.setdefault(FIGURES, Figures(FIGURES_FILE))
+    return FIGURES
 
 
 @pytest.fixture(scope="session")
@@ -83,9 +82,11 @@ async def house(
         yield standing
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """A new session measures anew."""
+    FIGURES.begin(config)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The figures, after everything else."""
-    if (measured := config.stash.get(FIGURES, None)) is not None:
-        measured.tell(terminalreporter)
+    FIGURES.tell(terminalreporter)
