@@ -1,6 +1,6 @@
 """Puts a house together: servers of its own, an operator, what stands beside, workers, people."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,22 +25,18 @@ from tests.cluster.subject import Subject
 from tests.cluster.users import Users
 from tests.history.records import HistoryFile
 
-OPERATOR_PATIENCE = {
-    "lease_duration_seconds": "4",
-    "renew_deadline_seconds": "3",
-    "renew_period_seconds": "1",
-}
-"""A lease as short as the scenarios' patience."""
-
 
 @asynccontextmanager
 async def standing_house(
-    control_plane: ControlPlane, folder: Path, figures: Figures
+    control_plane: ControlPlane,
+    folder: Path,
+    figures: Figures,
+    operator_settings: Mapping[str, str],
 ) -> AsyncIterator[House]:
     """A house whose people have signed up; gone with the context."""
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(own_servers(folder / "servers"))
-        scenario = await _bring_up(stack, control_plane, servers, folder)
+        scenario = await _bring_up(stack, control_plane, servers, folder, operator_settings)
         beside = scenario.beside
         http = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
@@ -65,7 +61,11 @@ async def standing_house(
 
 
 async def _bring_up(
-    stack: AsyncExitStack, control_plane: ControlPlane, servers: Servers, folder: Path
+    stack: AsyncExitStack,
+    control_plane: ControlPlane,
+    servers: Servers,
+    folder: Path,
+    operator_settings: Mapping[str, str],
 ) -> Scenario:
     """The definition, the rights, an operator that leads, and everything beside the cluster."""
     database, redis_url = servers.database, servers.redis_url
@@ -75,7 +75,7 @@ async def _bring_up(
     operators = stack.enter_context(
         operators_in(control_plane, kubectl, namespace, database, redis_url, folder)
     )
-    operator = operators.start(**OPERATOR_PATIENCE)
+    operator = operators.start(**operator_settings)
     beside = await stack.enter_async_context(
         standing_beside(folder, database, redis_url, f"{namespace}.main", environ=MARKET)
     )

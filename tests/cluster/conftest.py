@@ -1,5 +1,5 @@
-"""Fixtures for tests against a real Kubernetes API: one cluster for the test process, a namespace of
-its own for each test, a house with its crowd for each file that wants one.
+"""Fixtures for tests against a real Kubernetes API: one cluster for each test process, a namespace
+of its own for each test, a house with its crowd for each file that wants one.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -129,9 +129,14 @@ async def house(
     node: str,
     figures: Figures,
     tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> AsyncIterator[House]:
-    """The whole house with people who trade, for the tests of one file."""
-    async with standing_house(control_plane, tmp_path_factory.mktemp("house"), figures) as standing:
+    """The whole house with people who trade, for the tests of one file; its OPERATOR_SETTINGS are
+    the operator's, where it has them.
+    """
+    folder = tmp_path_factory.mktemp("house")
+    settings = getattr(request.module, "OPERATOR_SETTINGS", {})
+    async with standing_house(control_plane, folder, figures, settings) as standing:
         yield standing
 
 

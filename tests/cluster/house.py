@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # carries no types
 import pytest
+from tests.awake import awake_clock
 from tests.chaos.figures import hand_overs, percentile, updates_of
 from tests.chaos.watching import PlacementWatch
 from tests.cluster.api import JsonObject
@@ -124,17 +125,20 @@ class House:
 
     async def served_again(self, victim: str, at: float) -> float:
         """Wait until each shard that a worker owned at this time has been claimed anew; how many
-        seconds later the last one was.
+        seconds later the last one was, without those in which the machine stood still.
         """
         held = held_at(self.records, at)[victim]
 
         async def claims() -> list[float | None]:
             return list(taken_over(self.records, victim, at).values())
 
-        seconds = await until(claims, lambda all_: None not in all_, "every shard claimed anew")
+        with awake_clock() as clock:
+            begin = time.time()
+            seconds = await until(claims, lambda all_: None not in all_, "every shard claimed anew")
+            stood_still = max(time.time() - begin - clock(), 0.0)
         if len(seconds) != held or not held:
             pytest.fail(f"{victim} owned {held} shards, and {len(seconds)} were taken over")
-        return max(second for second in seconds if second is not None)
+        return max(second for second in seconds if second is not None) - stood_still
 
     async def gone_since(self, since: float) -> list[PodSeen]:
         """The pods that were told to end after this time, once all of them have gone; the first

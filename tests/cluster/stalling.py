@@ -24,6 +24,10 @@ class StallingWay:
         self._port = port
         self._silent: list[asyncio.Event] = []
 
+    def open(self) -> int:
+        """How many connections pass bytes on."""
+        return sum(not event.is_set() for event in self._silent)
+
     def stall(self) -> int:
         """Silence what is open; how many connections that is."""
         silenced = [event for event in self._silent if not event.is_set()]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from tests.awake import awake_clock
 from tests.cluster.api import ApiError, KubernetesApi, resource_path
 from tests.cluster.backlogs import end_jobs, put_jobs
 from tests.cluster.conftest import Kubectl
@@ -196,12 +197,14 @@ async def test_a_killed_operator_is_replaced_within_its_lease(
 
     first.kill()
     killed = time.monotonic()
-    await second.until("leading")
+    with awake_clock() as clock:
+        await second.until("leading")
+        assert clock() < 4 + 4
     taken = time.monotonic() - killed
     await subject.patch(replicas=3)
     await subject.until_asked(3)
 
-    assert 2.0 < taken < 4 + 4
+    assert taken > 2.0
 
 
 async def test_a_stopped_operator_hands_over_within_five_seconds(
@@ -215,10 +218,10 @@ async def test_a_stopped_operator_hands_over_within_five_seconds(
     second = operators.start()
     await second.until("standing_by")
 
-    stopped = time.monotonic()
-    status = first.stop()
-    await second.until("leading")
-    taken = time.monotonic() - stopped
+    with awake_clock() as clock:
+        status = first.stop()
+        await second.until("leading")
+        taken = clock()
 
     assert status == 0
     assert taken < HAND_OVER_SECONDS_MAX

@@ -82,7 +82,9 @@ class Stage:
     async def expect(self, *calls: tuple[str, str, int]) -> None:
         """These calls and no others get through, soon and then still."""
         await until(self.calls, lambda found: found == set(calls), f"only {calls}")
-        assert set(calls) == await self.calls()
+        assert await self.calls() <= set(calls)
+        # A call that a busy machine lets wait is no call denied.
+        await until(self.calls, lambda found: found == set(calls), f"still only {calls}")
 
 
 def knows(network: PlayedNetwork, *addresses: str) -> bool:
@@ -246,7 +248,7 @@ async def test_names_are_resolved_only_where_it_is_admitted(stage: Stage) -> Non
             except TimeoutError:
                 return False
 
-    assert await asks("worker")
+    await eventually(lambda: asks("worker"))
     await stage.policy("deny", DENY | {"policyTypes": ["Egress"]})
     await stage.policy(
         "names",
@@ -262,7 +264,7 @@ async def test_names_are_resolved_only_where_it_is_admitted(stage: Stage) -> Non
         },
     )
     await stage.expect(*(("machine", part, port) for part in ADDRESSES for port in (GRPC, HEALTH)))
-    assert await asks("wallet")
+    await eventually(lambda: asks("wallet"))
     assert not await asks("worker")
 
 
@@ -288,8 +290,8 @@ async def test_probes_of_the_node_need_no_rule(stage: Stage) -> None:
     await stage.policy("deny", DENY)
     await stage.expect()
 
-    assert await stage.network.reaches("node", "wallet", HEALTH)
-    assert await stage.network.reaches("wallet", "node", HEALTH)
+    await eventually(lambda: stage.network.reaches("node", "wallet", HEALTH))
+    await eventually(lambda: stage.network.reaches("wallet", "node", HEALTH))
 
 
 async def test_policies_are_about_the_pods_behind_a_service(stage: Stage) -> None:

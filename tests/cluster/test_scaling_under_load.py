@@ -156,9 +156,12 @@ async def test_a_paused_pool_keeps_its_count(house: House, request: pytest.Fixtu
     async with house.under_load(request):
         await pause(house, "ScaleIn", replicas=None)
         await the_count_stays(house, "ScalingLimited", STABILIZATION_SECONDS + POLL_SECONDS)
-        await pause(house, "ScaleOut")
+        # Neither way until the backlog stands: without it the pool would shrink now.
+        await pause(house, "All")
         with scenario.beside.hanging("wallet"):
             await house.users.queue_up()
+            await the_count_stays(house, "ScalingActive", POLL_SECONDS)
+            await pause(house, "ScaleOut")
             await the_count_stays(house, "ScalingLimited", POLL_SECONDS)
             await pause(house, "All")
             await the_count_stays(house, "ScalingActive", POLL_SECONDS)

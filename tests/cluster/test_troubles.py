@@ -5,6 +5,7 @@ no crash, and back to normal when it is over.
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.cluster.operators import (
 )
 from tests.cluster.stalling import stalling_way
 from tests.cluster.subject import Subject
+from tests.cluster.waiting import until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -163,7 +165,9 @@ async def test_watches_that_died_in_silence_are_noticed_and_begun_anew(
         await subject.create(**QUICK)
         await subject.until_condition("ScalingActive", "True", "BacklogMeasured")
 
-        assert way.stall() >= 4  # three watches, and what asks and writes
+        # Three watches, and what asks and writes; nothing waits for the watches to begin.
+        await until(partial(asyncio.to_thread, way.open), lambda count: count >= 4, "watches")
+        way.stall()
         await subject.patch(replicas=5)
         await subject.until_asked(5)
         await operator.until("watch_begun_anew")

@@ -158,11 +158,13 @@ async def test_users_are_moved_from_the_pod_that_is_made_for_it(
 
 def _agents(words: str) -> list[int]:
     """The children of this process, which holds the node, with a word that ends like that."""
-    return [
-        child.pid
-        for child in psutil.Process().children()
-        if any(word.endswith(words) for word in child.cmdline())
-    ]
+    found = []
+    for child in psutil.Process().children():
+        # A kubectl that ends meanwhile, an agent that was just killed.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(word.endswith(words) for word in child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 async def _has_successor(agent: int, words: str) -> bool:
