@@ -106,6 +106,15 @@ class House:
         """Type something as a user."""
         self.simulator.people.say(user_id, text)
 
+    async def all_sent(self) -> None:
+        """Wait until no answer waits to be sent."""
+
+        async def look() -> bool:
+            waiting = "SELECT count(*) FROM gateway.outbox WHERE state = 0"
+            return bool(await self.sql.fetchval(waiting) == 0)
+
+        await eventually(look)
+
     async def heard(self, user_id: int, count: int = 1) -> list[dict[str, Any]]:
         """Wait until the bot has said that much to a user; what it said, in order."""
 
@@ -170,6 +179,15 @@ async def post_updates(gateways: Sequence[Running], updates: Sequence[object]) -
                 return answer.status
 
         return list(await asyncio.gather(*(post(n, update) for n, update in enumerate(updates))))
+
+
+async def post_until_taken(gateways: Sequence[Running], updates: Sequence[object]) -> None:
+    """The same, again as Telegram does while it is not taken (a machine may stall)."""
+    async with asyncio.timeout(2 * PATIENCE_SECONDS):
+        while updates:
+            statuses = await post_updates(gateways, updates)
+            assert set(statuses) <= {200, 503}
+            updates = [u for u, status in zip(updates, statuses, strict=True) if status == 503]
 
 
 class Line:
