@@ -21,6 +21,8 @@ from pricing.settings import Settings, VenueSettings
 from purser.pricing.v1.pricing_pb2_grpc import PricingServiceStub
 
 AWAY = {"redis": RedisSettings(redis_url=Secret("redis://127.0.0.1:1/0"))}
+PATIENT = {"share_timeout_seconds": 10.0, "exchange_timeout_seconds": 10.0}
+"""Nobody is taken for one who is away because the machine stood still."""
 Serve = Callable[..., AbstractAsyncContextManager[PricingServiceStub]]
 
 
