@@ -94,9 +94,16 @@ async def serving(pair: Pair) -> AsyncIterator[Popen[bytes]]:
                 await asyncio.sleep(0.05)
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGCONT)
+        for pid in [*children_of(process.pid), process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
         await stop_program(process, (signal.SIGINT, 10.0), (signal.SIGQUIT, 3.0))
+
+
+def children_of(postmaster: int) -> list[int]:
+    """The processes of a server; PostgreSQL makes each of them a group of its own."""
+    tasks = Path(f"/proc/{postmaster}/task")
+    return [int(pid) for task in tasks.glob("*/children") for pid in task.read_text().split()]
 
 
 async def _copy(primary: PostgresServer, folder: Path) -> None:
