@@ -20,6 +20,8 @@ from tests.e2e.live_run import LiveRun, running
 from tests.history.checker import Violation, judge
 from tests.history.records import HistoryFile
 
+from chassis.ending import end_tasks
+
 FIRST_USER = 700_000
 PLANS = {"USER_WORKER_PLAN_PERIOD_MIN_SECONDS": "1"}
 MARKET = {"PRICING_SIMULATION_INSTRUMENTS": "BTC:64000.00:400,ETH:3100.00:500,SOL:150.00:600"}
@@ -129,7 +131,7 @@ async def beside(work: Coroutine[Any, Any, None]) -> Any:
     async with asyncio.TaskGroup() as group:
         task = group.create_task(work)
         yield
-        task.cancel()
+        await end_tasks({task})
 
 
 def _stale_claims_refused(run: LiveRun) -> int:

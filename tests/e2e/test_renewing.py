@@ -131,6 +131,7 @@ async def trading(folder: Path) -> AsyncIterator[House]:
     assert judge(history.records, books) == []
     assert settled_seconds is not None
     assert set_aside == 0
+    assert crowd.deeds.impatient == 0
     assert len(books.trades) >= TRADES_FEWEST
     assert traces == []
 

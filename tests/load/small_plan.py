@@ -23,6 +23,7 @@ from tests.e2e.live_run import AUDITOR, DATABASE_GONE
 from tests.fakes.authority import Pair
 from tests.load.pooler import Pooler, pooler, require_pgbouncer
 
+from chassis.ending import end_tasks
 from devbox.database import ensure_database
 from devbox.keyring import ensure_secret
 from devbox.roles import ROLES
@@ -144,8 +145,7 @@ async def looking_at(servers: SmallServers) -> AsyncIterator[Seen]:
     try:
         yield seen
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks({task})
         async with Redis.from_url(servers.valkey.url()) as redis:
             memory, refused = await redis.info("memory"), await redis.info("errorstats")
         seen.redis_megabytes = memory["used_memory_peak"] / 2**20
@@ -193,8 +193,7 @@ async def full(servers: SmallServers) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end_tasks({task})
             for first in range(0, len(strangers), 500):
                 await redis.unlink(*strangers[first : first + 500])
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from chassis import telemetry
+from chassis.ending import end_tasks
 from chassis.postgres import open_pool
 from chassis.process import ready_line
 from chassis.redis import open_redis
@@ -147,7 +148,12 @@ async def _lead(operator: Operator) -> None:
             tasks.create_task(operator.watching.watch(), name="watch")
             tasks.create_task(operator.watching.relist(), name="relist")
             tasks.create_task(_keep_telling_invalid(operator), name="tell of invalid objects")
-            tasks.create_task(operator.loop.run(), name="reconcile")
+            reconciling = tasks.create_task(operator.loop.run(), name="reconcile")
+            try:
+                await asyncio.wait({reconciling})
+            finally:
+                # It asks Redis, where a single cancellation may get lost.
+                await end_tasks({reconciling})
     finally:
         metrics.LEADING.set(0)
         await operator.leadership.release()

@@ -61,7 +61,8 @@ class ReconcileLoop:
             await asyncio.sleep(PASS_SPACING_SECONDS)
             pause = min(self._due.values(), default=self._passed_at + IDLE_PERIOD_SECONDS)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.0, pause - time.monotonic()))
+                async with asyncio.timeout(max(0.0, pause - time.monotonic())):
+                    await self._wake.wait()
 
     async def _pass(self, *, all_due: bool) -> None:
         pools = {user_shard.pool: user_shard for user_shard in self._list_pools()}

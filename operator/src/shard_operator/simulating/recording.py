@@ -146,7 +146,8 @@ async def _write_lines(
         output.flush()
         due += period
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), max(0.0, due - time.monotonic()))
+            async with asyncio.timeout(max(0.0, due - time.monotonic())):
+                await stop.wait()
 
 
 def _stopped_by_signals() -> asyncio.Event:

@@ -76,7 +76,8 @@ def patient(main: Main, timeout_seconds: float) -> Main:
             else:
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK_AGAIN_SECONDS)
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                    await stop.wait()
             if stop.is_set():
                 return
 

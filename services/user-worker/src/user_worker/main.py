@@ -225,8 +225,10 @@ async def _until_owner_left(
 ) -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work) for work in beside]
-        await group.create_task(owner)
-        await end_tasks(tasks)
+        try:
+            await group.create_task(owner)
+        finally:
+            await end_tasks(tasks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from chassis.ending import end_tasks
 from chassis.errors import ServiceError
 from chassis.micro_batch import MicroBatcher
 from chassis.telemetry import get_logger
@@ -191,9 +192,7 @@ class Sending:
         self._closing = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         await self._marker.aclose()
         try:
             await self._leases.give_up_leases()
