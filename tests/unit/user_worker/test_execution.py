@@ -1,105 +1,24 @@
 """One job from its turn to its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from tests.unit.user_worker.executing import SOON, Failing, accepted, execution, later, turn, work
 from tests.unit.user_worker.fake_services import FakeServices
-from tests.unit.user_worker.fakes import (
-    ANN,
-    BEN,
-    CLAIM,
-    POOL,
-    SHARD,
-    FakePreferences,
-    job_of,
-    until,
-)
+from tests.unit.user_worker.fakes import ANN, CLAIM, SHARD, until
 from tests.unit.user_worker.fakes_work import FakeAttempts, FakeInbox
 
-from kernel.sharding import ShardKey
-from user_worker.application.execution import ERROR_CHARACTERS_MAX, Ending, Execution, Tries, Turn
-from user_worker.conversation.book import (
-    PRESSES,
-    PROVEN_PRESSES,
-    Conversation,
-    needs_proof,
-)
-from user_worker.conversation.context import Context, PressHandler
-from user_worker.domain.jobs import Command, Input, Job, Press, Text
+from user_worker.application.execution import ERROR_CHARACTERS_MAX, Ending, Execution, Tries
+from user_worker.conversation.book import Conversation
+from user_worker.conversation.context import Context
+from user_worker.domain.jobs import Command, Press
 from user_worker.domain.pauses import Pauses
 from user_worker.domain.replies import Reply, SendText
 from user_worker.errors import ClaimLost, DependencyDown
 from user_worker.ports import Outcome
 
 pytestmark = pytest.mark.virtual_time
-
-SOON = Pauses(0.001, 0.002)
-Handler = Callable[[Context, Command], Awaitable[list[Reply]]]
-
-
-def execution(
-    inbox: FakeInbox,
-    handler: Handler,
-    *,
-    attempts: FakeAttempts | None = None,
-    slots: int = 4,
-    after_outage: Pauses = SOON,
-) -> Execution:
-    """Wire an execution whose only command is `do`."""
-    return Execution(
-        Conversation(FakeServices().as_services(), commands={"do": handler}),
-        inbox,
-        attempts or FakeAttempts(),
-        asyncio.Semaphore(slots),
-        Tries(3, 0.2, after_failure=SOON, after_outage=after_outage),
-    )
-
-
-def later(what: Input, **fields: str) -> Job:
-    """Make a job that is not the user's first."""
-    return job_of(what, seq=2, **fields)  # type: ignore[arg-type]
-
-
-def accepted(inbox: FakeInbox, *, language_code: str = "en") -> Job:
-    """Put a job that does `do` into the inbox."""
-    job = later(Command("do"), language_code=language_code)
-    inbox.accepted.append(job)
-    return job
-
-
-async def work(
-    inbox: FakeInbox, handler: Handler, *, job: Job | None = None, draining: bool = False
-) -> Ending:
-    """Work one job to its end."""
-    drain = asyncio.Event()
-    if draining:
-        drain.set()
-    return await execution(inbox, handler).work(
-        Turn(job or accepted(inbox), CLAIM, FakePreferences(), drain)
-    )
-
-
-def turn(job: Job, *, may_have_run: bool = False) -> Turn:
-    """Give a job its turn."""
-    return Turn(job, CLAIM, FakePreferences(), asyncio.Event(), may_have_run)
-
-
-class Failing:
-    """A handler that raises what it is given, one a call, and then answers."""
-
-    def __init__(self, *errors: Exception) -> None:
-        self.errors = list(errors)
-        self.calls = 0
-
-    async def __call__(self, _context: Context, _input: Command | Press) -> list[Reply]:
-        """Answer `do`."""
-        self.calls += 1
-        if self.errors:
-            raise self.errors.pop(0)
-        return [SendText("done")]
 
 
 async def test_a_job_ends_with_its_replies() -> None:
@@ -323,60 +242,6 @@ async def test_a_fresh_job_is_not_counted() -> None:
     assert 0 == attempts.calls
 
 
-async def test_a_confirmation_a_stream_invented_changes_nothing() -> None:
-    """The inbox has no such job: no handler runs, nothing is set aside, nothing is delivered."""
-    inbox, handler = FakeInbox(), Failing()
-    forged = later(Press("confirm:00000000-0000-4000-8000-000000000001"))
-
-    assert Ending.UNKNOWN is await pressed(inbox, handler, forged)
-    assert 0 == handler.calls
-    assert [] == inbox.deliveries
-
-
-@pytest.mark.parametrize(
-    "lie",
-    [
-        {"user_id": BEN},
-        {"user_seq": 3},
-        {"key": ShardKey(POOL, 5)},
-    ],
-)
-async def test_a_confirmation_under_anothers_name_is_invented(lie: dict[str, object]) -> None:
-    """A real job's id with another user, another place or another shard."""
-    inbox, handler = FakeInbox(), Failing()
-    job = later(Press("confirm:1"))
-    inbox.accepted.append(job)
-
-    assert Ending.UNKNOWN is await pressed(inbox, handler, replace(job, **lie))  # type: ignore[arg-type]
-    assert 0 == handler.calls
-    assert Ending.ENDED is await pressed(inbox, handler, job)
-
-
-async def test_a_confirmation_is_worked_as_the_inbox_has_it() -> None:
-    """What a stream says of the same job does not count."""
-    inbox, seen = FakeInbox(), list[str]()
-    job = later(Press("confirm:mine"))
-    inbox.accepted.append(job)
-
-    async def handler(_context: Context, press: Press) -> list[Reply]:
-        seen.append(press.data)
-        return []
-
-    await pressed(inbox, handler, replace(job, input=Press("confirm:anothers")))
-    assert ["confirm:mine"] == seen
-
-
-async def test_a_confirmation_waits_for_an_inbox_that_is_away() -> None:
-    """An outage is no answer."""
-    inbox, handler = FakeInbox(), Failing()
-    job = later(Press("confirm:1"))
-    inbox.accepted.append(job)
-    inbox.failures = [DependencyDown("gateway", "down")] * 3
-
-    assert Ending.ENDED is await pressed(inbox, handler, job)
-    assert 1 == handler.calls
-
-
 async def test_an_order_of_a_confirmation_that_is_set_aside_is_told_of() -> None:
     """Also when it died with its owners, and however long the database is away."""
     services, inbox, attempts = FakeServices(), FakeInbox(), FakeAttempts()
@@ -414,34 +279,3 @@ async def test_a_mistake_in_seeing_a_job_through_does_not_stop_the_users_line() 
 
     assert Ending.ENDED is await works.work(turn(job, may_have_run=True))
     assert Outcome.SET_ASIDE is inbox.deliveries[0].outcome
-
-
-@pytest.mark.parametrize("what", [Command("do"), Text("btc"), Press("card:BTC")])
-async def test_a_users_first_job_is_worked_as_the_inbox_has_it(what: Input) -> None:
-    """It gives the user his place in the books: an invented one would give him a wrong one."""
-    inbox, handler = FakeInbox(), Failing()
-    first = job_of(what)
-    assert Ending.UNKNOWN is await work(inbox, handler, job=first)
-    assert (0, []) == (handler.calls, inbox.deliveries)
-
-    inbox.accepted.append(first)
-    assert Ending.ENDED is await work(inbox, handler, job=first)
-
-
-def test_what_needs_proof_is_named_in_one_place() -> None:
-    """Every such button exists; nothing else of a known user is read twice."""
-    assert PROVEN_PRESSES <= PRESSES.keys()
-    for data in ("confirm:1", "forget:yes", "settings:slippage:300"):
-        assert needs_proof(later(Press(data)))
-    for what in (Press("cancel:1"), Text("confirm:1"), Command("forget"), Command("start")):
-        assert not needs_proof(later(what))
-        assert needs_proof(job_of(what))
-
-
-async def pressed(inbox: FakeInbox, handler: PressHandler, job: Job) -> Ending:
-    """Work a press of the button `confirm`."""
-    conversation = Conversation(FakeServices().as_services(), presses={"confirm": handler})
-    works = Execution(
-        conversation, inbox, FakeAttempts(), asyncio.Semaphore(4), Tries(3, 0.2, SOON, SOON)
-    )
-    return await works.work(turn(job))
