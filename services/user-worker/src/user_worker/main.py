@@ -227,8 +227,11 @@ async def _until_owner_left(
         tasks = [group.create_task(work) for work in beside]
         try:
             await group.create_task(owner)
-        finally:
+        except asyncio.CancelledError:
+            # Somebody has failed: the group tells the others once, and one may not hear it.
             await end_tasks(tasks)
+            raise
+        await end_tasks(tasks)
 
 
 @dataclass(frozen=True, slots=True)
