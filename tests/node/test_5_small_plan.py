@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,6 +35,7 @@ from devbox.servers import embedded_postgres
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 SIGN_UPS_PER_SECOND, UPDATES_PER_SECOND, BUSY_SECONDS = 20.0, 10.0, 20.0
+GREEDY_UPDATES_PER_SECOND, GREEDY_SECONDS = 20.0, 30.0
 MEMORY_GOAL_MEGABYTES, REDIS_GOAL_MEGABYTES = 1024, 20
 DUMP_AFTER_SECONDS = 5.0
 FENCED_EPOCHS = 1_000_000
@@ -89,6 +93,30 @@ async def test_500_users_fit(small: SmallHouse, figures: Figures) -> None:
     assert connections <= SERVER_CONNECTIONS_MAX
 
 
+async def test_beside_greedy_neighbours_answers_come_late_and_all_come(
+    small: SmallHouse, figures: Figures
+) -> None:
+    """Others keep all processors busy for a while. The plan requests little, so people wait;
+    when the others have gone everything they wrote is answered, once.
+    """
+    crowd = Crowd(small.simulator, seed=4)
+    async with asyncio.TaskGroup() as group:
+        busy = steady(USERS, GREEDY_UPDATES_PER_SECOND, GREEDY_SECONDS, DAY, seed=4)
+        loading = group.create_task(small.load(crowd, busy))
+        with greedy_neighbours():
+            await asyncio.sleep(GREEDY_SECONDS)
+    load = loading.result()
+    for figure, value in (
+        ("p50", percentile(load.latencies, 0.5)),
+        ("longest", max(load.latencies)),
+    ):
+        figures.note("small plan", f"beside greedy neighbours, s, {figure}", value, None)
+    assert load.unasked == 0
+    async with connected(small.servers.owner_url) as connection:
+        await assert_reconciled(connection)
+        assert await connection.fetchval(_UNDONE) == 0
+
+
 async def test_a_restore_by_the_page(small: SmallHouse, tmp_path: Path) -> None:
     """docs/back-up.md, typed: dumped under load, restored to another server that knows no roles.
     The books agree, everything accepted is done, and people trade on.
@@ -130,3 +158,16 @@ async def test_a_restore_by_the_page(small: SmallHouse, tmp_path: Path) -> None:
         async with connected(new.owner_url(DATABASE)) as connection:
             assert await connection.fetchval(_UNDONE) == 0
             await assert_reconciled(connection)
+
+
+@contextlib.contextmanager
+def greedy_neighbours() -> Iterator[None]:
+    """Processes beside the pods that take what they can get, eight for each processor."""
+    count = 8 * (os.cpu_count() or 1)
+    greedy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in greedy:
+            process.kill()
+            process.wait()
