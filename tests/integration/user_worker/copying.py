@@ -1,11 +1,14 @@
 """A leader, a follower and what is copied, in the worker's real tables."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID, uuid4
 
-from tests.integration.user_worker.ruled import Room, offer_of
+from tests.integration.user_worker.ruled import Room, offer_of, open_room
 
+from devbox.database import Database
 from kernel.sharding import Claim
 from user_worker.domain.orders import Order, Refusal, Side
 from user_worker.domain.rules import Copy, Share, Stakes
@@ -73,16 +76,18 @@ def sale_of(units: str) -> Offer:
     return offer_of(side=Side.SELL, units=units)
 
 
-async def open_pair(room: Room) -> Pair:
-    """Somebody who copies somebody else."""
-    leaders, followers = (
-        await room.claim_shard(LEADERS_SHARD),
-        await room.claim_shard(FOLLOWERS_SHARD),
-    )
-    leader, follower = uuid4(), uuid4()
-    share = await room.shares.share(leaders, leader)
-    copy = await followed(room, followers, follower, share)
-    return Pair(room, leader, follower, leaders, followers, share, copy)
+@asynccontextmanager
+async def standing_pair(database: Database) -> AsyncIterator[Pair]:
+    """Somebody who copies somebody else; at most two copies a user, two followers a leader."""
+    async with open_room(database) as room:
+        leaders, followers = (
+            await room.claim_shard(LEADERS_SHARD),
+            await room.claim_shard(FOLLOWERS_SHARD),
+        )
+        leader, follower = uuid4(), uuid4()
+        share = await room.shares.share(leaders, leader)
+        copy = await followed(room, followers, follower, share)
+        yield Pair(room, leader, follower, leaders, followers, share, copy)
 
 
 async def offered(room: Room, claim: Claim, user_id: UUID, share: Share) -> Copy:

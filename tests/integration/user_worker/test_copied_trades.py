@@ -11,10 +11,10 @@ from tests.integration.user_worker.copying import (
     FOLLOWERS_SHARD,
     Pair,
     followed,
-    open_pair,
     sale_of,
+    standing_pair,
 )
-from tests.integration.user_worker.ruled import HELD, Room, execution, offer_of, open_room, waiting
+from tests.integration.user_worker.ruled import HELD, execution, offer_of, waiting
 
 from devbox.database import Database
 from user_worker.domain.notes import CopiesMissed, CopySkipped
@@ -28,16 +28,10 @@ END = "UPDATE worker.orders SET state = 'filled', ended_at = clock_timestamp() W
 
 
 @pytest.fixture
-async def room(database: Database) -> AsyncIterator[Room]:
-    """The tables; two copies a user, two followers a leader."""
-    async with open_room(database) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def pair(room: Room) -> Pair:
+async def pair(database: Database) -> AsyncIterator[Pair]:
     """Somebody who copies somebody else."""
-    return await open_pair(room)
+    async with standing_pair(database) as pair:
+        yield pair
 
 
 async def test_a_leaders_fill_is_copied_once_by_the_followers_owner(pair: Pair) -> None:

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from tests.integration.user_worker.copying import SPEND, Pair, offered, open_pair
-from tests.integration.user_worker.ruled import Room, offer_of, open_room, waiting
+from tests.integration.user_worker.copying import SPEND, Pair, offered, standing_pair
+from tests.integration.user_worker.ruled import offer_of, waiting
 
 from devbox.database import Database
 from user_worker.domain.freezing import Stopped
@@ -19,21 +19,15 @@ from user_worker.trading_ports import Seen
 
 
 @pytest.fixture
-async def room(database: Database) -> AsyncIterator[Room]:
-    """The tables; two copies a user, two followers a leader."""
-    async with open_room(database) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def pair(room: Room) -> Pair:
+async def pair(database: Database) -> AsyncIterator[Pair]:
     """Somebody who copies somebody else."""
-    return await open_pair(room)
+    async with standing_pair(database) as pair:
+        yield pair
 
 
-async def test_a_share_is_found_again_and_its_code_is_void_when_it_ends(room: Room) -> None:
+async def test_a_share_is_found_again_and_its_code_is_void_when_it_ends(pair: Pair) -> None:
     """A new one has a new code."""
-    claim, ann, ben = await room.claim_shard(0), uuid4(), uuid4()
+    room, claim, ann, ben = pair.room, pair.leaders, uuid4(), uuid4()
     share = await room.shares.share(claim, ann)
     assert share == await room.shares.share(claim, ann) == await room.shares.of_user(ann)
     assert None is await room.shares.of_user(ben)
