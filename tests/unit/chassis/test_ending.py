@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.fakes.deaf import Deaf
 
 from chassis import ending
 from chassis.ending import end_tasks
@@ -13,25 +14,15 @@ async def test_a_task_that_loses_cancellations_is_told_again(
 ) -> None:
     """Until it ends, while others end at once."""
     monkeypatch.setattr(ending, "INSIST_SECONDS", 0.001)
-    lost = 0
+    deaf = Deaf(times=3)
 
-    async def loses_three() -> None:
-        nonlocal lost
-        while True:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                if lost == 3:
-                    raise
-                lost += 1
-
-    deaf, quick = asyncio.create_task(loses_three()), asyncio.create_task(asyncio.sleep(60))
+    losing, quick = asyncio.create_task(deaf()), asyncio.create_task(asyncio.sleep(60))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        await end_tasks([deaf, quick])
+        await end_tasks([losing, quick])
 
-    assert lost == 3
-    assert deaf.cancelled()
+    assert deaf.lost == 3
+    assert losing.cancelled()
     assert quick.cancelled()
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.fakes.deaf import Deaf
 
 from chassis import ending
 from shard_operator import main
@@ -15,20 +16,10 @@ async def test_a_leader_told_to_end_gives_its_lease_up_though_a_cancellation_get
 ) -> None:
     """Reconciling asks Redis, whose client may lose one."""
     monkeypatch.setattr(ending, "INSIST_SECONDS", 0.001)
-    lost, done = 0, list[str]()
+    deaf, done = Deaf(times=1), list[str]()
 
     async def goes_on(*_: object) -> None:
         await asyncio.Event().wait()
-
-    async def loses_one() -> None:
-        nonlocal lost
-        while True:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                if lost == 1:
-                    raise
-                lost += 1
 
     async def notes(what: str) -> None:
         done.append(what)
@@ -42,7 +33,7 @@ async def test_a_leader_told_to_end_gives_its_lease_up_though_a_cancellation_get
         watching=SimpleNamespace(
             list_until_known=lambda: notes("list"), watch=goes_on, relist=goes_on
         ),
-        loop=SimpleNamespace(run=loses_one),
+        loop=SimpleNamespace(run=deaf),
         settings=SimpleNamespace(listen_database_url="postgresql://nowhere"),
         wake=lambda: None,
     )
@@ -51,6 +42,6 @@ async def test_a_leader_told_to_end_gives_its_lease_up_though_a_cancellation_get
     leading.cancel()
     await asyncio.wait({leading}, timeout=5)
 
-    assert lost == 1
+    assert deaf.lost == 1
     assert leading.cancelled()
     assert done == ["acquire", "list", "release"]

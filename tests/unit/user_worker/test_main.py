@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.fakes.deaf import Deaf
 
 from chassis import ending
 from user_worker import main
@@ -13,24 +14,14 @@ async def test_when_its_owner_fails_a_worker_ends_though_a_cancellation_gets_los
 ) -> None:
     """One that goes on without its owner serves nobody and is not replaced."""
     monkeypatch.setattr(ending, "INSIST_SECONDS", 0.001)
-    lost = 0
+    deaf = Deaf(times=1)
 
     async def fails() -> None:
         raise ValueError("a mistake")
 
-    async def loses_one() -> None:
-        nonlocal lost
-        while True:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                if lost == 1:
-                    raise
-                lost += 1
-
     async with asyncio.timeout(5):
         with pytest.raises(ExceptionGroup) as failed:
-            await main._until_owner_left(fails(), loses_one())
+            await main._until_owner_left(fails(), deaf())
 
-    assert lost == 1
+    assert deaf.lost == 1
     assert [ValueError] == [type(error) for error in failed.value.exceptions]
