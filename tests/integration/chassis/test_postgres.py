@@ -6,6 +6,8 @@ import asyncio
 import gc
 import os
 import signal
+import time
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -221,17 +223,93 @@ async def test_trying_again_is_bounded(pool: Pool) -> None:
     assert tries == TRANSACTION_TRIES_MAX
 
 
-async def test_an_unknown_outcome_is_not_tried_again(pool: Pool) -> None:
+async def _end_it(connection: Connection) -> None:
+    await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+async def _take_too_long(connection: Connection) -> None:
+    await connection.execute("SET LOCAL transaction_timeout = '0.1s'")
+    await connection.execute("SELECT pg_sleep(60)")
+
+
+async def _stand_still(connection: Connection) -> None:
+    """As a process does on a busy machine: it asks on, and has not heard the farewell."""
+    await connection.execute("SET LOCAL transaction_timeout = '0.1s'")
+    time.sleep(0.4)  # noqa: ASYNC251 (it is what this is about)
+    await connection.execute("SELECT 1")
+
+
+async def _hear_of_it(connection: Connection) -> None:
+    """The farewell comes between two statements."""
+    await connection.execute("SET LOCAL transaction_timeout = '0.1s'")
+    await asyncio.sleep(0.4)
+    await connection.execute("SELECT 1")
+
+
+LOSSES = {
+    "ended": _end_it,
+    "takes too long": _take_too_long,
+    "stands still": _stand_still,
+    "hears of it": _hear_of_it,
+}
+
+
+@dataclass
+class Losing:
+    """Work that writes a note and loses its session, as often as the test says."""
+
+    how: str
+    losses: int
+    tries: int = 0
+
+    async def work(self, connection: Connection) -> str:
+        """Write, and lose the session before the commit is asked for."""
+        self.tries += 1
+        await connection.execute("INSERT INTO public.notes VALUES (1, 'one')")
+        if self.tries <= self.losses:
+            await LOSSES[self.how](connection)
+        return "written"
+
+
+@pytest.mark.parametrize("how", LOSSES)
+async def test_a_session_lost_before_the_commit_is_begun_anew_once(pool: Pool, how: str) -> None:
+    """Nothing was written, so nobody need hear of it; lost twice, it is for the caller to wait."""
+    losing = Losing(how, losses=1)
+    assert "written" == await retry_transaction(pool, losing.work)
+    assert (2, 1) == (losing.tries, await _count(pool))
+    losing = Losing(how, losses=2)
+    await _execute(pool, "DELETE FROM public.notes")
+    with pytest.raises(TryAgain):
+        await retry_transaction(pool, losing.work)
+    assert (2, 0) == (losing.tries, await _count(pool))
+
+
+async def test_a_session_lost_while_committing_is_not_begun_anew(pool: Pool) -> None:
+    """Its outcome is unknown."""
     tries = 0
+    await _execute(
+        pool,
+        "CREATE FUNCTION public.end_session() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$; "
+        "CREATE CONSTRAINT TRIGGER end_session AFTER INSERT ON public.notes "
+        "INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.end_session()",
+    )
 
     async def work(connection: Connection) -> None:
         nonlocal tries
         tries += 1
-        await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        await connection.execute("INSERT INTO public.notes VALUES (1, '')")
 
     with pytest.raises(TryAgain):
         await retry_transaction(pool, work)
     assert tries == 1
+
+
+async def test_a_session_the_server_ended_says_with_which_sqlstate(pool: Pool) -> None:
+    """Whoever reads the log sees that it was the limit of a transaction's time."""
+    with pytest.raises(TryAgain, match="lost \\(25P04\\)"):
+        async with transaction(pool) as connection:
+            await _take_too_long(connection)
 
 
 async def test_what_a_statement_says_about_data_stays_asyncpgs(pool: Pool) -> None:

@@ -198,20 +198,39 @@ async def _release_in_any_case(
 
 
 async def retry_transaction(pool: Pool, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """Do `work` in a transaction of its own, anew after a deadlock or a serialization failure.
+    """Do `work` in a transaction of its own, anew after a deadlock or a serialization failure, and
+    once after its session was lost before the commit was asked for.
 
     `work` must have no effect outside the database. Other failures are not repeated: their outcome
-    may be unknown.
+    may be unknown, or the server is away.
     """
+    may_lose_session = True
     for tries_left in reversed(range(TRANSACTION_TRIES_MAX)):
+        committing = False
         try:
             async with transaction(pool) as connection:
-                return await work(connection)
+                result = await work(connection)
+                committing = True
+            return result
         except TryAgain as error:
-            sqlstate = getattr(error.__cause__, "sqlstate", None)
-            if not tries_left or sqlstate not in _NOTHING_WAS_WRITTEN:
+            if not tries_left:
                 raise
+            if getattr(error.__cause__, "sqlstate", None) in _NOTHING_WAS_WRITTEN:
+                continue
+            if committing or not may_lose_session or not _session_was_lost(error.__cause__):
+                raise
+            may_lose_session = False
     raise AssertionError("unreachable")
+
+
+def _session_was_lost(error: BaseException | None) -> bool:
+    """Say whether there was a session and it ended: by `transaction_timeout` while this process or
+    the server stood still, or with its server.
+    """
+    return isinstance(
+        error,
+        asyncpg.InterfaceError | asyncpg.InternalClientError | asyncpg.ConnectionDoesNotExistError,
+    )
 
 
 async def fence(connection: Connection, claim: Claim) -> None:
@@ -261,12 +280,28 @@ def translate(error: BaseException) -> BaseException:
         return TryAgain(f"the database cannot be reached ({why})")
     # asyncpg says of misuse and of a lost connection alike that it is an InterfaceError.
     if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
-        return TryAgain("the connection to the database was lost")
+        farewell = _farewell(error)
+        why = f" ({farewell})" if farewell else ""
+        return TryAgain(f"the connection to the database was lost{why}")
     # The server ended the session between two statements (transaction_timeout while this process
     # stood still): asyncpg has read the farewell and then cannot begin the next statement.
     if isinstance(error, asyncpg.InternalClientError) and "cannot switch to state" in str(error):
         return TryAgain("the server ended the transaction")
     return error
+
+
+def _farewell(error: BaseException) -> str | None:
+    """Give the SQLSTATE with which the server ended the session.
+
+    asyncpg tells it to the statement under way; what leaves the transaction's block is that it
+    could not be rolled back.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, asyncpg.ConnectionDoesNotExistError):
+            return getattr(link.__cause__, "sqlstate", None)
+        link = link.__context__
+    return None
 
 
 def describe(error: BaseException) -> str:
