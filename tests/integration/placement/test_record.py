@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,31 @@ async def test_a_recording_tells_what_came_and_what_ended(
     assert (0, 0) == (rows[flushed].backlog, rows[flushed + 1].arrivals)
 
 
+async def test_a_recording_that_stood_still_makes_up_for_nothing(
+    stage: Any, database: Database, redis_url: str, tmp_path: Path
+) -> None:
+    """Its lines stay apart: a trace whose time does not rise could not be read."""
+    await stage.make_shards(1)
+    file = tmp_path / "trace.csv"
+    recording = await start(
+        *("record", POOL, "--period", "0.1", "--file", str(file)),
+        database_url=database.url("purser_operator"),
+        redis_url=redis_url,
+    )
+    await lines_in(file, 2)
+    recording.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(1)
+    recording.send_signal(signal.SIGCONT)
+    await lines_in(file, len(_lines(file)) + 4)
+    recording.send_signal(signal.SIGINT)
+    assert 0 == await recording.wait()
+
+    moments = [row.seconds for row in parse_trace(file.read_text().splitlines(keepends=True)).rows]
+    steps = [later - earlier for earlier, later in pairwise(moments)]
+    assert 0.9 < max(steps)
+    assert 0.049 < min(steps)
+
+
 async def test_what_was_recorded_can_be_simulated(
     stage: Any, database: Database, redis_url: str, tmp_path: Path
 ) -> None:
@@ -117,9 +143,12 @@ async def test_what_was_recorded_can_be_simulated(
 async def test_a_recording_overwrites_nothing(
     stage: Any, database: Database, redis_url: str, tmp_path: Path
 ) -> None:
-    """And names no pool it does not find."""
+    """And names no pool it does not find, nor looks more often than it can tell apart."""
     url = database.url("purser_operator")
     file = tmp_path / "trace.csv"
+    often = await start("record", "main", "--period", "0.01")
+    _, errors = await often.communicate()
+    assert (2, True) == (often.returncode, b"from 0.1 to 3600" in errors)
     unknown = await start("record", "main", database_url=url, redis_url=redis_url)
     _, errors = await unknown.communicate()
     assert (3, b"There is no pool main with a shard or a worker.\n") == (

@@ -16,6 +16,7 @@ JOB_SECONDS = 0.1
 SHARDS = 100
 """5,000 users at 50 a shard."""
 RATE_MAX, SECONDS_MAX = 100_000.0, 3600.0
+PERIOD_SECONDS_MIN = 0.1
 
 _SPEC_FLAGS = (
     ("--min-replicas", "workers", "minReplicas"),
@@ -150,7 +151,7 @@ def _add_record(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--period",
-        type=_positive(SECONDS_MAX),
+        type=_positive(SECONDS_MAX, least=PERIOD_SECONDS_MIN),
         default=10.0,
         metavar="S",
         help="seconds between two lines (10)",
@@ -166,14 +167,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _positive(most: float) -> Callable[[str], float]:
+def _positive(most: float, least: float = 0.0) -> Callable[[str], float]:
+    range_ = f"from {least:g} to {most:g}" if least else f"above 0, at most {most:g}"
+
     def read(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = -1.0
-        if not 0 < value <= most:
-            raise argparse.ArgumentTypeError(f"expected a number above 0, at most {most:g}")
+        if not (value > 0 and least <= value <= most):
+            raise argparse.ArgumentTypeError(f"expected a number {range_}")
         return value
 
     return read

@@ -135,6 +135,7 @@ async def _write_lines(
     output.write(",".join(COLUMNS) + "\n")
     counts, shards = Counts(), list[int]()
     begin = due = time.monotonic()
+    wall_ahead = time.time() - begin  # time rises in a trace, also when the wall clock is set back
     while not stop.is_set() and (seconds is None or due - begin <= seconds):
         try:
             seen = await placement.observe_placement(pool)
@@ -142,9 +143,11 @@ async def _write_lines(
         except PlacementAway:
             seen = None
         work = await _measure(redis, pool, shards)
-        output.write(line(time.time(), seen, work, counts) + "\n")
+        now = time.monotonic()
+        output.write(line(wall_ahead + now, seen, work, counts) + "\n")
         output.flush()
-        due += period
+        # Looks that were missed while this process or a server stood still are not made up for.
+        due = max(due + period, now + period / 2)
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, due - time.monotonic())):
                 await stop.wait()
@@ -179,7 +182,7 @@ def line(
     busy = None if work is None else [shard for shard in work.values() if shard.jobs]
     ages = [shard.oldest_seconds for shard in busy or () if shard.oldest_seconds is not None]
     cells = {
-        "time_seconds": f"{now:.1f}",
+        "time_seconds": f"{now:.3f}",
         "backlog": None if busy is None else sum(shard.jobs for shard in busy),
         "oldest_seconds": f"{max(ages):.1f}" if ages else None,
         "shards_with_work": None if busy is None else len(busy),

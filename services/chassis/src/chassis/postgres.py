@@ -211,7 +211,6 @@ async def retry_transaction(pool: Pool, work: Callable[[Connection], Awaitable[R
             async with transaction(pool) as connection:
                 result = await work(connection)
                 committing = True
-            return result
         except TryAgain as error:
             if not tries_left:
                 raise
@@ -220,6 +219,8 @@ async def retry_transaction(pool: Pool, work: Callable[[Connection], Awaitable[R
             if committing or not may_lose_session or not _session_was_lost(error.__cause__):
                 raise
             may_lose_session = False
+        else:
+            return result
     raise AssertionError("unreachable")
 
 
