@@ -86,9 +86,10 @@ class Stage:
     stack: AsyncExitStack
 
     async def connect(self, role: str | None = None) -> Connection:
-        """A connection as `role`, or as the owner of everything."""
+        """A connection as `role`, or as the owner of everything; its transactions last until the
+        test ends them."""
         url = self.database.owner_url if role is None else self.database.url(role)
-        connection = await asyncpg.connect(url)
+        connection = await asyncpg.connect(url, server_settings={"transaction_timeout": "0"})
         self.stack.push_async_callback(connection.close)
         return connection
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import asyncpg
 
 from chassis.errors import CannotStart, NotYet
-from chassis.postgres import Connection, Pool, describe, transaction
+from chassis.postgres import Connection, Pool, describe, retry_transaction
 from chassis.telemetry import get_logger
 
 LOCK_TIMEOUT_SECONDS = 60
@@ -28,6 +28,7 @@ PLACEMENT_NEEDED = 3
 """The number of the migration of `placement` that the rooms are written for. Its files are the
 operator's and come in no other image, so the number stands here."""
 
+_NEWEST = "SELECT max(number) FROM public.purser_migrations WHERE room = $1"
 _LOCK_KEY = 0x50555253_45520001  # "PURSER", 1
 _FILE = re.compile(r"(?P<number>\d{4})_(?P<name>[a-z0-9_]+)\.sql")
 _TABLE = """
@@ -89,14 +90,14 @@ async def migrate(url: str, room: str, folder: Path) -> list[int]:
 
 async def newest_applied(pool: Pool, room: str) -> int:
     """Give the number of the newest migration `room` has applied; 0 when there is none."""
+
+    async def look(connection: Connection) -> int:
+        return await connection.fetchval(_NEWEST, room) or 0
+
     try:
-        async with transaction(pool, readonly=True) as connection:
-            number: int | None = await connection.fetchval(
-                "SELECT max(number) FROM public.purser_migrations WHERE room = $1", room
-            )
+        return await retry_transaction(pool, look, readonly=True)
     except asyncpg.UndefinedTableError:
         return 0
-    return number or 0
 
 
 async def require_applied(

@@ -197,7 +197,9 @@ async def _release_in_any_case(
     await asyncio.shield(releasing)
 
 
-async def retry_transaction(pool: Pool, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+async def retry_transaction(
+    pool: Pool, work: Callable[[Connection], Awaitable[Result]], *, readonly: bool = False
+) -> Result:
     """Do `work` in a transaction of its own, anew after a deadlock or a serialization failure, and
     once after its session was lost before the commit was asked for.
 
@@ -208,7 +210,7 @@ async def retry_transaction(pool: Pool, work: Callable[[Connection], Awaitable[R
     for tries_left in reversed(range(TRANSACTION_TRIES_MAX)):
         committing = False
         try:
-            async with transaction(pool) as connection:
+            async with transaction(pool, readonly=readonly) as connection:
                 result = await work(connection)
                 committing = True
         except TryAgain as error:
