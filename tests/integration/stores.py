@@ -5,11 +5,14 @@ process.
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import asyncpg
 
+from chassis.postgres import Pool, PostgresSettings, open_pool
+from chassis.settings import Secret
 from devbox.database import Database
 from kernel.sharding import Claim
 
@@ -37,6 +40,32 @@ def make_claims(database: Database) -> ClaimShard:
         return Claim(POOL, shard, epoch)
 
     return claim
+
+
+@asynccontextmanager
+async def pool_of(
+    database: Database, role: str, *, connections_max: int = 10
+) -> AsyncIterator[Pool]:
+    """A store's connections. How long the machine stands still in a transaction must decide
+    nothing: whoever would ask again is not there."""
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        statement = await owner.fetchval(
+            "SELECT format('ALTER ROLE %I IN DATABASE %I SET transaction_timeout = 20000',"
+            " $1::text, current_database())",
+            role,
+        )
+        await owner.execute(statement)
+    finally:
+        await owner.close()
+    settings = PostgresSettings(
+        database_url=Secret(database.url(role)), connections_max=connections_max
+    )
+    pool = await open_pool(settings, "test")
+    try:
+        yield pool
+    finally:
+        await pool.close()
 
 
 async def rows(database: Database, statement: str) -> list[tuple[object, ...]]:

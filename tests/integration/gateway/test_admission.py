@@ -8,9 +8,8 @@ from typing import Any
 import asyncpg
 import pytest
 from tests.integration.gateway.house import House, Running, post_updates, typed
+from tests.integration.stores import pool_of
 
-from chassis.postgres import PostgresSettings, open_pool
-from chassis.settings import Secret
 from devbox.database import Database
 from gateway.admission_rules import parse_rules
 from gateway.domain import Incoming
@@ -104,20 +103,18 @@ async def test_of_a_batch_the_first_update_counts(
     words: tuple[str, str], database: Database
 ) -> None:
     """Not the one that says more."""
-    settings = PostgresSettings(database_url=Secret(database.url("purser_gateway")))
-    pool = await open_pool(settings, "test")
     limits = AdmissionLimits(users_max=10, sign_ups_per_minute_max=10, users_per_shard=50)
-    directory = Directory(pool, "default.main", limits, parse_rules(["default.fast:start=vip"]))
     owner = await asyncpg.connect(database.owner_url)
     await owner.execute(_DECLARE, FAST, 50, True)
-    inbox = Inbox(pool, 1, Places(1, directory, BacklogLimits(40, 5, 1000, 60.0)))
     updates = [translate(first(7, text, number)) for number, text in enumerate(words, 1)]
-    await inbox.accept([update for update in updates if isinstance(update, Incoming)])
+    async with pool_of(database, "purser_gateway") as pool:
+        directory = Directory(pool, "default.main", limits, parse_rules(["default.fast:start=vip"]))
+        inbox = Inbox(pool, 1, Places(1, directory, BacklogLimits(40, 5, 1000, 60.0)))
+        await inbox.accept([update for update in updates if isinstance(update, Incoming)])
     assert (FAST if "vip" in words[0] else MAIN) == await owner.fetchval(
         "SELECT pool FROM gateway.users"
     )
     await owner.close()
-    await pool.close()
 
 
 @pytest.mark.parametrize("is_declared", [True, False])

@@ -21,10 +21,9 @@ from tests.integration.ledger.operations import (
     new_user,
     outcomes,
 )
-from tests.integration.stores import ClaimShard, rows
+from tests.integration.stores import ClaimShard, pool_of, rows
 
-from chassis.postgres import Pool, PostgresSettings, open_pool
-from chassis.settings import Secret
+from chassis.postgres import Pool
 from devbox.database import Database
 from kernel.money import AssetId
 from ledger.postgres import Housekeeping
@@ -36,10 +35,8 @@ SOON = 0.2
 @pytest.fixture
 async def pool(database: Database) -> AsyncIterator[Pool]:
     """Connections as the ledger's role."""
-    settings = PostgresSettings(database_url=Secret(database.url("purser_ledger")))
-    pool = await open_pool(settings, "test")
-    yield pool
-    await pool.close()
+    async with pool_of(database, "purser_ledger") as pool:
+        yield pool
 
 
 async def test_the_sweep_gives_expired_holds_back_and_leaves_the_others(

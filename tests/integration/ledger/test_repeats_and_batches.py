@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -23,11 +21,10 @@ from tests.integration.ledger.operations import (
     outcomes,
     release,
 )
-from tests.integration.stores import ClaimShard, rows
+from tests.integration.stores import ClaimShard, pool_of, rows
 
 from chassis.grpc_client import reason_of
-from chassis.postgres import Pool, PostgresSettings, open_pool
-from chassis.settings import Secret
+from chassis.postgres import Pool
 from devbox.database import Database
 from kernel.money import AssetId
 from kernel.sharding import Claim
@@ -39,17 +36,6 @@ from purser.ledger.v1.ledger_pb2 import Operation as Message
 from purser.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 
 MANY = 30
-
-
-@asynccontextmanager
-async def pool_of(database: Database) -> AsyncIterator[Pool]:
-    """Connections as the ledger's role."""
-    settings = PostgresSettings(database_url=Secret(database.url("purser_ledger")))
-    pool = await open_pool(settings, "test")
-    try:
-        yield pool
-    finally:
-        await pool.close()
 
 
 async def test_a_retry_after_a_lost_answer_gives_the_first_answer_refusals_included(
@@ -186,7 +172,7 @@ async def test_one_request_the_database_refuses_does_not_fail_its_neighbours(
         " OR asset_id <> 'paper:USDT' OR posted >= 1000)",
     )
     requests = [Request(claim, [_fee(user)]) for user in users]
-    async with pool_of(database) as pool:
+    async with pool_of(database, "purser_ledger") as pool:
         registry = await Records(pool).list_assets()
         results = await Batches(pool).apply(requests, registry)
 
@@ -209,7 +195,7 @@ async def test_a_batch_costs_the_same_number_of_statements_whatever_its_size(
     claim = await claim_shard(0)
     async with serve() as ledger:
         users = [await new_user(ledger, claim) for _ in range(20)]
-    async with pool_of(database) as pool:
+    async with pool_of(database, "purser_ledger") as pool:
         registry = await Records(pool).list_assets()
         counts = []
         for size in (1, 1, 300):

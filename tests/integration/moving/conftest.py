@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from tests.integration.moving.household import open_pools
+from tests.integration.stores import pool_of
 
-from chassis.postgres import Pool, PostgresSettings, open_pool
-from chassis.settings import Secret
+from chassis.postgres import Pool
 from devbox.database import Database
 
 
@@ -22,7 +22,5 @@ async def sql(database: Database) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]
 @pytest.fixture
 async def mover(database: Database) -> AsyncIterator[Pool]:
     """The role that moves users."""
-    settings = PostgresSettings(database_url=Secret(database.url("purser_user_mover")))
-    pool = await open_pool(settings, "mover")
-    yield pool
-    await pool.close()
+    async with pool_of(database, "purser_user_mover") as pool:
+        yield pool

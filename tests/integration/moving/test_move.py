@@ -19,10 +19,10 @@ from tests.integration.moving.household import (
     settle,
     where,
 )
+from tests.integration.stores import pool_of
 
 from chassis.errors import StaleClaim, TryAgain
-from chassis.postgres import Pool, PostgresSettings, fence, open_pool, transaction
-from chassis.settings import Secret
+from chassis.postgres import Pool, fence, transaction
 from devbox.database import Database
 from gateway.domain import ShardRoom
 from gateway.errors import MoveOvertaken, RoomsDisagree
@@ -94,14 +94,12 @@ async def test_undone_jobs_are_the_new_owners(sql: Sql, mover: Pool, database: D
     """Addressed to him, with all that was in them and their places; the old one is told of none."""
     household = await settle(sql, 1)
     await move(mover, household.user_id)
-    settings = PostgresSettings(database_url=Secret(database.url("purser_gateway")))
-    gateway = await open_pool(settings, "gateway")
-    undone = UndoneJobs(gateway, 1_000_000, b"key")
     there = Claim(FAST, 0, await claim(sql, AWAY))
     here = Claim(MAIN, 0, await claim(sql, HOME))
-    told, none = await undone.fetch([there, here], 100, cursors=True)
-    read = [await undone.read(there, UUID(job.job_id)) for job in told.jobs]
-    await gateway.close()
+    async with pool_of(database, "purser_gateway") as gateway:
+        undone = UndoneJobs(gateway, 1_000_000, b"key")
+        told, none = await undone.fetch([there, here], 100, cursors=True)
+        read = [await undone.read(there, UUID(job.job_id)) for job in told.jobs]
     for jobs in (told.jobs, read):
         assert [(FAST, 0, 3), (FAST, 0, 4)] == [(j.pool, j.shard, j.user_seq) for j in jobs]
         assert ["what was typed 3", "what was typed 4"] == [job.text.text for job in jobs]
@@ -131,15 +129,13 @@ async def test_both_shards_are_taken_from_their_owners(
     household = await settle(sql, 1)
     claims = {key: Claim(key.pool, key.shard, await claim(sql, key)) for key in (HOME, AWAY, OTHER)}
     await move(mover, household.user_id)
-    settings = PostgresSettings(database_url=Secret(database.url("purser_ledger")))
-    ledger = await open_pool(settings, "ledger")
-    for key in (HOME, AWAY):
-        with pytest.raises(StaleClaim):
-            async with transaction(ledger) as connection:
-                await fence(connection, claims[key])
-    async with transaction(ledger) as connection:
-        await fence(connection, claims[OTHER])
-    await ledger.close()
+    async with pool_of(database, "purser_ledger") as ledger:
+        for key in (HOME, AWAY):
+            with pytest.raises(StaleClaim):
+                async with transaction(ledger) as connection:
+                    await fence(connection, claims[key])
+        async with transaction(ledger) as connection:
+            await fence(connection, claims[OTHER])
     rows = await sql.fetch("SELECT pool, shard, epoch, owner FROM placement.shards ORDER BY 1, 2")
     assert [(FAST, 0, 2, None), (MAIN, 0, 2, None), (MAIN, 1, 1, "worker-0")] == [
         tuple(row) for row in rows
@@ -308,12 +304,10 @@ async def test_a_count_of_tries_follows_its_job(sql: Sql, mover: Pool, database:
     job = min(household.goes["gateway.inbox"])
     await sql.execute("INSERT INTO worker.attempts VALUES ($1, $2, $3, 2)", job, *_of(HOME))
     await move(mover, household.user_id)
-    settings = PostgresSettings(database_url=Secret(database.url("purser_worker")))
-    worker = await open_pool(settings, "worker")
     there = Claim(FAST, 0, await claim(sql, AWAY))
-    # Once before it moved, the one the move interrupted is forgiven; once there.
-    assert 1 == await PostgresAttempts(worker).begin(there, job)
-    await worker.close()
+    async with pool_of(database, "purser_worker") as worker:
+        # Once before it moved, the one the move interrupted is forgiven; once there.
+        assert 1 == await PostgresAttempts(worker).begin(there, job)
 
     await move(mover, neighbour.user_id, room=ShardRoom(OTHER, 50, 50))
     assert 2 == await sql.fetchval("SELECT begun FROM worker.attempts")

@@ -10,10 +10,9 @@ import asyncpg
 import grpc.aio
 import pytest
 from tests.integration.pricing.conftest import Serve
+from tests.integration.stores import pool_of
 
 from chassis.errors import TryAgain
-from chassis.postgres import PostgresSettings, open_pool
-from chassis.settings import Secret
 from devbox.database import Database
 from pricing.domain import Candle, Source
 from pricing.postgres import CandleBook
@@ -41,16 +40,11 @@ def candle(symbol: str, close: str, minute: datetime = NOON) -> Candle:
 async def test_the_first_candle_of_a_minute_is_kept_to_the_last_digit(database: Database) -> None:
     """Every replica offers it; a finished minute never changes."""
     exact = "12345678901.000000000000000001"
-    pool = await open_pool(
-        PostgresSettings(database_url=Secret(database.url("purser_pricing"))), "test"
-    )
-    book = CandleBook(pool)
-    try:
+    async with pool_of(database, "purser_pricing") as pool:
+        book = CandleBook(pool)
         await book.add([candle("BTC", exact), candle("ETH", "1")])
         await book.add([candle("ETH", "2"), candle("BTC", "3")])
         rows = await pool.fetch("SELECT symbol, close FROM pricing.candles ORDER BY symbol")
-    finally:
-        await pool.close()
 
     assert [("BTC", Decimal(exact)), ("ETH", Decimal(1))] == [tuple(row) for row in rows]
 
@@ -59,33 +53,24 @@ async def test_a_refusal_by_the_database_says_try_again_and_ends_nothing(
     database: Database,
 ) -> None:
     """Prices matter more than their memory."""
-    pool = await open_pool(
-        PostgresSettings(database_url=Secret(database.url("purser_pricing"))), "test"
-    )
-    try:
+    async with pool_of(database, "purser_pricing") as pool:
         with pytest.raises(TryAgain, match="23514"):
             await CandleBook(pool).add([candle("BTC", "1", NOON.replace(second=1))])
-    finally:
-        await pool.close()
 
 
 async def test_candles_nobody_can_read_any_more_are_forgotten(database: Database) -> None:
     """A batch at a time; what one may still look back to stays, and cannot be asked away."""
-    pool = await open_pool(
-        PostgresSettings(database_url=Secret(database.url("purser_pricing"))), "test"
-    )
-    book, now = CandleBook(pool), datetime.now(UTC).replace(second=0, microsecond=0)
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
     young, old = now - timedelta(days=30), now - timedelta(days=32)
     month = timedelta(days=31)
-    try:
+    async with pool_of(database, "purser_pricing") as pool:
+        book = CandleBook(pool)
         await book.add([candle("BTC", "1", young)])
         await book.add([candle("BTC", "1", old - timedelta(minutes=n)) for n in range(5)])
         forgotten = [await book.forget(month, rows_max=3) for _ in range(3)]
         with pytest.raises(TryAgain, match="22023"):
             await book.forget(timedelta(days=29), rows_max=3)
         left = await pool.fetch("SELECT minute FROM pricing.candles")
-    finally:
-        await pool.close()
 
     assert [3, 2, 0] == forgotten
     assert [young] == [row["minute"] for row in left]

@@ -19,13 +19,12 @@ from uuid import UUID
 import asyncpg
 from google.protobuf.message import Message
 from google.protobuf.text_format import MessageToString
-from tests.integration.stores import make_claims
+from tests.integration.stores import make_claims, pool_of
 from tests.simulation.network import Network
 from tests.simulation.placement import PlacementTables, ShardRow
 from tests.simulation.seeding import at, seeded
 
-from chassis.postgres import Pool, PostgresSettings, open_pool
-from chassis.settings import Secret
+from chassis.postgres import Pool
 from devbox.database import Database
 from kernel import identifiers
 from kernel.sharding import Claim, ShardKey
@@ -135,21 +134,10 @@ async def two_sides(database: Database) -> AsyncIterator[TwoSides]:
         # Moving times is no change of an order: its triggers would refuse it.
         await owner.execute("SET session_replication_role = replica")
 
-        async def pool_of(role: str) -> Pool:
-            # How long the machine stands still in a transaction must decide nothing.
-            await owner.execute(
-                await owner.fetchval(
-                    "SELECT format('ALTER ROLE %I IN DATABASE %I SET transaction_timeout = 20000',"
-                    " $1::text, current_database())",
-                    role,
-                )
-            )
-            url = Secret(database.url(role))
-            pool = await open_pool(PostgresSettings(database_url=url, connections_max=1), role)
-            stack.push_async_callback(pool.close)
-            return pool
+        async def open_pool(role: str) -> Pool:
+            return await stack.enter_async_context(pool_of(database, role, connections_max=1))
 
-        sides = TwoSides(owner, pool_of, PlacementTables(POOL, lambda: sides.now))
+        sides = TwoSides(owner, open_pool, PlacementTables(POOL, lambda: sides.now))
         yield sides
 
 

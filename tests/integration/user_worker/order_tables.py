@@ -7,10 +7,8 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import asyncpg
-from tests.integration.stores import ClaimShard, make_claims
+from tests.integration.stores import ClaimShard, make_claims, pool_of
 
-from chassis.postgres import PostgresSettings, open_pool
-from chassis.settings import Secret
 from devbox.database import Database
 from kernel.sharding import Claim
 from user_worker.domain.carrying_out import Record
@@ -88,21 +86,19 @@ class Room:
 @asynccontextmanager
 async def opened(database: Database) -> AsyncIterator[Room]:
     """The tables, as the worker's role may use them."""
-    settings = PostgresSettings(database_url=Secret(database.url("purser_worker")))
-    connections = await open_pool(settings, "test")
-    owner = await asyncpg.connect(database.owner_url)
-    try:
-        yield Room(
-            PostgresDrafts(connections, lifetime_seconds=120, user_open_max=3),
-            PostgresOrders(connections, LIMITS),
-            PostgresEvents(connections),
-            owner,
-            connections,
-            make_claims(database),
-        )
-    finally:
-        await owner.close()
-        await connections.close()
+    async with pool_of(database, "purser_worker") as connections:
+        owner = await asyncpg.connect(database.owner_url)
+        try:
+            yield Room(
+                PostgresDrafts(connections, lifetime_seconds=120, user_open_max=3),
+                PostgresOrders(connections, LIMITS),
+                PostgresEvents(connections),
+                owner,
+                connections,
+                make_claims(database),
+            )
+        finally:
+            await owner.close()
 
 
 async def under_way(room: Room, claim: Claim) -> list[Underway]:

@@ -9,10 +9,9 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
-from tests.integration.stores import ClaimShard, make_claims
+from tests.integration.stores import ClaimShard, make_claims, pool_of
 
-from chassis.postgres import Connection, Pool, PostgresSettings, open_pool
-from chassis.settings import Secret
+from chassis.postgres import Connection, Pool
 from devbox.database import Database
 from kernel.sharding import Claim
 from user_worker.domain.orders import (
@@ -159,24 +158,22 @@ class _OneConnection:
 @asynccontextmanager
 async def opened(database: Database) -> AsyncIterator[Room]:
     """The tables, as the worker's role may use them."""
-    settings = PostgresSettings(database_url=Secret(database.url("purser_worker")))
-    connections = await open_pool(settings, "test")
-    owner, other = [await asyncpg.connect(database.owner_url) for _ in range(2)]
-    try:
-        yield Room(
-            PostgresDrafts(connections, lifetime_seconds=120, user_open_max=3),
-            PostgresOrders(connections, LIMITS),
-            PostgresResting(connections, WAITING_MAX),
-            PostgresAlerts(connections, WAITING_MAX),
-            PostgresWaiting(connections, LIMITS),
-            PostgresEvents(connections),
-            PostgresPreferences(connections),
-            PostgresFreezes(connections),
-            other,
-            owner,
-            make_claims(database),
-        )
-    finally:
-        await owner.close()
-        await other.close()
-        await connections.close()
+    async with pool_of(database, "purser_worker") as connections:
+        owner, other = [await asyncpg.connect(database.owner_url) for _ in range(2)]
+        try:
+            yield Room(
+                PostgresDrafts(connections, lifetime_seconds=120, user_open_max=3),
+                PostgresOrders(connections, LIMITS),
+                PostgresResting(connections, WAITING_MAX),
+                PostgresAlerts(connections, WAITING_MAX),
+                PostgresWaiting(connections, LIMITS),
+                PostgresEvents(connections),
+                PostgresPreferences(connections),
+                PostgresFreezes(connections),
+                other,
+                owner,
+                make_claims(database),
+            )
+        finally:
+            await owner.close()
+            await other.close()

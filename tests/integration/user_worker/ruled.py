@@ -11,10 +11,8 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
-from tests.integration.stores import ClaimShard, make_claims
+from tests.integration.stores import ClaimShard, make_claims, pool_of
 
-from chassis.postgres import PostgresSettings, open_pool
-from chassis.settings import Secret
 from devbox.database import Database
 from kernel.sharding import Claim
 from user_worker.domain.carrying_out import Record
@@ -164,34 +162,32 @@ class Room:
 @asynccontextmanager
 async def open_room(database: Database, limits: OrderLimits = LIMITS) -> AsyncIterator[Room]:
     """Open the tables."""
-    settings = PostgresSettings(database_url=Secret(database.url("purser_worker")))
-    connections = await open_pool(settings, "test")
-    owner = await asyncpg.connect(database.owner_url)
-    try:
-        yield Room(
-            PostgresDrafts(connections, lifetime_seconds=120, user_open_max=3),
-            PostgresOrders(connections, limits),
-            PostgresEvents(connections),
-            PostgresFreezes(connections),
-            PostgresPlans(connections, limits, offer_lifetime_seconds=120, user_plans_max=2),
-            PostgresCopies(
+    async with pool_of(database, "purser_worker") as connections:
+        owner = await asyncpg.connect(database.owner_url)
+        try:
+            yield Room(
+                PostgresDrafts(connections, lifetime_seconds=120, user_open_max=3),
+                PostgresOrders(connections, limits),
+                PostgresEvents(connections),
+                PostgresFreezes(connections),
+                PostgresPlans(connections, limits, offer_lifetime_seconds=120, user_plans_max=2),
+                PostgresCopies(
+                    connections,
+                    limits,
+                    offer_lifetime_seconds=120,
+                    user_copies_max=2,
+                    followers_max=2,
+                    fresh_seconds=500,
+                ),
+                PostgresShares(connections),
+                PostgresResting(connections, user_waiting_max=5),
+                PostgresWaiting(connections, limits),
+                owner,
                 connections,
-                limits,
-                offer_lifetime_seconds=120,
-                user_copies_max=2,
-                followers_max=2,
-                fresh_seconds=500,
-            ),
-            PostgresShares(connections),
-            PostgresResting(connections, user_waiting_max=5),
-            PostgresWaiting(connections, limits),
-            owner,
-            connections,
-            make_claims(database),
-        )
-    finally:
-        await owner.close()
-        await connections.close()
+                make_claims(database),
+            )
+        finally:
+            await owner.close()
 
 
 async def waiting(

@@ -7,10 +7,9 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from tests.integration.stores import ClaimShard, make_claims
+from tests.integration.stores import ClaimShard, make_claims, pool_of
 
-from chassis.postgres import PostgresSettings, fence, open_pool, transaction
-from chassis.settings import Secret
+from chassis.postgres import fence, transaction
 from devbox.database import Database
 from user_worker.domain.notes import AlertExpired, UnknownNote
 from user_worker.postgres import PostgresEvents
@@ -34,12 +33,8 @@ class Room:
 @pytest.fixture
 async def room(database: Database) -> AsyncIterator[Room]:
     """The tables, as the worker's role may use them."""
-    settings = PostgresSettings(database_url=Secret(database.url("purser_worker")))
-    connections = await open_pool(settings, "test")
-    try:
+    async with pool_of(database, "purser_worker") as connections:
         yield Room(connections, PostgresEvents(connections), make_claims(database))
-    finally:
-        await connections.close()
 
 
 async def test_a_note_is_told_once_of_each_subject_until_it_is_marked(room: Room) -> None:

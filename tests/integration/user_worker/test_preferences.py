@@ -7,10 +7,9 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from tests.integration.stores import ClaimShard, make_claims
+from tests.integration.stores import ClaimShard, make_claims, pool_of
 
-from chassis.postgres import Pool, PostgresSettings, open_pool
-from chassis.settings import Secret
+from chassis.postgres import Pool
 from devbox.database import Database
 from user_worker.errors import ClaimLost
 from user_worker.postgres import PostgresPreferences
@@ -21,11 +20,8 @@ ANN, BEN = UUID(int=1), UUID(int=2)
 @pytest.fixture
 async def store(database: Database) -> AsyncIterator[Pool]:
     """The worker's pool, under its role."""
-    pool = await open_pool(
-        PostgresSettings(database_url=Secret(database.url("purser_worker"))), "test"
-    )
-    yield pool
-    await pool.close()
+    async with pool_of(database, "purser_worker") as pool:
+        yield pool
 
 
 @pytest.fixture
