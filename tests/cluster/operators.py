@@ -194,8 +194,13 @@ async def playing_workers(
     api: KubernetesApi, namespace: str, database: Database
 ) -> AsyncIterator[PlayedWorkers]:
     """Workers that live as long as the context."""
-    # A pool: the test asks while the workers act.
-    pool = await asyncpg.create_pool(database.url("purser_worker"), min_size=1, max_size=2)
+    # A pool: the test asks while the workers act. They would ask again after a standing still.
+    pool = await asyncpg.create_pool(
+        database.url("purser_worker"),
+        min_size=1,
+        max_size=2,
+        server_settings={"transaction_timeout": "0"},
+    )
     workers = PlayedWorkers(api, namespace, pool)
     playing = asyncio.create_task(workers.play())
     try:
@@ -263,7 +268,9 @@ def target_manifest(name: str = TARGET) -> JsonObject:
 
 async def make_shards(database: Database, pool: str, count: int) -> None:
     """As the gateway's directory does."""
-    connection = await asyncpg.connect(database.url("purser_gateway"))
+    connection = await asyncpg.connect(
+        database.url("purser_gateway"), server_settings={"transaction_timeout": "0"}
+    )
     for shard in range(count):
         await connection.execute("SELECT placement.ensure_shard($1, $2)", pool, shard)
     await connection.close()

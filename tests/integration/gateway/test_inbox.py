@@ -307,7 +307,11 @@ async def test_many_updates_in_one_batch_take_few_statements(house: House) -> No
         connection.add_query_logger(lambda query: seen.append(query.query))
 
     async with asyncpg.create_pool(
-        house.database.url("purser_gateway"), min_size=1, max_size=1, init=listen
+        house.database.url("purser_gateway"),
+        min_size=1,
+        max_size=1,
+        init=listen,
+        server_settings={"transaction_timeout": "0"},
     ) as pool:
         inbox = open_inbox(pool)
         # The first batch admits newcomers, and the two teach asyncpg the types.
