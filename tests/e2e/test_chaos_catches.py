@@ -16,9 +16,12 @@ pytestmark = pytest.mark.timeout(150)
 LOAD = Load(users=20, users_per_shard=5, rate=6.0, seed=3)
 FROZEN = [
     Event(at=0.0, kind="phase", target="rough"),
-    # Long enough for another worker to serve its shards when it wakes.
-    Event(at=1.0, kind="freeze", target="worker", seconds=8.0),
-    Event(at=12.0, kind="phase", target="quiet"),
+    # Long enough for the other worker to serve its shards when it wakes.
+    Event(at=1.0, kind="freeze", target="purser-user-worker-0", seconds=8.0),
+    # Both read the same streams, and Redis serves first who waited first: always the same one. So
+    # the other stands still too, for less than its lease, and all that comes is the woken one's.
+    Event(at=9.5, kind="freeze", target="purser-user-worker-1", seconds=2.5),
+    Event(at=13.0, kind="phase", target="quiet"),
 ]
 MISBEHAVING = [
     Event(at=0.0, kind="phase", target="rough"),
