@@ -7,7 +7,7 @@ import itertools
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,8 @@ class Stage:
     namespace: str
     child: Child
     """The process that sees to it."""
+    pods: list[str] = field(default_factory=list)
+    """Those the API was told of."""
 
     async def policy(self, name: str, spec: JsonObject) -> None:
         """Make a policy in the stage's namespace, or change it."""
@@ -68,6 +70,12 @@ class Stage:
         await self.api.create(path, {"metadata": {"name": part, "labels": labels}, "spec": spec})
         status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
         await self.api.merge(f"{path}/{part}/status", {"status": status}, strategic=True)
+        self.pods.append(f"{path}/{part}")
+
+    async def remove_pods(self) -> None:
+        """Their addresses are the next test's, and their namespace goes some seconds later."""
+        for path in self.pods:
+            await self.api.delete(path, gracePeriodSeconds=0)
 
     async def calls(self, *ports: int) -> set[tuple[str, str, int]]:
         """Who reaches whom on which port, tried by every pair of ends at once."""
@@ -131,6 +139,7 @@ async def stage(
             await played.pod(name, address)
         await eventually(lambda: asyncio.sleep(0, knows(network, *ADDRESSES.values())))
         yield played
+        await played.remove_pods()
         assert child.log_tail() == ""
 
 
