@@ -204,7 +204,7 @@ async def test_a_deadlock_is_tried_again_from_the_beginning(pool: Pool) -> None:
         await retry_transaction(pool, work)
 
     await asyncio.gather(write(1, 2), write(2, 1))
-    assert tries == 3
+    assert 3 <= tries  # again where the one that gave way was back before the other had its lock
     async with transaction(pool) as connection:
         texts = await connection.fetchval("SELECT array_agg(text) FROM public.notes")
     assert texts == ["xx", "xx"]
