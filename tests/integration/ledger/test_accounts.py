@@ -11,7 +11,7 @@ import pytest
 from tests.integration.ledger.conftest import Serve
 from tests.integration.stores import ClaimShard, rows
 
-from chassis.grpc_client import reason_of
+from chassis.grpc_client import call_idempotent, reason_of
 from devbox.database import Database
 from kernel.sharding import Claim
 from purser.ledger.v1.ledger_pb2 import (
@@ -47,11 +47,9 @@ def request(claim: Claim, user_id: object, asset_ids: Sequence[str]) -> EnsureAc
 async def ensure(
     ledger: LedgerServiceStub, claim: Claim, user_id: object, asset_ids: Sequence[str] = ASSETS
 ) -> EnsureAccountsResponse:
-    """Ask for accounts."""
-    answer: EnsureAccountsResponse = await ledger.EnsureAccounts(
-        request(claim, user_id, asset_ids), timeout=10
-    )
-    return answer
+    """Ask for accounts; again, as a worker does, where the database has ended a transaction."""
+    asked = request(claim, user_id, asset_ids)
+    return await call_idempotent(lambda left: ledger.EnsureAccounts(asked, timeout=left), 10)
 
 
 async def refused(
