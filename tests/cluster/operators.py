@@ -194,7 +194,7 @@ async def playing_workers(
     api: KubernetesApi, namespace: str, database: Database
 ) -> AsyncIterator[PlayedWorkers]:
     """Workers that live as long as the context."""
-    # A pool: the test asks while the workers act. They would ask again after a standing still.
+    # A pool: the test asks while the workers act. Real ones ask again when a machine stood still.
     pool = await asyncpg.create_pool(
         database.url("purser_worker"),
         min_size=1,
